@@ -1,0 +1,1 @@
+"""The claims of four documents, as a pytest suite."""

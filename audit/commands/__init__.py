@@ -1,0 +1,1 @@
+"""One module a command of the `samenoise` program: a few lines around one function."""

@@ -1,0 +1,1 @@
+"""The compact implementation: preprocessing, duplicates, splits, denoisers, sampling, metrics, statistics."""

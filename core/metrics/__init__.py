@@ -1,0 +1,1 @@
+"""Measures of agreement, replication and perceptual distance, one a module."""

@@ -1,0 +1,1 @@
+"""Evidence, verdict, report."""
