@@ -46,5 +46,5 @@ def sha256_file(path: Path | str) -> str:
 
 
 def names_sha256(names: Iterable[str]) -> str:
-    """Hash of an order of names: that of the list file holding one name a line, with LF and a final newline."""
+    """Hash of an order of names: that of its list file, one name a line, LF, with a final newline."""
     return sha256_text("".join(f"{name}\n" for name in names))
