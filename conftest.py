@@ -1,0 +1,16 @@
+"""Options and plug-ins of the audit."""
+
+import pytest
+
+pytest_plugins = ["reports.plugin", "fixtures.plugin"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The audit's own options; every heavier tier is one of them away."""
+    group = parser.getgroup("samenoise", "samenoise: what the claims are judged on")
+    group.addoption("--published", metavar="DIR", help="lists, notebooks and pictures that Topeza (2025) published")
+    group.addoption("--celeba", metavar="DIR", help="CelebA: img_align_celeba/, list_attr_celeba.txt, ...")
+    group.addoption("--runs", metavar="DIR", help="store of trained models and samples (default: runs/)")
+    group.addoption("--scale", metavar="NAME", default="desk", help="how large the trained evidence is (desk)")
+    group.addoption("--device", metavar="NAME", default="cpu", help="where to train and sample: cpu, cuda, mps")
+    group.addoption("--report", metavar="DIR", help="where the report goes (default: reports/out)")

@@ -1,0 +1,138 @@
+"""The second layer: one function turns a ledger row and its evidence into a verdict."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from reports.ledger import Check, Claim
+
+VERDICTS = ("reproduced", "refuted", "inconclusive", "blocked", "not yet tested")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One measured figure of one claim."""
+
+    kind: str
+    name: str
+    value: Any
+    n: int | None = None
+    interval: tuple[float, float] | None = None
+    interval_method: str | None = None
+    seeds: str | None = None
+    varies: str | None = None
+    unit: str | None = None
+    note: str | None = None
+    figures: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The form that `audit.json` carries."""
+        return {**asdict(self), "interval": list(self.interval) if self.interval else None}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Verdict by evidence kind, the verdict over all, and why."""
+
+    verdict: str
+    by_kind: Mapping[str, str]
+    reasons: tuple[str, ...]
+
+
+def judge_claim(claim: Claim, evidence: Sequence[Evidence]) -> Judgement:
+    """Hold the evidence of one claim against the checks of its row.
+
+    A kind is refuted if any of its checks fails, inconclusive if none fails but one cannot be decided at the width of
+    its interval, reproduced if all hold. Over the kinds the least favourable measured one counts. Nothing measured:
+    `blocked`.
+
+    Raises:
+        LookupError: if a check names evidence that the test did not record, or evidence came that no check covers its
+            kind: a mistake in the suite, not in the claim.
+    """
+    by_kind: dict[str, str] = {}
+    reasons: list[str] = []
+    for kind in dict.fromkeys(e.kind for e in evidence):
+        checks = [c for c in claim.checks if c.kind in (None, kind)]
+        if not checks:
+            raise LookupError(f"{claim.id}: evidence of kind {kind} was recorded but no check of the row judges it")
+        outcomes = []
+        for check in checks:
+            outcome, why = judge_check(check, _find(claim, check, kind, evidence))
+            outcomes.append(outcome)
+            if outcome != "holds":
+                reasons.append(f"{kind}: {why}")
+        by_kind[kind] = _worst(outcomes)
+    for verdict in ("refuted", "inconclusive", "reproduced"):
+        if verdict in by_kind.values():
+            return Judgement(verdict, by_kind, tuple(reasons))
+    return Judgement("blocked", by_kind, ("nothing could be measured here",))
+
+
+def judge_check(check: Check, evidence: Evidence) -> tuple[str, str]:
+    """Outcome of one check (`holds`, `fails`, `open`) and the sentence that explains it."""
+    found = _describe(evidence)
+    if check.op == "equals":
+        return _equals(check, evidence, found)
+    low, high = evidence.interval or (evidence.value, evidence.value)
+    if not all(isinstance(x, int | float) and math.isfinite(x) for x in (low, high)):
+        return "open", f"{found}: no finite interval to decide on"
+    if check.op == "above":
+        return _side(low > check.value, high <= check.value, f"{found}; expected above {check.value:g}")
+    if check.op == "below":
+        return _side(high < check.value, low >= check.value, f"{found}; expected below {check.value:g}")
+    if check.op == "excludes":
+        return _side(not low <= check.value <= high, False, f"{found}; expected to exclude {check.value:g}")
+    if check.op == "within":
+        assert check.low is not None and check.high is not None
+        holds, fails = check.low <= low and high <= check.high, high < check.low or low > check.high
+        return _side(holds, fails, f"{found}; expected inside [{check.low:g}, {check.high:g}]")
+    sharp = check.max_width is None or high - low <= check.max_width
+    apart = check.excludes is None or not low <= check.excludes <= high
+    inside = low <= check.value <= high
+    wanted = f"expected to contain {check.value:g}"
+    wanted += "" if check.excludes is None else f" and to exclude {check.excludes:g}"
+    wanted += "" if check.max_width is None else f", no wider than {check.max_width:g}"
+    return _side(inside and sharp and apart, not inside, f"{found}; {wanted}")
+
+
+def combined(recorded: Mapping[str, str], kinds: Sequence[str]) -> str | None:
+    """The recorded verdict over the kinds that were measured; None where one of them has none."""
+    verdicts = [recorded.get(kind) for kind in kinds]
+    if not verdicts or None in verdicts:
+        return None
+    return next(v for v in ("refuted", "inconclusive", "reproduced") if v in verdicts)
+
+
+def _equals(check: Check, evidence: Evidence, found: str) -> tuple[str, str]:
+    value = evidence.value
+    if check.tolerance is None:
+        return _side(value == check.value, value != check.value, f"{found}; expected {check.value!r}")
+    holds = abs(value - check.value) <= check.tolerance
+    return _side(holds, not holds, f"{found}; expected {check.value!r} within {check.tolerance:g}")
+
+
+def _side(holds: bool, fails: bool, why: str) -> tuple[str, str]:
+    return ("holds" if holds else "fails" if fails else "open"), why
+
+
+def _worst(outcomes: Sequence[str]) -> str:
+    if "fails" in outcomes:
+        return "refuted"
+    return "inconclusive" if "open" in outcomes else "reproduced"
+
+
+def _find(claim: Claim, check: Check, kind: str, evidence: Sequence[Evidence]) -> Evidence:
+    for item in evidence:
+        if item.kind == kind and item.name == check.evidence:
+            return item
+    raise LookupError(f"{claim.id}: the row checks {check.evidence!r} of kind {kind}, which its test did not record")
+
+
+def _describe(evidence: Evidence) -> str:
+    text = f"{evidence.name} = {evidence.value:.6g}" if isinstance(evidence.value, float) else None
+    text = text or f"{evidence.name} = {evidence.value!r}"
+    if evidence.interval:
+        text += f" [{evidence.interval[0]:.6g}, {evidence.interval[1]:.6g}]"
+    return text

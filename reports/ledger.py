@@ -1,0 +1,143 @@
+"""The ledger: every claim, what would decide it, and the verdict it had when it was last understood."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError
+
+KINDS = ("arithmetic", "property", "published", "synthetic", "celeba", "full")
+OPS = ("equals", "above", "below", "contains", "excludes", "within")
+TOPICS = ("data", "duplicates", "splits", "model", "behaviour", "theory", "dynamics")
+RECORDABLE = ("reproduced", "refuted", "inconclusive")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition on one named piece of evidence; the interval decides, never the point."""
+
+    evidence: str
+    op: str
+    kind: str | None = None  # None: holds for whichever kind was measured
+    value: Any = None
+    low: float | None = None
+    high: float | None = None
+    tolerance: float | None = None
+    tolerance_reason: str | None = None
+    excludes: float | None = None
+    max_width: float | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the ledger."""
+
+    id: str
+    title: str
+    topic: str
+    source: str
+    statement: str
+    evidence: tuple[str, ...]
+    rule: str
+    threshold_source: str
+    reported: tuple[Mapping[str, Any], ...] = ()
+    checks: tuple[Check, ...] = ()
+    recorded: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All rows in order, and the documents they come from."""
+
+    claims: tuple[Claim, ...]
+    sources: Mapping[str, Mapping[str, Any]]
+    rules: Mapping[str, Any]
+
+    def __getitem__(self, claim_id: str) -> Claim:
+        for claim in self.claims:
+            if claim.id == claim_id:
+                return claim
+        raise KeyError(claim_id)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids in the order of the file."""
+        return tuple(claim.id for claim in self.claims)
+
+
+def load_ledger(path: Path | str) -> Ledger:
+    """Read and check `claims.toml`.
+
+    Raises:
+        InputError: naming the row, for a duplicate id, an unknown key, kind, operation or verdict, a check that lacks
+            what its operation needs, or a recorded verdict other than `reproduced` without its reason.
+    """
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from error
+    claims = tuple(_claim(row, path) for row in data.get("claim", []))
+    seen: set[str] = set()
+    for claim in claims:
+        for name in (claim.id, *claim.aliases):
+            if name in seen:
+                raise InputError(f"{path}: the id {name} stands in two rows; expected one row a claim")
+            seen.add(name)
+    return Ledger(claims, data.get("sources", {}), data.get("rules", {}))
+
+
+def _claim(row: Mapping[str, Any], path: Path) -> Claim:
+    where = f"{path}: row {row.get('id', '(without id)')}"
+    _known(row, Claim, where)
+    for key in ("id", "title", "topic", "source", "statement", "evidence", "rule", "threshold_source"):
+        if not row.get(key):
+            raise InputError(f"{where}: found no {key}; expected one in every row")
+    _one_of(row["topic"], TOPICS, f"{where}: topic")
+    for kind in row["evidence"]:
+        _one_of(kind, KINDS, f"{where}: evidence kind")
+    for kind, verdict in row.get("recorded", {}).items():
+        _one_of(kind, row["evidence"], f"{where}: recorded kind")
+        _one_of(verdict, RECORDABLE, f"{where}: recorded verdict for {kind}")
+    if any(verdict != "reproduced" for verdict in row.get("recorded", {}).values()) and not row.get("reason"):
+        raise InputError(f"{where}: a recorded verdict other than 'reproduced' stands without its reason")
+    checks = tuple(_check(check, row, where) for check in row.get("checks", []))
+    sequences = {
+        "evidence": tuple(row["evidence"]),
+        "reported": tuple(row.get("reported", ())),
+        "aliases": tuple(row.get("aliases", ())),
+        "checks": checks,
+    }
+    return Claim(**{**row, **sequences})
+
+
+def _check(check: Mapping[str, Any], row: Mapping[str, Any], where: str) -> Check:
+    _known(check, Check, f"{where}: check")
+    made = Check(**check)
+    where = f"{where}: check of {made.evidence}"
+    _one_of(made.op, OPS, f"{where}: op")
+    if made.kind is not None:
+        _one_of(made.kind, row["evidence"], f"{where}: kind")
+    if made.op == "within" and (made.low is None or made.high is None):
+        raise InputError(f"{where}: 'within' needs low and high")
+    if made.op != "within" and made.value is None:
+        raise InputError(f"{where}: '{made.op}' needs a value")
+    if made.tolerance is not None and not made.tolerance_reason:
+        raise InputError(f"{where}: a tolerance stands without its reason (tolerance_reason)")
+    return made
+
+
+def _known(row: Mapping[str, Any], kind: type, where: str) -> None:
+    known = {f.name for f in fields(kind)}
+    for key in row:
+        if key not in known:
+            raise InputError(f"{where}: unknown key {key!r}; expected one of {', '.join(sorted(known))}")
+
+
+def _one_of(value: Any, allowed: Iterable[str], where: str) -> None:
+    if value not in tuple(allowed):
+        raise InputError(f"{where}: found {value!r}; expected one of {', '.join(allowed)}")

@@ -1,0 +1,204 @@
+"""The pytest side of the three layers: collect claims, hand out `evidence`, judge, write the report."""
+
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import InputError
+from core.files import write_atomic
+from reports.judge import VERDICTS, Evidence, judge_claim
+from reports.ledger import Ledger, load_ledger
+from reports.record import AuditRun, ClaimRecord
+
+RUN = pytest.StashKey[AuditRun]()
+LEDGER = pytest.StashKey[Ledger]()
+BAD_INPUT = pytest.StashKey[list[str]]()
+RECORD = pytest.StashKey[ClaimRecord]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the ledger before anything runs; keep JUnit's file beside the report when the audit is what runs."""
+    try:
+        config.stash[LEDGER] = load_ledger(_audit(config) / "claims.toml")
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[BAD_INPUT] = []
+    if _runs_the_audit(config) and not config.option.collectonly and config.option.xmlpath is None:
+        config.option.xmlpath = str(_folder(config) / "junit.xml")
+
+
+pytest_configure.tryfirst = True  # type: ignore[attr-defined]  # before pytest's own junitxml reads the path
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Ledger and tests must match one to one: checked before -k and -m take anything away."""
+    ledger = config.stash[LEDGER]
+    judged: dict[str, str] = {}
+    for item in items:
+        for marker in item.iter_markers("control"):
+            if marker.args[0] not in ledger.ids or marker.args[1:] not in (("positive",), ("negative",)):
+                raise pytest.UsageError(
+                    f"{item.nodeid}: control of {marker.args}; expected the id of a row in audit/claims.toml and "
+                    "'positive' or 'negative'"
+                )
+        for marker in item.iter_markers("claim"):
+            (claim,) = marker.args
+            if claim not in ledger.ids:
+                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, which has no row in audit/claims.toml")
+            if claim in judged:
+                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, which {judged[claim]} judges already")
+            if not ledger[claim].checks:
+                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, whose row in audit/claims.toml has no checks")
+            judged[claim] = item.nodeid
+    if _collects_all_claims(config) and not session.testsfailed:
+        for row in ledger.claims:
+            if row.checks and row.id not in judged:
+                raise pytest.UsageError(f"audit/claims.toml: row {row.id} has checks, but no test in audit/ judges it")
+    if judged and not config.option.collectonly:
+        config.stash[RUN] = AuditRun(ledger, _folder(config), config.getoption("--scale"), config.getoption("--device"))
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> ClaimRecord:
+    """Where a claim's test records what it measured."""
+    marker = request.node.get_closest_marker("claim")
+    if marker is None:
+        raise pytest.UsageError(f"{request.node.nodeid}: asks for `evidence` without @pytest.mark.claim(id)")
+    return request.config.stash[RUN].records[marker.args[0]]
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """`judge(claim, {name: value or (value, (low, high))}, kind=None)`: the verdict on that evidence."""
+    ledger = request.config.stash[LEDGER]
+
+    def verdict(claim: str, measured: Mapping[str, Any], kind: str | None = None) -> str:
+        row = ledger[claim]
+        kind = kind or row.evidence[0]
+        items = [
+            Evidence(kind, name, *(found if isinstance(found, tuple) else (found,))[:1], interval=_interval(found))
+            for name, found in measured.items()
+        ]
+        return judge_claim(row, items).verdict
+
+    return verdict
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge a claim once its test has measured it, and hold the verdict against the recorded one."""
+    report = yield
+    run = item.config.stash.get(RUN, None)
+    if run is None:
+        return report
+    for marker in item.iter_markers("control"):
+        if report.when == "call" or report.outcome != "passed":
+            entry = {"sign": marker.args[1], "nodeid": item.nodeid, "outcome": report.outcome}
+            run.records[marker.args[0]].controls.append(entry)
+    marker = item.get_closest_marker("claim")
+    if marker is None or report.when == "teardown":
+        return report
+    record = run.records[marker.args[0]]
+    record.nodeid = item.nodeid
+    record.seconds = (record.seconds or 0.0) + report.duration
+    if report.failed and call.excinfo is not None and call.excinfo.errisinstance(InputError):
+        report.longrepr = f"bad input: {call.excinfo.value}"
+        item.config.stash[BAD_INPUT].append(f"{item.nodeid}: {call.excinfo.value}")
+    if report.failed:
+        record.error = str(report.longrepr).strip().splitlines()[-1]
+    elif report.when == "call" or report.skipped:
+        _hold(item, record, report)
+    run.write()
+    return report
+
+
+def _hold(item: pytest.Item, record: ClaimRecord, report: pytest.TestReport) -> None:
+    """Equal to the ledger passes (a recorded `refuted` as an expected failure), different fails, blocked skips."""
+    try:
+        record.judgement = judgement = judge_claim(record.claim, record.evidence)
+    except LookupError as error:
+        report.outcome, report.longrepr = "failed", str(error)
+        record.error = str(error)
+        return
+    because = "; ".join(judgement.reasons)
+    where = (str(item.path), item.location[1] or 0)
+    if judgement.verdict == "blocked":
+        needs = "; ".join(f"needs {b['needs']}: {b['command']}" for b in record.blocked) or because
+        report.outcome, report.longrepr = "skipped", (*where, f"blocked: {needs}")
+        return
+    different = [
+        f"{kind}: measured {found}, the ledger records {record.claim.recorded.get(kind, 'nothing yet')}"
+        for kind, found in judgement.by_kind.items()
+        if record.claim.recorded.get(kind) != found
+    ]
+    if different:
+        report.outcome = "failed"
+        report.longrepr = f"verdict of {record.claim.id} changed: {'; '.join(different)}. {because}"
+    elif judgement.verdict == "refuted":
+        report.outcome, report.wasxfail = "skipped", f"recorded as refuted: {record.claim.reason}"
+        report.longrepr = (*where, f"refuted, as recorded: {record.claim.reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write `audit.json` and the page, also after failures or an interruption; bad input ends as a usage error."""
+    run = session.config.stash.get(RUN, None)
+    if run is None:
+        return
+    from reports.render import render
+
+    run.write()
+    write_atomic(run.folder / "index.html", render(run.as_json(), run.folder))
+    if session.config.stash[BAD_INPUT]:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The verdicts in one line each count, and where the report is."""
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return
+    terminalreporter.section("samenoise audit")
+    for message in config.stash[BAD_INPUT]:
+        terminalreporter.write_line(f"bad input: {message}", red=True)
+    counts = run.as_json()["counts"]
+    terminalreporter.write_line("claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts))
+    for name in ("index.html", "audit.json"):
+        terminalreporter.write_line(f"{_shown(run.folder / name)}")
+    if config.option.xmlpath:
+        terminalreporter.write_line(_shown(Path(config.option.xmlpath)))
+
+
+def _interval(found: Any) -> tuple[float, float] | None:
+    return found[1] if isinstance(found, tuple) else None
+
+
+def _folder(config: pytest.Config) -> Path:
+    given = config.getoption("--report")
+    return Path(given).resolve() if given else config.rootpath / "reports" / "out"
+
+
+def _audit(config: pytest.Config) -> Path:
+    return config.rootpath / "audit"
+
+
+def _targets(config: pytest.Config) -> list[Path]:
+    return [Path(config.invocation_params.dir, arg.split("::")[0]).resolve() for arg in config.args]
+
+
+def _runs_the_audit(config: pytest.Config) -> bool:
+    audit = _audit(config)
+    return any(path == audit or audit in path.parents or path in audit.parents for path in _targets(config))
+
+
+def _collects_all_claims(config: pytest.Config) -> bool:
+    audit = _audit(config)
+    return any(path == audit or path in audit.parents for path in _targets(config))
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

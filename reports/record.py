@@ -1,0 +1,226 @@
+"""The first layer's notebook and the third layer's only source: evidence in, `audit.json` out."""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from core.files import write_atomic
+from reports.judge import Evidence, Judgement, combined
+from reports.ledger import Claim, Ledger
+
+SCHEMA = "samenoise/audit/1"
+PACKAGES = (
+    "dask", "faiss-cpu", "great-expectations", "hypothesis", "lightning-fabric", "lpips", "matplotlib", "numba",
+    "numpy", "pandas", "pillow", "pyarrow", "pytest", "pytest-benchmark", "safetensors", "scipy", "torch",
+    "torchvision",
+)  # fmt: skip
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class ClaimRecord:
+    """What one run learnt about one claim; filled by its test through the `evidence` fixture."""
+
+    claim: Claim
+    folder: Path
+    inputs: dict[str, dict[str, Any]]
+    nodeid: str | None = None
+    evidence: list[Evidence] = field(default_factory=list)
+    blocked: list[dict[str, str]] = field(default_factory=list)
+    controls: list[dict[str, str]] = field(default_factory=list)
+    judgement: Judgement | None = None
+    error: str | None = None
+    seconds: float | None = None
+
+    def add(
+        self,
+        name: str,
+        value: Any,
+        *,
+        kind: str,
+        n: int | None = None,
+        interval: Any = None,
+        interval_method: str | None = None,
+        seeds: str | None = None,
+        varies: str | None = None,
+        unit: str | None = None,
+        note: str | None = None,
+        figures: Sequence[str] = (),
+    ) -> None:
+        """Record one figure. `interval` is an object with low, high and method, or a pair; None means exact.
+
+        Raises:
+            ValueError: for a kind that the row does not name, a name recorded twice for a kind, a value that JSON
+                cannot carry (NaN included), or an interval without its method.
+        """
+        if kind not in self.claim.evidence:
+            raise ValueError(f"{self.claim.id}: evidence kind {kind!r}; the row names {self.claim.evidence}")
+        if any(e.kind == kind and e.name == name for e in self.evidence):
+            raise ValueError(f"{self.claim.id}: {name!r} of kind {kind} was recorded twice")
+        pair: tuple[float, float] | None = None
+        if interval is not None:
+            interval_method = interval_method or getattr(interval, "method", None)
+            low, high = (interval.low, interval.high) if hasattr(interval, "low") else interval
+            pair = (float(low), float(high))
+            if not interval_method:
+                raise ValueError(f"{self.claim.id}: {name!r} has an interval without its method")
+        plain = _plain(value)
+        json.dumps([plain, pair], allow_nan=False)
+        self.evidence.append(
+            Evidence(kind, name, plain, n, pair, interval_method, seeds, varies, unit, note, tuple(figures))
+        )
+
+    def figure(self, name: str, figure: Any) -> str:
+        """Save a matplotlib figure beside the report; returns its path relative to `audit.json`."""
+        relative = f"figures/{self.claim.id}-{name}.png"
+        path = self.folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=90, bbox_inches="tight")
+        return relative
+
+    def block(self, *, kind: str, needs: str, command: str) -> None:
+        """Say that evidence of this kind cannot be had here: what it needs, and the command that brings it."""
+        self.blocked.append({"kind": kind, "needs": needs, "command": command})
+
+    def input(self, name: str, *, sha256: str, rows: int | None = None) -> None:
+        """Name something the evidence was computed from."""
+        self.inputs[name] = {"name": name, "sha256": sha256, "rows": rows}
+
+    def as_json(self) -> dict[str, Any]:
+        """One object of `audit.json`'s `claims`."""
+        row, judgement = self.claim, self.judgement
+        by_kind = dict(judgement.by_kind) if judgement else {}
+        verdict = judgement.verdict if judgement else "not yet tested"
+        recorded = combined(row.recorded, list(by_kind))
+        changed = any(row.recorded.get(kind) != found for kind, found in by_kind.items())
+        return {
+            "id": row.id,
+            "aliases": list(row.aliases),
+            "title": row.title,
+            "topic": row.topic,
+            "source": row.source,
+            "statement": row.statement,
+            "rule": row.rule,
+            "threshold_source": row.threshold_source,
+            "kinds": list(row.evidence),
+            "reported": [dict(item) for item in row.reported],
+            "evidence": [e.as_json() for e in self.evidence],
+            "verdict": verdict,
+            "verdicts": by_kind,
+            "because": list(judgement.reasons) if judgement else [],
+            "recorded": recorded,
+            "recorded_by_kind": dict(row.recorded),
+            "changed": changed,
+            "reason": row.reason,
+            "blocked": self.blocked,
+            "controls": self.controls,
+            "error": self.error,
+            "judged_by_a_test": bool(row.checks),
+            "nodeid": self.nodeid,
+            "seconds": None if self.seconds is None else round(self.seconds, 3),
+        }
+
+
+class AuditRun:
+    """All records of one run, and the file they go to."""
+
+    def __init__(self, ledger: Ledger, folder: Path, scale: str, device: str) -> None:
+        self.ledger = ledger
+        self.folder = folder
+        self.scale = scale
+        self.device = device
+        self.inputs: dict[str, dict[str, Any]] = {}
+        self.started = time.monotonic()
+        self.created = datetime.now(UTC).isoformat(timespec="seconds")
+        self._project = project()
+        self._environment = environment(device)
+        self.records = {c.id: ClaimRecord(c, folder, self.inputs) for c in ledger.claims}
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole of `audit.json`."""
+        claims = [record.as_json() for record in self.records.values()]
+        return {
+            "schema": SCHEMA,
+            "created": self.created,
+            "project": self._project,
+            "environment": self._environment,
+            "inputs": sorted(self.inputs.values(), key=lambda item: item["name"]),
+            "scale": self.scale,
+            "seconds": round(time.monotonic() - self.started, 1),
+            "counts": dict(Counter(claim["verdict"] for claim in claims)),
+            "sources": {key: dict(value) for key, value in self.ledger.sources.items()},
+            "claims": claims,
+        }
+
+    def write(self) -> Path:
+        """Write `audit.json` atomically and return its path."""
+        path = self.folder / "audit.json"
+        write_atomic(path, json.dumps(self.as_json(), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+        return path
+
+
+def project() -> dict[str, Any]:
+    """Version, commit and whether the tree differs from it; the last two None outside a checkout."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    status = git("status", "--porcelain")
+    return {
+        "version": metadata.version("samenoise"),
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+    }
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Where the figures were computed, in pytest-benchmark's vocabulary where it has a word."""
+    import torch
+
+    packages = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "packages": packages,
+    }
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _plain(value: Any) -> Any:
+    """Numpy and torch scalars become Python's; anything else stays as it is."""
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"evidence must be finite, found {value}")
+    return value

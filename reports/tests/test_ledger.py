@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from core.errors import InputError
+from reports.ledger import load_ledger
+
+ROW = """
+[[claim]]
+id = "{id}"
+title = "t"
+topic = "data"
+source = "T 1"
+statement = "s"
+evidence = ["published", "synthetic"]
+rule = "r"
+threshold_source = "fixed before looking"
+{more}
+"""
+
+
+def ledger(tmp_path: Path, *rows: tuple[str, str]) -> Path:
+    path = tmp_path / "claims.toml"
+    path.write_text("".join(ROW.format(id=name, more=more) for name, more in rows), encoding="utf-8")
+    return path
+
+
+def test_a_sound_ledger_is_read(tmp_path: Path) -> None:
+    checks = 'checks = [{ evidence = "x", op = "above", value = 0.0 }]\nrecorded = { published = "reproduced" }'
+    read = load_ledger(ledger(tmp_path, ("T-a", checks), ("T-b", "")))
+    assert read.ids == ("T-a", "T-b")
+    assert read["T-a"].checks[0].op == "above"
+    assert read["T-b"].checks == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ('colour = "red"', "unknown key 'colour'"),
+        ('aliases = ["T-a"]', "T-a stands in two rows"),
+        ('recorded = { published = "true" }', "recorded verdict for published"),
+        ('recorded = { celeba = "reproduced" }', "recorded kind"),
+        ('recorded = { published = "refuted" }', "without its reason"),
+        ('checks = [{ evidence = "x", op = "about", value = 1 }]', "op: found 'about'"),
+        ('checks = [{ evidence = "x", op = "above" }]', "needs a value"),
+        ('checks = [{ evidence = "x", op = "within", low = 1.0 }]', "needs low and high"),
+        ('checks = [{ evidence = "x", op = "equals", value = 1, tolerance = 0.1 }]', "without its reason"),
+        ('checks = [{ evidence = "x", op = "equals", value = 1, kind = "full" }]', "kind: found 'full'"),
+        ("checks = [", "not valid TOML"),
+    ],
+)
+def test_an_unsound_row_is_named(tmp_path: Path, more: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_ledger(ledger(tmp_path, ("T-a", more)))
+
+
+def test_a_duplicate_id_and_a_missing_statement_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="T-a stands in two rows"):
+        load_ledger(ledger(tmp_path, ("T-a", ""), ("T-a", "")))
+    path = ledger(tmp_path, ("T-a", ""))
+    path.write_text(path.read_text().replace('statement = "s"\n', ""), encoding="utf-8")
+    with pytest.raises(InputError, match="found no statement"):
+        load_ledger(path)

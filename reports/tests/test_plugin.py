@@ -1,0 +1,191 @@
+"""The chain from a claim's test to verdict, exit code and `audit.json`, on small audits written on the spot."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ROW = """
+[[claim]]
+id = "{id}"
+title = "t"
+topic = "data"
+source = "T 1"
+statement = "s"
+evidence = ["published", "synthetic"]
+rule = "r"
+threshold_source = "fixed before looking"
+reason = "understood"
+{more}
+"""
+ABOVE = 'checks = [{{ evidence = "x", op = "above", value = 0.0 }}]\nrecorded = {{ synthetic = "{verdict}" }}'
+TEST = """
+import pytest
+from core.errors import InputError
+
+@pytest.mark.claim("{id}")
+def test_{name}(evidence):
+    {body}
+"""
+
+
+class Audit:
+    """A project of its own with the real options and plug-ins."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        root = Path(__file__).resolve().parents[2]
+        pytester.makeconftest((root / "conftest.py").read_text(encoding="utf-8"))
+        pytester.makeini("[pytest]\nmarkers =\n    claim(id): x\n    control(id, sign): x\njunit_family = xunit1\n")
+        pytester.mkdir("audit")
+
+    def write(self, rows: str, tests: str) -> None:
+        (self.pytester.path / "audit" / "claims.toml").write_text(rows, encoding="utf-8")
+        (self.pytester.path / "audit" / "test_claims.py").write_text(tests, encoding="utf-8")
+
+    def one(self, body: str, recorded: str = "reproduced") -> tuple[pytest.RunResult, dict[str, Any]]:
+        self.write(
+            ROW.format(id="T-a", more=ABOVE.format(verdict=recorded)), TEST.format(id="T-a", name="a", body=body)
+        )
+        return self.run()
+
+    def run(self, *options: str) -> tuple[pytest.RunResult, dict[str, Any]]:
+        result = self.pytester.runpytest_subprocess("audit", "-rA", "-p", "no:cacheprovider", *options)
+        path = self.pytester.path / "reports" / "out" / "audit.json"
+        return result, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+@pytest.fixture
+def audit(pytester: pytest.Pytester) -> Audit:
+    return Audit(pytester)
+
+
+def add(value: float, low: float, high: float) -> str:
+    return f'evidence.add("x", {value}, kind="synthetic", n=9, interval=({low}, {high}), interval_method="known")'
+
+
+@pytest.mark.parametrize(
+    ("body", "recorded", "outcome", "verdict"),
+    [
+        (add(1, 0.5, 1.5), "reproduced", "passed", "reproduced"),
+        (add(-1, -1.5, -0.5), "reproduced", "failed", "refuted"),
+        (add(-1, -1.5, -0.5), "refuted", "xfailed", "refuted"),
+        (add(1, 0.5, 1.5), "refuted", "failed", "reproduced"),
+        (add(1, -0.5, 1.5), "inconclusive", "passed", "inconclusive"),
+        (add(1, -0.5, 1.5), "reproduced", "failed", "inconclusive"),
+        ('evidence.block(kind="published", needs="lists", command="bring them")', "reproduced", "skipped", "blocked"),
+    ],
+)
+def test_a_verdict_is_held_against_the_recorded_one(
+    audit: Audit, body: str, recorded: str, outcome: str, verdict: str
+) -> None:
+    result, written = audit.one(body, recorded)
+    result.assert_outcomes(**{outcome: 1})
+    (claim,) = written["claims"]
+    assert claim["verdict"] == verdict
+    assert claim["changed"] == (outcome == "failed")
+    assert written["counts"] == {verdict: 1}
+
+
+def test_the_report_carries_what_consumers_rely_on(audit: Audit) -> None:
+    result, written = audit.one(add(1, 0.5, 1.5))
+    keys = ("schema", "created", "project", "environment", "inputs", "scale", "seconds", "counts", "claims")
+    assert all(key in written for key in keys)
+    assert written["schema"] == "samenoise/audit/1"
+    (claim,) = written["claims"]
+    assert claim["evidence"][0]["interval"] == [0.5, 1.5]
+    assert claim["nodeid"] == "audit/test_claims.py::test_a"
+    out = audit.pytester.path / "reports" / "out"
+    assert "T-a" in (out / "index.html").read_text(encoding="utf-8")
+    assert "test_a" in (out / "junit.xml").read_text(encoding="utf-8")
+    result.stdout.fnmatch_lines(["*claims: 1 reproduced*", "*reports/out/index.html*"])
+
+
+def test_evidence_survives_a_failing_test_and_an_interruption(audit: Audit) -> None:
+    rows = "".join(ROW.format(id=i, more=ABOVE.format(verdict="reproduced")) for i in ("T-a", "T-b", "T-c"))
+    tests = TEST.format(id="T-a", name="a", body=add(1, 0.5, 1.5))
+    tests += TEST.format(id="T-b", name="b", body='raise RuntimeError("broken measurement")')
+    tests += TEST.format(id="T-c", name="c", body="raise KeyboardInterrupt")
+    audit.write(rows, tests)
+    result, written = audit.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    a, b, c = written["claims"]
+    assert a["verdict"] == "reproduced"
+    assert b["verdict"] == "not yet tested" and "broken measurement" in b["error"]
+    assert c["verdict"] == "not yet tested"
+
+
+def test_bad_input_is_one_line_and_a_usage_error_at_the_end(audit: Audit) -> None:
+    rows = "".join(ROW.format(id=i, more=ABOVE.format(verdict="reproduced")) for i in ("T-a", "T-b"))
+    tests = TEST.format(id="T-a", name="a", body='raise InputError("list.txt: found nothing; expected names")')
+    audit.write(rows, tests + TEST.format(id="T-b", name="b", body=add(1, 0.5, 1.5)))
+    result, written = audit.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*bad input: *list.txt: found nothing; expected names*"])
+    assert written["counts"] == {"not yet tested": 1, "reproduced": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "tests", "message"),
+    [
+        (["T-a", "T-a"], ["T-a"], "T-a stands in two rows"),
+        (["T-a"], ["T-a", "T-b"], "T-b, which has no row"),
+        (["T-a", "T-b"], ["T-a"], "row T-b has checks, but no test"),
+        (["T-a"], ["T-a", "T-a"], "judges T-a, which"),
+    ],
+)
+def test_ledger_and_tests_match_one_to_one(audit: Audit, rows: list[str], tests: list[str], message: str) -> None:
+    body = add(1, 0.5, 1.5)
+    audit.write(
+        "".join(ROW.format(id=i, more=ABOVE.format(verdict="reproduced")) for i in rows),
+        "".join(TEST.format(id=i, name=k, body=body) for k, i in enumerate(tests)),
+    )
+    result, _ = audit.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{message}*"])
+
+
+def test_a_row_without_checks_is_reported_and_a_control_must_name_a_row(audit: Audit) -> None:
+    rows = ROW.format(id="T-a", more=ABOVE.format(verdict="reproduced")) + ROW.format(id="T-b", more="")
+    tests = TEST.format(id="T-a", name="a", body=add(1, 0.5, 1.5))
+    control = "\n@pytest.mark.control('{id}', 'negative')\ndef test_control(judge):\n"
+    control += "    assert judge('T-a', {{'x': (-1, (-2, -0.5))}}, 'synthetic') == 'refuted'\n"
+    audit.write(rows, tests + control.format(id="T-a"))
+    result, written = audit.run()
+    assert result.ret == 0
+    assert written["counts"] == {"reproduced": 1, "not yet tested": 1}
+    assert written["claims"][0]["controls"][0]["outcome"] == "passed"
+    audit.write(rows, tests + control.format(id="T-c"))
+    result, _ = audit.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'evidence.add("x", float("nan"), kind="synthetic")',
+        'evidence.add("x", 1, kind="celeba")',
+        'evidence.add("x", 1, kind="synthetic", interval=(0, 1))',
+        'evidence.add("y", 1, kind="synthetic")',
+        'evidence.add("x", 1, kind="synthetic"); evidence.add("x", 1, kind="synthetic")',
+    ],
+)
+def test_unsound_evidence_fails_the_test(audit: Audit, body: str) -> None:
+    result, written = audit.one(body)
+    result.assert_outcomes(failed=1)
+    assert written["claims"][0]["error"]
+
+
+@pytest.mark.parametrize("option", ["--published=nowhere", "--celeba=nowhere", "--scale=huge"])
+def test_a_wrong_option_stops_before_anything_runs(audit: Audit, option: str) -> None:
+    audit.write(
+        ROW.format(id="T-a", more=ABOVE.format(verdict="reproduced")),
+        TEST.format(id="T-a", name="a", body=add(1, 0.5, 1.5)),
+    )
+    result, written = audit.run(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert written == {}
+    result.stderr.fnmatch_lines([f"*{option.split('=')[0]}*{option.split('=')[1]}*expected*"])
