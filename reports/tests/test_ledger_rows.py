@@ -1,0 +1,87 @@
+"""The rows of the ledger: every claim of the documents is there, and each row is complete."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+LEDGER = tomllib.loads((Path(__file__).parents[2] / "audit" / "claims.toml").read_text(encoding="utf-8"))
+ROWS = LEDGER["claim"]
+TOPICS = {
+    "data": "T-counts T-holdout T-attribute-repair T-preprocess T-order",
+    "duplicates": "T-dedup-equivalence T-dedup-dense-memory T-dedup-block-memory T-dedup-count "
+    "T-dedup-attribute-exempt",
+    "splits": "T-split-sizes T-split-definition T-split-disjoint T-split-identity-overlap T-eyeglasses-split "
+    "T-male-split T-attribute-identity-overlap T-identity-split",
+    "model": "T-unet-parameters T-unet-bias-free T-miyasawa T-noise-uniform T-optimiser T-exposure T-monitoring",
+    "behaviour": "T-psnr-gap T-convergence T-eyeglasses-convergence T-male-convergence T-identity-convergence "
+    "T-convergence-order T-figure-provenance T-size-confound T-same-start T-test-set T-rank-inversion "
+    "T-lpips-protocol T-lpips-exhaustive T-other-attributes",
+    "theory": "K-tweedie K-empirical-optimum K-kl-bound K-strong-generalization K-geometric-optimal "
+    "K-shuffled-suboptimal K-low-dimensional-suboptimal K-harmonic-bases",
+    "dynamics": "V-setup V-gap V-criterion B-generation-time B-memorisation-time B-memorised-fraction",
+}
+KINDS = {"arithmetic", "property", "published", "synthetic", "celeba", "full"}
+HOW = {"printed", "read off a figure", "derived"}
+VERDICTS = {"reproduced", "refuted", "inconclusive"}
+
+
+def test_every_claim_of_the_documents_has_its_row() -> None:
+    """The list is pinned: a row may neither vanish nor move to another topic unnoticed."""
+    found = {topic: " ".join(row["id"] for row in ROWS if row["topic"] == topic) for topic in TOPICS}
+    assert found == TOPICS
+    assert len(ROWS) == 53
+    assert [row["aliases"] for row in ROWS if row["id"] == "T-convergence"] == [["K-transition"]]
+
+
+def test_ids_and_aliases_are_unique() -> None:
+    names = [name for row in ROWS for name in (row["id"], *row.get("aliases", []))]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
+def test_row_is_complete(row: dict) -> None:
+    for field in ("id", "topic", "title", "source", "statement", "rule", "threshold_source"):
+        assert row[field] == " ".join(row[field].split()) != "", f"{field} is empty or has stray white space"
+    assert row["id"][0] in LEDGER["sources"]
+    assert row["source"].startswith(row["id"][0] + " "), "a row cites the document that its id names"
+    assert row["statement"].endswith(".") and row["rule"].endswith(".")
+    assert row["evidence"] and set(row["evidence"]) <= KINDS
+    assert row["threshold_source"].startswith("fixed before looking: ")
+    cited = set(re.findall(r"rules\.(\w+)", row["threshold_source"]))
+    assert cited and cited <= set(LEDGER["rules"])
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
+def test_reported_values_say_how_they_are_known(row: dict) -> None:
+    names = [entry["name"] for entry in row["reported"]]
+    assert names and len(names) == len(set(names))
+    for entry in row["reported"]:
+        assert set(entry) == {"name", "value", "unit", "how"}
+        assert entry["how"] in HOW
+        assert isinstance(entry["value"], str) or entry["unit"] != "words"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
+def test_checks_and_recorded_verdicts_belong_to_the_row(row: dict) -> None:
+    kinds = set(row["evidence"])
+    assert {check["kind"] for check in row.get("checks", [])} <= kinds
+    recorded = row.get("recorded", {})
+    assert set(recorded) <= {check["kind"] for check in row.get("checks", [])}, "recorded without a check"
+    assert set(recorded.values()) <= VERDICTS
+    if set(recorded.values()) - {"reproduced"}:
+        assert row.get("reason"), "a verdict other than `reproduced` needs its reason"
+
+
+def test_sources_can_be_looked_up() -> None:
+    assert set(LEDGER["sources"]) == {"T", "K", "V", "B"}
+    for source in LEDGER["sources"].values():
+        assert source["title"] and source["authors"] and source["year"] >= 2024
+        assert source["link"].startswith("https://")
+
+
+def test_every_rule_is_used_and_in_words() -> None:
+    cited = {name for row in ROWS for name in re.findall(r"rules\.(\w+)", row["threshold_source"])}
+    assert cited == set(LEDGER["rules"])
+    assert all(rule["word"] and rule["rule"] for rule in LEDGER["rules"].values())
