@@ -1,0 +1,260 @@
+"""Two groups of one corpus: builders, and a directory form that rebuilds byte for byte.
+
+Follows Topeza (2025), section 3.4. Nothing here draws from a random stream, whose numbers may change with the version
+of a library: wherever an order or a choice is random, names (or identities) are sorted by the SHA-256 of
+"seed, purpose, name". The result is the same on every platform and does not depend on the order of the input.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from core.errors import InputError
+from core.files import names_sha256, write_atomic
+
+SCHEMA = "samenoise/split/1"
+DEFINITIONS = ("ends", "consecutive")
+SHUFFLE = "names sorted by SHA-256 of seed, purpose and name"
+BALANCING = (
+    "identities in decreasing order of image count (equal counts in hash order), each to the group with fewer images"
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Named groups of image names, each in its order.
+
+    Attributes:
+        kind: `baseline`, `attribute` or `identity`.
+        groups: group name -> image names in training order.
+        parameters: everything besides the seed that the builder was given or decided; JSON-able.
+        seed: None where nothing was drawn.
+        order_sha256: `core.files.names_sha256` of the corpus order the groups were built from.
+    """
+
+    kind: str
+    groups: Mapping[str, tuple[str, ...]]
+    parameters: Mapping[str, Any]
+    seed: int | None
+    order_sha256: str
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Images in each group."""
+        return {group: len(names) for group, names in self.groups.items()}
+
+
+def baseline(names: Sequence[str], n: int, definition: str = "ends") -> Split:
+    """Two groups of `n` images taken from the order of the corpus; nothing is shuffled.
+
+    `consecutive` is Topeza (2025), section 3.4, as its formula says: images 1..n and n+1..2n. `ends` is what its text
+    says and what the published experiments used: the first n and the last n.
+
+    Raises:
+        InputError: for n outside 1..len(names) // 2, an unknown definition, or names that are not unique.
+    """
+    names = _names(names)
+    if definition not in DEFINITIONS:
+        raise InputError(f"definition: found {definition!r}; expected one of {', '.join(DEFINITIONS)}")
+    _size(n, len(names) // 2, f"half of the {len(names):,} images")
+    second = names[len(names) - n :] if definition == "ends" else names[n : 2 * n]
+    parameters = {"n": int(n), "definition": definition}
+    return Split("baseline", {"A": names[:n], "B": second}, parameters, None, names_sha256(names))
+
+
+def by_attribute(
+    names: Sequence[str], labels: ArrayLike, seed: int, *, attribute: str = "attribute", n: int | None = None
+) -> Split:
+    """A holds images with the attribute, B images without: the minority side whole, as many of the majority.
+
+    Topeza (2025), section 3.4: each side is shuffled and its order kept. No near-duplicates are removed. Pass `n` to
+    take only the first n of each side.
+
+    Args:
+        names: unique image names.
+        labels: (len(names),) two-valued; the larger value (+1, 1, True) means 'with'.
+        seed: decides which majority images are taken, and both orders.
+        attribute: its name, for messages and `parameters`.
+        n: images a side; None takes the whole minority.
+
+    Raises:
+        InputError: if the attribute does not have exactly two values, or fewer than n images have one of them.
+    """
+    names = _names(names)
+    values = _column(labels, names, "labels")
+    kinds = np.unique(values)
+    if len(kinds) != 2:
+        raise InputError(
+            f"attribute {attribute}: found {len(kinds)} distinct value(s) {kinds[:3].tolist()}; expected two"
+        )
+    sides = {
+        group: shuffled((names[i] for i in np.flatnonzero(values == kind)), seed, f"attribute/{group}")
+        for group, kind in (("A", kinds[1]), ("B", kinds[0]))
+    }
+    minority = min(len(side) for side in sides.values())
+    n = minority if n is None else n
+    _size(n, minority, f"the smaller side of {attribute}")
+    parameters = {
+        "attribute": attribute,
+        "n": int(n),
+        "available": {group: len(side) for group, side in sides.items()},
+        "shuffle": SHUFFLE,
+    }
+    groups = {group: side[:n] for group, side in sides.items()}
+    return Split("attribute", groups, parameters, int(seed), names_sha256(names))
+
+
+def by_identity(names: Sequence[str], identities: ArrayLike, seed: int, *, n: int | None = None) -> Split:
+    """Every identity is in exactly one group, and the groups hold nearly equally many images (`BALANCING`).
+
+    The greedy order is Graham's (1969) longest-processing-time rule. Its imbalance is never above the mean imbalance
+    of identities thrown by coin (Szarek's bound for random signs), and is at most one image wherever enough identities
+    of one image exist. Topeza (2025), section 5.3, does not say how its split was balanced.
+
+    Args:
+        names: unique image names.
+        identities: (len(names),) integers; no value may be missing.
+        seed: decides among identities of equal size, and both orders.
+        n: images a group, taken from the front of its order; None takes all.
+
+    Raises:
+        InputError: if there are fewer than two identities, or a group has fewer than n images.
+    """
+    names = _names(names)
+    values = _column(identities, names, "identities")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError(f"identities: {int((~np.isfinite(values)).sum())} of {len(values)} are missing; expected none")
+    people, owner, counts = np.unique(values, return_inverse=True, return_counts=True)
+    if len(people) < 2:
+        raise InputError(f"identities: found {len(people)}; a split by identity needs two or more")
+    keys = [_digest(seed, "identity", str(person)) for person in people.tolist()]
+    side = np.zeros(len(people), dtype=np.int8)
+    totals = [0, 0]
+    for i in sorted(range(len(people)), key=lambda i: (-counts[i], keys[i])):
+        lighter = int(keys[i][0] & 1) if totals[0] == totals[1] else int(totals[1] < totals[0])
+        side[i] = lighter
+        totals[lighter] += int(counts[i])
+    _size(min(totals) if n is None else n, min(totals), "the smaller group")
+    groups = {
+        group: shuffled((names[i] for i in np.flatnonzero(side[owner] == code)), seed, f"identity/{group}")[:n]
+        for code, group in enumerate("AB")
+    }
+    parameters = {
+        "n": None if n is None else int(n),
+        "identities": {group: int((side == code).sum()) for code, group in enumerate("AB")},
+        "available": dict(zip("AB", totals, strict=True)),
+        "balancing": BALANCING,
+        "shuffle": SHUFFLE,
+    }
+    return Split("identity", groups, parameters, int(seed), names_sha256(names))
+
+
+def shuffled(names: Iterable[str], seed: int, purpose: str) -> tuple[str, ...]:
+    """Names in the order of the SHA-256 of (seed, purpose, name): a permutation that no library version can change."""
+    return tuple(sorted(names, key=lambda name: (_digest(seed, purpose, name), name)))
+
+
+def save_split(split: Split, directory: Path | str) -> Path:
+    """Write one list a group (`A.txt`, one name a line, LF) and `split.json`; the same split gives the same bytes.
+
+    Returns:
+        The directory.
+
+    Raises:
+        InputError: for a group name that is no plain file name, or a name that does not fit on one line.
+    """
+    directory = Path(directory)
+    described: dict[str, Any] = {}
+    for group, names in split.groups.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", group):
+            raise InputError(f"group {group!r}: expected letters, digits, '_' and '-' only")
+        _names(names)
+        described[group] = {"file": f"{group}.txt", "images": len(names), "sha256": names_sha256(names)}
+    for group, names in split.groups.items():
+        write_atomic(directory / f"{group}.txt", "".join(f"{name}\n" for name in names))
+    record = {
+        "schema": SCHEMA,
+        "kind": split.kind,
+        "parameters": dict(split.parameters),
+        "seed": split.seed,
+        "order_sha256": split.order_sha256,
+        "groups": described,
+    }
+    text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    write_atomic(directory / "split.json", text + "\n")
+    return directory
+
+
+def load_split(directory: Path | str) -> Split:
+    """Read a split directory; every list is held against the hash in `split.json`.
+
+    Raises:
+        InputError: naming the file, if it is missing, not of this format, or does not match its hash.
+    """
+    path = Path(directory) / "split.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found; expected a directory written by `samenoise split`") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise InputError(f"{path}: expected schema {SCHEMA!r}")
+    groups: dict[str, tuple[str, ...]] = {}
+    try:
+        for group, described in record["groups"].items():
+            groups[group] = _read_group(path.parent / Path(described["file"]).name, described["sha256"])
+        return Split(record["kind"], groups, record["parameters"], record["seed"], record["order_sha256"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: a key is missing or of the wrong type: {error}") from error
+
+
+def _read_group(path: Path, sha256: str) -> tuple[str, ...]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; expected the list that split.json names") from error
+    found = hashlib.sha256(raw).hexdigest()
+    if found != sha256:
+        raise InputError(f"{path}: its SHA-256 is {found}; split.json says {sha256}: the list was changed")
+    return tuple(raw.decode("utf-8").split("\n")[:-1])
+
+
+def _digest(seed: int, purpose: str, name: str) -> bytes:
+    return hashlib.sha256(f"{int(seed)}\0{purpose}\0{name}".encode()).digest()
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(names)
+    if not names:
+        raise InputError("names: found none; expected one or more")
+    bad = [name for name in names if not isinstance(name, str) or not name or "\n" in name or "\r" in name]
+    if bad:
+        raise InputError(f"names: {bad[0]!r} is no name that fits on a line (and {len(bad) - 1} more)")
+    if len(set(names)) != len(names):
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InputError(
+            f"names: {len(names) - len(set(names))} of {len(names)} stand twice, the first is {twice!r}; "
+            "expected unique names"
+        )
+    return names
+
+
+def _column(values: ArrayLike, names: Sequence[str], what: str) -> np.ndarray:
+    column = np.asarray(values)
+    if column.shape != (len(names),):
+        raise InputError(f"{what}: found shape {column.shape}; expected one value for each of {len(names)} names")
+    return column
+
+
+def _size(n: int, most: int, of_what: str) -> None:
+    if not 1 <= n <= most:
+        raise InputError(f"n: found {n:,}; expected 1 to {most:,} ({of_what})")
