@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.errors import InputError
 
-TILE = 4096
+TILE = 2048
 Progress = Callable[[int, int], None]
 
 
@@ -31,17 +31,18 @@ def normalise(images: Tensor, *, what: str = "images") -> Tensor:
         InputError: if an image holds missing or infinite values or is constant.
     """
     rows = images.reshape(len(images), -1).to(torch.float64)
-    if not torch.isfinite(rows).all():
-        bad = (~torch.isfinite(rows).all(dim=1)).nonzero()[:, 0].tolist()
+    mean, size = rows.mean(dim=1, keepdim=True), rows.norm(dim=1)
+    missing = ~torch.isfinite(mean[:, 0])  # one such value makes the mean one
+    if missing.any():
+        bad = missing.nonzero()[:, 0].tolist()
         raise InputError(f"{what}: image {bad[0]} holds missing or infinite values ({len(bad)} of {len(rows)} do)")
-    scale = rows.abs().amax(dim=1)
-    rows = rows - rows.mean(dim=1, keepdim=True)
+    rows = rows - mean
     norm = rows.norm(dim=1)
-    flat = norm <= 1e-12 * scale * rows.shape[1] ** 0.5
+    flat = norm <= 1e-12 * size  # the rounding of a constant image's mean
     if flat.any():
         bad = flat.nonzero()[:, 0].tolist()
         raise InputError(f"{what}: image {bad[0]} is constant, its correlation is undefined ({len(bad)} are)")
-    return rows / norm[:, None]
+    return rows.div_(norm[:, None])
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
