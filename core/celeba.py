@@ -47,7 +47,7 @@ def read_attributes(path: Path | str) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, unreadable, or cannot be repaired (the line is named).
     """
-    return repair_attribute_text(_read_text(path), source=str(path)).frame()
+    return repair_attribute_text(read_text(path), source=str(path)).frame()
 
 
 def read_identities(path: Path | str) -> pd.Series:
@@ -81,7 +81,7 @@ def read_list(path: Path | str, *, encoding: str = "utf-8", skip_blank: bool = F
         InputError: the file is missing or empty, is not text in `encoding` throughout, or holds a blank line, a
             name twice, a path, or names of several extensions.
     """
-    names = [line.rstrip(" \t") for line in _lines(_read_text(path, encoding=encoding))]
+    names = [line.rstrip(" \t") for line in _lines(read_text(path, encoding=encoding))]
     while names and not names[-1]:
         names.pop()
     numbered = [(line, name) for line, name in enumerate(names, 1) if name or not skip_blank]
@@ -188,7 +188,7 @@ def read_image(path: Path | str, size: int = 40) -> torch.Tensor:
 
 def _read_pairs(path: Path | str, what: str) -> pd.Series:
     """Read `name integer` lines into an int64 series."""
-    text = _read_text(path)
+    text = read_text(path)
     lines = [(number, line) for number, line in enumerate(_lines(text), 1) if line.strip()]
     if not lines:
         raise InputError(f"{path}: found no line, expected `name {what}` lines")
@@ -227,8 +227,13 @@ def _read_bytes(path: Path | str) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _read_text(path: Path | str, encoding: str = "utf-8") -> str:
-    """Read a text file, or the one `.txt` member of a `.zip` file, without a byte order mark."""
+def read_text(path: Path | str, encoding: str = "utf-8") -> str:
+    """Read a text file, or the one `.txt` member of a `.zip` file, without a byte order mark.
+
+    Raises:
+        InputError: the file is missing or unreadable, the archive does not hold exactly one `.txt` file, or the
+            contents are not text in `encoding` throughout (the line is named).
+    """
     data = _read_bytes(path)
     if data[:4] == b"PK\x03\x04":
         try:
