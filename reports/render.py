@@ -1,0 +1,254 @@
+"""The third layer: `audit.json` becomes one HTML file that needs nothing but itself. Nothing is computed here."""
+
+import base64
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from core.errors import InputError
+from reports.judge import VERDICTS
+from reports.ledger import TOPICS
+
+SCHEMA = "samenoise/audit/1"
+LIMIT = 5_000_000  # bytes of the page; figures that do not fit are named instead of shown
+PNG = b"\x89PNG\r\n\x1a\n"
+TOPIC_TITLES = {
+    "data": "Data and metadata",
+    "duplicates": "Near-duplicate removal",
+    "splits": "Splits",
+    "model": "Model and training",
+    "behaviour": "Behaviour",
+    "theory": "Theory",
+    "dynamics": "Training dynamics",
+}
+VERDICT_WORDS = {
+    "reproduced": "The evidence meets the rule, by the whole interval.",
+    "refuted": "The evidence contradicts the rule, by the whole interval.",
+    "inconclusive": "The interval does not decide.",
+    "blocked": "What the measurement needs is not here; the card says what, and how to bring it.",
+    "not yet tested": "No measurement was made in this run.",
+}
+KIND_WORDS = {
+    "arithmetic": "the document alone",
+    "property": "generated data with a known answer",
+    "published": "what the authors published",
+    "synthetic": "the project's own corpus, trained on the spot",
+    "celeba": "the real images",
+    "full": "training at the paper's scale",
+}
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def render(audit: Mapping[str, Any], folder: Path | str) -> str:
+    """The page for one audit.
+
+    Args:
+        audit: the content of `audit.json`.
+        folder: where `audit.json` lies; figures are read from inside it and from nowhere else.
+
+    Raises:
+        InputError: if `audit` is of another schema.
+    """
+    if audit.get("schema") != SCHEMA:
+        raise InputError(f"audit.json: found schema {audit.get('schema')!r}; expected {SCHEMA!r}")
+    budget = LIMIT
+    while True:
+        figures = Figures(Path(folder), budget)
+        page = _environment(figures).get_template("report.html").render(audit=audit, topics=_topics(audit))
+        excess = len(page.encode("utf-8")) - LIMIT
+        if excess <= 0 or not figures.used:
+            return page
+        budget = figures.used - excess
+
+
+class Figures:
+    """Pictures as data URIs, as long as they fit."""
+
+    def __init__(self, folder: Path, budget: int) -> None:
+        self.folder = folder.resolve()
+        self.budget = budget
+        self.used = 0
+
+    def embed(self, relative: str) -> dict[str, str]:
+        """`{"uri": ...}`, or `{"note": ...}` where the picture cannot be shown."""
+        path = (self.folder / relative).resolve()
+        if not path.is_relative_to(self.folder):
+            return {"note": "is not inside the report's folder and was not read"}
+        try:
+            data = path.read_bytes()
+        except (OSError, ValueError):
+            return {"note": "is missing"}
+        if not data.startswith(PNG):
+            return {"note": "is not a PNG and is not shown"}
+        uri = "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+        if self.used + len(uri) > self.budget:
+            return {"note": f"was left out to keep this page below {LIMIT // 1_000_000} MB; it lies beside it"}
+        self.used += len(uri)
+        return {"uri": uri}
+
+
+def number(value: Any, interval: Sequence[float] | None = None) -> str:
+    """A value as text; where it has an interval, to two significant digits of that interval's half width."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if isinstance(value, float):
+        return _real(value, _decimals(interval) if interval else None)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{words(key)}: {number(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        shown = [number(item) for item in value[:24]]
+        return ", ".join(shown) + (f", … ({len(value)} values, all in audit.json)" if len(value) > 24 else "")
+    return str(value)
+
+
+def bounds(interval: Sequence[float]) -> str:
+    """An interval as text, its ends to the precision that `number` gives the value."""
+    decimals = _decimals(interval)
+    return f"[{_real(float(interval[0]), decimals)}, {_real(float(interval[1]), decimals)}]"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the units that a reader would use."""
+    if seconds is None:
+        return "not timed"
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def day(created: str) -> str:
+    """ISO time as `23 November 2026, 06:55 UTC`; what is no ISO time stays as it is."""
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname() or ''}".strip()
+
+
+def words(name: Any) -> str:
+    """An identifier as words."""
+    return str(name).replace("_", " ")
+
+
+def slug(text: Any) -> str:
+    """Text as a fragment that a link can name."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", str(text))
+
+
+def web(link: Any) -> str | None:
+    """The link if a browser may follow it: `https` or `http`, nothing else."""
+    return str(link) if re.match(r"https?://", str(link)) else None
+
+
+def rerun(claim: Mapping[str, Any], audit: Mapping[str, Any]) -> str | None:
+    """The command that measures one claim again."""
+    if not claim.get("nodeid"):
+        return None
+    options = [f"--{key} {value}" for key, value in _chosen(audit) if value]
+    return " ".join(["pytest audit/ -k", str(claim["nodeid"]).split("::")[-1].split("[")[0], *options])
+
+
+def by_kind(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every kind of evidence that can judge the claim: its verdict here, what was measured, what it needs."""
+    groups = []
+    for kind in claim["kinds"]:
+        needs = [b for b in claim["blocked"] if b["kind"] == kind]
+        verdict = claim["verdicts"].get(kind) or ("blocked" if needs else "not yet tested")
+        evidence = [e for e in claim["evidence"] if e["kind"] == kind]
+        recorded = claim["recorded_by_kind"].get(kind)
+        groups.append({"kind": kind, "verdict": verdict, "evidence": evidence, "needs": needs, "recorded": recorded})
+    return groups
+
+
+def pictures(claim: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Each figure of the claim once, with the evidence that it shows."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for item in claim["evidence"]:
+        for path in item["figures"]:
+            found.setdefault(path, []).append(item)
+    return found
+
+
+def alt(claim: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> str:
+    """What a figure shows, in words and numbers."""
+    told = [
+        f"{words(e['name'])} {number(e['value'], e['interval'])}"
+        + (f", interval {bounds(e['interval'])}" if e["interval"] else "")
+        for e in shown[:4]
+    ]
+    more = f"; and {len(shown) - 4} more" if len(shown) > 4 else ""
+    return f"Figure for {claim['id']}, {claim['title']}: {'; '.join(told)}{more}. The table above holds the figures."
+
+
+def table(value: Any) -> list[Mapping[str, Any]] | None:
+    """The value if it is a list of records with the same fields, else None."""
+    if not isinstance(value, list) or not value or not all(isinstance(row, Mapping) for row in value):
+        return None
+    return value if all(list(row) == list(value[0]) for row in value) else None
+
+
+def _environment(figures: Figures) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    functions = (number, bounds, duration, day, words, slug, web, rerun, by_kind, pictures, alt, table)
+    environment.filters.update({function.__name__: function for function in functions})
+    environment.globals.update(
+        embed=figures.embed, verdicts=VERDICTS, verdict_words=VERDICT_WORDS, kind_words=KIND_WORDS
+    )
+    return environment
+
+
+def _topics(audit: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:
+    """Topics that have claims, in the ledger's order: key, title, claims."""
+    topics = []
+    for topic in TOPICS:
+        claims = [claim for claim in audit["claims"] if claim["topic"] == topic]
+        if claims:
+            topics.append((topic, TOPIC_TITLES[topic], claims))
+    return topics
+
+
+def _chosen(audit: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    device = audit["environment"].get("device")
+    return [
+        ("scale", None if audit["scale"] == "desk" else audit["scale"]),
+        ("device", None if device == "cpu" else device),
+    ]
+
+
+def _decimals(interval: Sequence[float]) -> int | None:
+    """Decimals at which the half width of the interval keeps two significant digits."""
+    half = abs(interval[1] - interval[0]) / 2
+    return 1 - math.floor(math.log10(half)) if half > 0 and math.isfinite(half) else None
+
+
+def _real(value: float, decimals: int | None) -> str:
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}".replace("-", "−")
+    power = math.floor(math.log10(abs(value)))
+    trim = decimals is None
+    decimals = max(0, 3 - power) if decimals is None else decimals
+    if 1e-4 <= abs(value) < 1e7:
+        text, tail = f"{round(value, decimals):,.{max(0, decimals)}f}", ""
+    else:
+        text = f"{value / 10.0**power:.{max(0, min(decimals + power, 6))}f}"
+        tail = f" × 10{str(power).translate(SUPERSCRIPTS)}"
+    if trim and "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return (text + tail).replace("-", "−")
