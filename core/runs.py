@@ -1,0 +1,233 @@
+"""The store of trained models: keyed by the hash of everything that determines the weights, every file checked.
+
+Layout: `<root>/<key>/record.json` (label, options, data, history, hash of the model), `model.safetensors`, and while
+training `checkpoint.json` with its two states. A lock per key lets many processes and machines fill one store.
+"""
+
+import contextlib
+import fcntl
+import json
+import platform
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.checkpoint import discard_state, pack, read_json, read_tensors, tensor_sha256
+from core.errors import InputError
+from core.files import sha256_bytes, sha256_text, write_atomic
+from core.presets import TrainConfig
+from core.train import TRAINER_VERSION, History, TrainResult, train, training_identity
+from core.unet import UNet, architecture, load_published
+
+RECORD, MODEL = "record.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the store knows of one model; `label` says what it is for people (split, group, size, ...)."""
+
+    key: str
+    path: Path
+    kind: str  # "trained" here, or "imported"
+    label: dict[str, Any]
+    config: TrainConfig | None
+    seed: int | None
+    data: dict[str, Any]
+    model: dict[str, Any] | None  # file, sha256 and architecture; None until training ends
+    history: History = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs done, of the finished model or of its newest state."""
+        if self.model:
+            return len(self.history)
+        with contextlib.suppress(InputError):
+            return int(read_json(self.path / "checkpoint.json")["last"]["epochs"])
+        return 0
+
+
+def environment(device: str) -> dict[str, str]:
+    """What can move the last bits of a model: versions, processor, device."""
+    name = torch.cuda.get_device_name() if device.startswith("cuda") and torch.cuda.is_available() else device
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "threads": str(torch.get_num_threads()),
+        "device": name,
+    }
+
+
+class RunStore:
+    """A directory of trained and imported models.
+
+    Args:
+        root: made at the first write.
+        damaged: what `get_or_train` does with a model whose bytes do not hash to what was recorded: `retrain`
+            (with a warning) or `refuse`.
+    """
+
+    def __init__(self, root: Path | str, *, damaged: str = "retrain") -> None:
+        if damaged not in ("retrain", "refuse"):
+            raise InputError(f"damaged: got {damaged!r}, expected retrain or refuse")
+        self.root, self.damaged = Path(root), damaged
+
+    def key(self, images: Tensor, config: TrainConfig, seed: int) -> str:
+        """Hash of images in order, options, seed and trainer version: the name of the model's directory."""
+        return training_identity(images, config, seed)
+
+    def get_or_train(
+        self,
+        images: Tensor,
+        config: TrainConfig,
+        *,
+        seed: int,
+        label: Mapping[str, Any] | None = None,
+        test_images: Tensor | None = None,
+        device: str = "cpu",
+        devices: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+        on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    ) -> TrainResult:
+        """The model of these inputs: from the store, or trained now, or continued where it stopped.
+
+        Whoever comes while another process trains the same model waits and takes its result.
+
+        Raises:
+            InputError: as `train` does; for a store that cannot be written; for a damaged model with `refuse`.
+        """
+        key = self.key(images, config, seed)
+        with self._lock(key):
+            path = self.root / key
+            if (path / RECORD).exists() and self.record(key).model:
+                try:
+                    return self.get(key)
+                except InputError as error:
+                    if self.damaged == "refuse":
+                        raise
+                    warnings.warn(f"{error}; training it again", stacklevel=2)
+            data = {"sha256": tensor_sha256(images), "n": len(images)}
+            record = Record(key, path, "trained", dict(label or {}), config, seed, data, None)
+            self._write(record)
+            result = train(
+                images,
+                config,
+                seed=seed,
+                directory=path,
+                device=device,
+                devices=devices,
+                progress=progress,
+                on_epoch=on_epoch,
+                test_images=test_images,
+            )
+            self._write(record, result.model.state_dict(), result.history, environment(device))
+            discard_state(path)
+            return result
+
+    def get(self, key: str) -> TrainResult:
+        """A finished model, checked against its recorded hash.
+
+        Raises:
+            InputError: if there is none, it is unfinished, or a file is damaged.
+        """
+        record = self.record(key)
+        if record.model is None:
+            raise InputError(f"{record.path}: training stopped after {record.epochs} epochs, no finished model yet")
+        state = read_tensors(record.path / MODEL, sha256=record.model["sha256"])
+        model = UNet(**record.model["architecture"])
+        load_published(model, state, source=str(record.path / MODEL))
+        return TrainResult(model.eval(), record.history, record.config, record.seed)
+
+    def record(self, key: str) -> Record:
+        """What is recorded under a key.
+
+        Raises:
+            InputError: if there is nothing, or the record is damaged.
+        """
+        path = self.root / key
+        values = read_json(path / RECORD)
+        body = {k: v for k, v in values.items() if k != "sha256"}
+        if values.get("sha256") != sha256_text(json.dumps(body, sort_keys=True)) or body.get("key") != key:
+            raise InputError(f"{path / RECORD}: damaged, its contents do not hash to what it says")
+        config = TrainConfig.from_dict(body["config"]) if body["config"] else None
+        fields = {k: body[k] for k in ("kind", "label", "seed", "data", "model", "history", "environment", "source")}
+        return Record(key=key, path=path, config=config, **fields)
+
+    def records(self) -> list[Record]:
+        """All readable records, by label; damaged ones are warned about and left out."""
+        found = []
+        for path in sorted(self.root.glob(f"*/{RECORD}")):
+            try:
+                found.append(self.record(path.parent.name))
+            except InputError as error:
+                warnings.warn(str(error), stacklevel=2)
+        return sorted(found, key=lambda r: [str(v).rjust(12) for _, v in sorted(r.label.items())])
+
+    def find(self, **label: Any) -> list[Record]:
+        """Finished models whose label has all these entries."""
+        return [r for r in self.records() if r.model and all(r.label.get(k) == v for k, v in label.items())]
+
+    def add(self, state: Mapping[str, Tensor], *, label: Mapping[str, Any], source: str) -> Record:
+        """Copy a model that was trained elsewhere into the store, keyed by the hash of its weights.
+
+        Raises:
+            InputError: if the state is not one of this network, or the store cannot be written.
+        """
+        model = UNet(*architecture(state).values())
+        load_published(model, state, source=source)
+        digest = sha256_bytes(pack(model.state_dict()))
+        with self._lock(digest):
+            record = Record(digest, self.root / digest, "imported", dict(label), None, None, {}, None, source=source)
+            self._write(record, model.state_dict(), [], {})
+        return self.record(digest)
+
+    def _write(
+        self,
+        record: Record,
+        state: Mapping[str, Tensor] | None = None,
+        history: History | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        model = None
+        try:
+            if state is not None:
+                raw = pack(state)
+                write_atomic(record.path / MODEL, raw)
+                model = {"file": MODEL, "sha256": sha256_bytes(raw), "architecture": architecture(state)}
+            body = {
+                "schema": "samenoise/run/1",
+                "trainer": TRAINER_VERSION,
+                "key": record.key,
+                "kind": record.kind,
+                "label": record.label,
+                "config": record.config.to_dict() if record.config else None,
+                "seed": record.seed,
+                "data": record.data,
+                "model": model,
+                "history": history or [],
+                "environment": dict(environment or {}),
+                "source": record.source,
+            }
+            digest = sha256_text(json.dumps(body, sort_keys=True))
+            write_atomic(record.path / RECORD, json.dumps({**body, "sha256": digest}, indent=1))
+        except OSError as error:
+            raise InputError(f"{record.path}: cannot be written ({error.strerror})") from error
+
+    @contextlib.contextmanager
+    def _lock(self, key: str) -> Iterator[None]:
+        """Held by one process at a time, on one machine or on storage that shares locks; freed if it dies."""
+        try:
+            (self.root / key).mkdir(parents=True, exist_ok=True)
+            handle = (self.root / key / ".lock").open("a")
+        except OSError as error:
+            raise InputError(f"{self.root}: the run directory cannot be written ({error.strerror})") from error
+        with handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
