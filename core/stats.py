@@ -252,8 +252,8 @@ def kendall(
 
     def tau(index: np.ndarray, axis: int = -1) -> np.ndarray:
         rows = np.atleast_2d(index).astype(np.intp)
-        weight = np.zeros((len(rows), len(a)))
-        np.add.at(weight, (np.arange(len(rows))[:, None], rows), 1.0)
+        cells = np.bincount((rows + len(a) * np.arange(len(rows))[:, None]).ravel(), minlength=len(rows) * len(a))
+        weight = cells.reshape(len(rows), len(a)).astype(np.float64)  # how often each pair was drawn
         concordance, untied_x, untied_y = (np.einsum("ri,ri->r", weight @ form, weight) for form in forms)
         with np.errstate(invalid="ignore", divide="ignore"):
             return (concordance / np.sqrt(untied_x * untied_y)).reshape(index.shape[:-1])
