@@ -80,6 +80,8 @@ def judge_check(check: Check, evidence: Evidence) -> tuple[str, str]:
         return "open", f"{found}: no finite interval to decide on"
     if check.op == "above":
         return _side(low > check.value, high <= check.value, f"{found}; expected above {check.value:g}")
+    if check.op == "at_least":
+        return _side(low >= check.value, high < check.value, f"{found}; expected at least {check.value:g}")
     if check.op == "below":
         return _side(high < check.value, low >= check.value, f"{found}; expected below {check.value:g}")
     if check.op == "excludes":

@@ -18,6 +18,7 @@ BAD_INPUT = pytest.StashKey[list[str]]()
 RECORD = pytest.StashKey[ClaimRecord]()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest's own junitxml reads the path
 def pytest_configure(config: pytest.Config) -> None:
     """Read the ledger before anything runs; keep JUnit's file beside the report when the audit is what runs."""
     try:
@@ -27,9 +28,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[BAD_INPUT] = []
     if _runs_the_audit(config) and not config.option.collectonly and config.option.xmlpath is None:
         config.option.xmlpath = str(_folder(config) / "junit.xml")
-
-
-pytest_configure.tryfirst = True  # type: ignore[attr-defined]  # before pytest's own junitxml reads the path
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -110,7 +108,7 @@ def pytest_runtest_makereport(
         report.longrepr = f"bad input: {call.excinfo.value}"
         item.config.stash[BAD_INPUT].append(f"{item.nodeid}: {call.excinfo.value}")
     if report.failed:
-        record.error = str(report.longrepr).strip().splitlines()[-1]
+        record.error = call.excinfo.exconly() if call.excinfo else str(report.longrepr)
     elif report.when == "call" or report.skipped:
         _hold(item, record, report)
     run.write()

@@ -52,8 +52,9 @@ class Audit:
         )
         return self.run()
 
-    def run(self, *options: str) -> tuple[pytest.RunResult, dict[str, Any]]:
-        result = self.pytester.runpytest_subprocess("audit", "-rA", "-p", "no:cacheprovider", *options)
+    def run(self, *options: str, inside: bool = True) -> tuple[pytest.RunResult, dict[str, Any]]:
+        run = self.pytester.runpytest_inprocess if inside else self.pytester.runpytest_subprocess
+        result = run("audit", "-rA", "-p", "no:cacheprovider", *options)
         path = self.pytester.path / "reports" / "out" / "audit.json"
         return result, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
@@ -110,7 +111,7 @@ def test_evidence_survives_a_failing_test_and_an_interruption(audit: Audit) -> N
     tests += TEST.format(id="T-b", name="b", body='raise RuntimeError("broken measurement")')
     tests += TEST.format(id="T-c", name="c", body="raise KeyboardInterrupt")
     audit.write(rows, tests)
-    result, written = audit.run()
+    result, written = audit.run(inside=False)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     a, b, c = written["claims"]
     assert a["verdict"] == "reproduced"

@@ -1,0 +1,236 @@
+"""What trained pairs of denoisers do (Kadkhodaie et al. 2024; Topeza 2025, section 5), on the generated corpus."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from audit.pictures import plot_rows
+from core.metrics.agreement import Agreement, agreement
+from core.metrics.correlation import nearest
+from core.metrics.psnr import PSNRCurve, denoiser_psnr, gap, gap_change
+from core.stats import bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
+from fixtures.desk import GROUPS, Cell, Desk
+from fixtures.faces import grid
+from reports.record import ClaimRecord
+
+COPY = 0.95  # rules.copies: a sample that correlates more with a training image is that image
+LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB, all below rules.gap_shrinks's 30
+SIGMAS = tuple(10 ** (-level / 20) for level in LEVELS)
+IMAGES = 256  # training and held-out images a curve is measured on, or all where the set is smaller
+SEED = 0  # of every bootstrap here
+
+
+def nearest_training(samples: Tensor, train: Tensor) -> np.ndarray:
+    """Correlation of each sample with its nearest training image, (n,)."""
+    return nearest(samples, train, 1).value[:, 0].numpy()
+
+
+def convergence(
+    by_size: Sequence[Agreement], sizes: Sequence[int], to_training: np.ndarray, copies: np.ndarray
+) -> dict[str, Any]:
+    """The measures of T-convergence.
+
+    `to_training` (seeds,): at the largest N, mean over the groups of each sample's correlation with its nearest
+    training image. `copies` (samples,): that correlation for every sample of both groups at the smallest N.
+    """
+    first, last = by_size[0], by_size[-1]
+    growth = bootstrap_difference(last.same, first.same, seed=SEED, paired=True, over="seeds")
+    trend, trend_interval = spearman_trend(sizes, [a.same for a in by_size], seed=SEED)
+    above = last.same - last.weak_threshold
+    beside = last.same - to_training
+    hits = int((copies > COPY).sum())
+    return {
+        "growth of agreement from smallest to largest N": (float((last.same - first.same).mean()), growth),
+        "trend of agreement over N (Spearman)": (trend, trend_interval),
+        "agreement at the largest N above mismatched seeds": (
+            float(above.mean()),
+            bootstrap_mean(above, seed=SEED, over="seeds"),
+        ),
+        "agreement minus correlation with the nearest training image": (
+            float(beside.mean()),
+            bootstrap_mean(beside, seed=SEED, over="seeds"),
+        ),
+        "share of copies at the smallest N": (hits / len(copies), clopper_pearson(hits, len(copies))),
+        "share of copies at the smallest N, counted": (hits / len(copies), None),
+    }
+
+
+def measure_convergence(desk: Desk) -> tuple[list[Agreement], dict[str, Any]]:
+    """Agreement by size on random halves, and everything T-convergence is judged by."""
+    by_size = [desk.agreement("random", n) for n in desk.sizes]
+    smallest, largest = (
+        np.stack([nearest_training(desk.samples(c), desk.images(c)) for c in (Cell("random", n, g) for g in GROUPS)])
+        for n in (desk.sizes[0], desk.sizes[-1])
+    )
+    return by_size, convergence(by_size, desk.sizes, largest.mean(axis=0), smallest.reshape(-1))
+
+
+def record(evidence: ClaimRecord, found: dict[str, Any], **more: Any) -> None:
+    """Record a table of measures, each a value or a pair of value and interval."""
+    for name, item in found.items():
+        value, interval = item if isinstance(item, tuple) else (item, None)
+        evidence.add(name, value, kind="synthetic", interval=interval, **more)
+
+
+def seeds_of(desk: Desk) -> dict[str, Any]:
+    return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
+
+
+def plot_agreement(desk: Desk, by_size: Sequence[Agreement]) -> Figure:
+    """Same-noise agreement of every seed by set size, mismatched seeds behind it."""
+    figure, axes = plt.subplots(figsize=(6, 3.2))
+    for k, a in enumerate(by_size):
+        spread = np.random.default_rng(k).uniform(-0.12, 0.12, len(a.same))
+        low, high = np.quantile(a.mismatched, [0.05, 0.95])
+        axes.fill_between(
+            [k - 0.3, k + 0.3], low, high, color="0.85", label="mismatched seeds, 5 to 95 %" if not k else None
+        )
+        axes.plot(k + spread, a.same, ".", color="C0", alpha=0.5, label="one seed" if not k else None)
+        mean, interval = a.mean(seed=SEED)
+        axes.errorbar(
+            k,
+            mean,
+            [[mean - interval.low], [interval.high - mean]],
+            fmt="o",
+            color="k",
+            label="mean, 95 %" if not k else None,
+        )
+    axes.set(
+        xticks=range(len(by_size)), xticklabels=desk.sizes, xlabel="training images N", ylabel="correlation of A and B"
+    )
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+@pytest.mark.claim("T-convergence")
+def test_same_noise_gives_the_same_image(evidence: ClaimRecord, desk: Desk) -> None:
+    by_size, found = measure_convergence(desk)
+    rows = [(f"N={n} {g}", desk.samples(Cell("random", n, g))) for n in (desk.sizes[0], desk.sizes[-1]) for g in GROUPS]
+    figures = [
+        evidence.figure("agreement", plot_agreement(desk, by_size)),
+        evidence.figure("samples", plot_rows(rows)),
+        evidence.figure("corpus", grid(desk.corpus, 4, 12)),
+    ]
+    evidence.input("generated faces", sha256=desk.raw.fingerprint, rows=len(desk.raw))
+    for n, a in zip(desk.sizes, by_size, strict=True):
+        mean, interval = a.mean(seed=SEED)
+        retrieval, exact = a.retrieval()
+        evidence.add(f"agreement at N = {n}", mean, kind="synthetic", interval=interval, **seeds_of(desk))
+        evidence.add(
+            f"mismatched seeds at N = {n}, 95th percentile", a.weak_threshold, kind="synthetic", n=len(a.mismatched)
+        )
+        evidence.add(f"B's image retrieved at N = {n}", retrieval, kind="synthetic", interval=exact, **seeds_of(desk))
+    record(evidence, found, figures=figures, **seeds_of(desk))
+
+
+def ideal(n_seeds: int = 64, size: int = 8) -> tuple[list[Agreement], np.ndarray, np.ndarray]:
+    """Made-up samples of models that converge perfectly: unrelated at the smallest N, equal at the largest."""
+    source = torch.Generator().manual_seed(0)
+    a, b, c = (torch.rand(n_seeds, 1, size, size, generator=source) for _ in range(3))
+    halfway = agreement(a, 0.5 * a + 0.5 * b)
+    return [agreement(a, c), halfway, agreement(a, a)], np.full(n_seeds, 0.5), np.ones(2 * n_seeds)
+
+
+@pytest.mark.control("T-convergence", "positive")
+def test_models_that_converge_are_recognised(judge: Callable[..., str]) -> None:
+    by_size, to_training, copies = ideal()
+    assert judge("T-convergence", convergence(by_size, (4, 32, 512), to_training, copies), "synthetic") == "reproduced"
+
+
+@pytest.mark.control("T-convergence", "negative")
+@pytest.mark.parametrize("defect", ["different noise", "copies at the largest N", "no copies at the smallest N"])
+def test_models_that_do_not_converge_are_caught(judge: Callable[..., str], defect: str) -> None:
+    by_size, to_training, copies = ideal()
+    if defect == "different noise":
+        similarity = np.roll(by_size[-1].similarity, 1, axis=1)
+        by_size = [*by_size[:2], Agreement(similarity)]
+    elif defect == "copies at the largest N":
+        by_size, to_training = [*by_size[:2], by_size[1]], np.ones_like(to_training)
+    else:
+        copies = np.full_like(copies, 0.5)
+    assert judge("T-convergence", convergence(by_size, (4, 32, 512), to_training, copies), "synthetic") == "refuted"
+
+
+def curves(desk: Desk, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
+    """PSNR by noise level on training images and on `test`."""
+    denoiser = desk.denoiser(cell)
+    return (
+        denoiser_psnr(denoiser, desk.images(cell)[:IMAGES], SIGMAS, seed=SEED),
+        denoiser_psnr(denoiser, test[:IMAGES], SIGMAS, seed=SEED + 1),
+    )
+
+
+def pooled(pairs: Sequence[tuple[PSNRCurve, PSNRCurve]]) -> tuple[PSNRCurve, PSNRCurve]:
+    """Curves of both groups over all their images."""
+    return tuple(  # type: ignore[return-value]
+        PSNRCurve(
+            parts[0].sigmas,
+            np.concatenate([p.input for p in parts], axis=1),
+            np.concatenate([p.output for p in parts], axis=1),
+        )
+        for parts in zip(*pairs, strict=True)
+    )
+
+
+def gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve, PSNRCurve]) -> dict[str, Any]:
+    """Change of the train-test gap from the smallest to the largest N, by input PSNR."""
+    changes = gap_change(first, last, seed=SEED)
+    return {f"change of the gap at {level:g} dB": change for level, change in zip(LEVELS, changes, strict=True)}
+
+
+@pytest.mark.claim("T-psnr-gap")
+def test_the_train_test_gap_shrinks(evidence: ClaimRecord, desk: Desk) -> None:
+    by_size = {
+        n: pooled([curves(desk, Cell("random", n, g), desk.held_out.images) for g in GROUPS]) for n in desk.sizes
+    }
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3), sharey=True)
+    for n, (train, test) in by_size.items():
+        for axis, curve, name in zip(axes, (train, test), ("training images", "held-out images"), strict=True):
+            axis.plot(LEVELS, curve.output.mean(axis=1), ".-", label=f"N = {n}")
+            axis.set(xlabel="input PSNR (dB)", title=name)
+        middle = LEVELS.index(20.0)
+        value, interval = gap(train, test, seed=SEED)[middle]
+        count = train.output.shape[1]
+        evidence.add(
+            f"gap at N = {n}, input 20 dB",
+            value,
+            kind="synthetic",
+            unit="dB",
+            interval=interval,
+            n=count,
+            varies="image",
+        )
+    axes[0].set_ylabel("output PSNR (dB)")
+    axes[0].legend(frameon=False, fontsize=8)
+    figures = [evidence.figure("psnr", figure)]
+    found = gap_measures(by_size[desk.sizes[0]], by_size[desk.sizes[-1]])
+    record(evidence, found, unit="dB", n=2 * desk.sizes[0], varies="image (of the smallest set)", figures=figures)
+
+
+def made_up_curves(train_bonus: float, seed: int, images: int = 40) -> tuple[PSNRCurve, PSNRCurve]:
+    """Curves whose train-test gap is known."""
+    noise = np.random.default_rng(seed).normal(0, 0.5, (2, len(SIGMAS), images))
+    base = np.array(LEVELS)[:, None] + 5
+    given = np.repeat(base - 5, images, axis=1)
+    return PSNRCurve(SIGMAS, given, base + train_bonus + noise[0]), PSNRCurve(SIGMAS, given, base + noise[1])
+
+
+@pytest.mark.control("T-psnr-gap", "positive")
+def test_a_gap_that_closes_is_recognised(judge: Callable[..., str]) -> None:
+    assert (
+        judge("T-psnr-gap", gap_measures(made_up_curves(6.0, 0), made_up_curves(0.2, 1)), "synthetic") == "reproduced"
+    )
+
+
+@pytest.mark.control("T-psnr-gap", "negative")
+def test_a_gap_that_stays_or_opens_is_not_taken_for_a_closing_one(judge: Callable[..., str]) -> None:
+    stays = gap_measures(made_up_curves(1.0, 0), made_up_curves(1.0, 1))
+    opens = gap_measures(made_up_curves(0.2, 0), made_up_curves(6.0, 1))
+    assert judge("T-psnr-gap", stays, "synthetic") != "reproduced"
+    assert judge("T-psnr-gap", opens, "synthetic") == "refuted"

@@ -1,0 +1,242 @@
+"""Claims about the optimal denoiser (Kadkhodaie et al. 2024; Topeza 2025, 4.1), on densities in closed form."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+from torch import Tensor
+
+from audit.pictures import plot_rows
+from core.metrics.correlation import nearest
+from core.oracles import Empirical, Gaussian, Mixture, Oracle
+from core.stats import bootstrap_mean, clopper_pearson
+from fixtures.desk import Desk
+from reports.record import ClaimRecord
+
+SIGMAS = (0.1, 0.3, 1.0)
+LEVELS = tuple(np.geomspace(0.02, 1.5, 24).tolist())  # noise levels a blind oracle weighs; sampling ends at 0.1
+
+
+def random_gaussian(d: int, seed: int) -> Gaussian:
+    source = torch.Generator().manual_seed(seed)
+    basis = torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=source))[0]
+    variances = 0.1 + torch.rand(d, dtype=torch.float64, generator=source)
+    return Gaussian(torch.randn(d, dtype=torch.float64, generator=source), basis, variances)
+
+
+def oracles(d: int = 8) -> dict[str, Oracle]:
+    points = torch.randn(50, d, generator=torch.Generator().manual_seed(9))
+    mixture = Mixture([random_gaussian(d, seed) for seed in range(4)], [0.1, 0.2, 0.3, 0.4])
+    return {"gaussian": random_gaussian(d, 0), "mixture": mixture, "finite set": Empirical(points)}
+
+
+def score_error(oracle: Oracle, sigma: float, denoise: Callable[[Tensor, float], Tensor]) -> float:
+    """Largest difference between (denoised - y) / sigma^2 and the gradient of log p, relative to the largest score."""
+    source = torch.Generator().manual_seed(1)
+    noise = torch.randn(64, oracle.d, dtype=torch.float64, generator=source)
+    y = (oracle.sample(64, source) + sigma * noise).requires_grad_()
+    (gradient,) = torch.autograd.grad(oracle.log_density(y, sigma).sum(), y)
+    found = (denoise(y.detach(), sigma) - y.detach()) / sigma**2
+    return float((found - gradient).abs().max() / gradient.abs().max())
+
+
+@pytest.mark.claim("T-miyasawa")
+def test_the_denoiser_gives_the_score(evidence: ClaimRecord) -> None:
+    for name, oracle in oracles().items():
+        worst = max(score_error(oracle, sigma, oracle.denoise) for sigma in SIGMAS)
+        evidence.add(f"largest relative difference, {name}", worst, kind="property", n=64 * len(SIGMAS), varies="point")
+
+
+@pytest.mark.control("T-miyasawa", "positive")
+def test_miyasawa_holds_for_a_single_gaussian(judge: Callable[..., str]) -> None:
+    oracle = random_gaussian(3, 5)
+    error = max(score_error(oracle, sigma, oracle.denoise) for sigma in SIGMAS)
+    assert judge("T-miyasawa", dict.fromkeys(_miyasawa_names(), error)) == "reproduced"
+
+
+@pytest.mark.control("T-miyasawa", "negative")
+@pytest.mark.parametrize("defect", ["sigma not squared", "a constant added"])
+def test_a_wrong_denoiser_does_not_give_the_score(judge: Callable[..., str], defect: str) -> None:
+    oracle = random_gaussian(8, 0)
+    wrong = {
+        "sigma not squared": lambda y, sigma: y + sigma * oracle.score(y, sigma),
+        "a constant added": lambda y, sigma: oracle.denoise(y, sigma) + 1e-3,
+    }[defect]
+    error = max(score_error(oracle, sigma, wrong) for sigma in SIGMAS)
+    assert judge("T-miyasawa", dict.fromkeys(_miyasawa_names(), error)) == "refuted"
+
+
+def _miyasawa_names() -> list[str]:
+    return [f"largest relative difference, {name}" for name in oracles()]
+
+
+class Line:
+    """A two-component mixture on the line, all by quadrature: shares no code with the oracles."""
+
+    means, deviations, weights = np.array([-1.0, 0.7]), np.array([0.3, 0.5]), np.array([0.35, 0.65])
+
+    def moment(self, y: float, sigma: float, power: int) -> float:
+        """Integral of x^power p(x) N(y; x, sigma^2)."""
+
+        def integrand(x: float) -> float:
+            prior = float((self.weights * stats.norm.pdf(x, self.means, self.deviations)).sum())
+            return x**power * prior * float(stats.norm.pdf(y, x, sigma))
+
+        peaks = sorted([*self.means, y])
+        return integrate.quad(integrand, -12, 12, points=peaks, limit=400, epsabs=1e-13, epsrel=1e-12)[0]
+
+    def posterior_mean(self, y: float, sigma: float) -> float:
+        """E[x | y] from its definition."""
+        return self.moment(y, sigma, 1) / self.moment(y, sigma, 0)
+
+    def score(self, y: float, sigma: float) -> float:
+        """Derivative of log p_sigma, differentiating the closed form of the noisy density."""
+        total = np.hypot(self.deviations, sigma)
+        parts = self.weights * stats.norm.pdf(y, self.means, total)
+        return float((parts * (self.means - y) / total**2).sum() / parts.sum())
+
+
+def tweedie_errors(
+    mean: Callable[[float, float], float], score: Callable[[float, float], float]
+) -> tuple[float, float]:
+    """Largest errors of the score from the posterior mean, and of the posterior mean from the score."""
+    forth, back = [], []
+    for sigma in SIGMAS:
+        for y in np.linspace(-2, 2, 9):
+            forth.append(abs((mean(y, sigma) - y) / sigma**2 - score(y, sigma)))
+            back.append(abs(y + sigma**2 * score(y, sigma) - mean(y, sigma)))
+    return max(forth), max(back)
+
+
+@pytest.mark.claim("K-tweedie")
+def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord) -> None:
+    forth, back = tweedie_errors(Line().posterior_mean, Line().score)
+    evidence.add("score from posterior mean, largest error", forth, kind="property", n=27, varies="point and sigma")
+    evidence.add("posterior mean from score, largest error", back, kind="property", n=27, varies="point and sigma")
+
+
+@pytest.mark.control("K-tweedie", "positive")
+def test_tweedie_holds_for_a_gaussian_by_hand(judge: Callable[..., str]) -> None:
+    forth, back = tweedie_errors(lambda y, s: y / (1 + s**2), lambda y, s: -y / (1 + s**2))
+    assert judge("K-tweedie", _tweedie(forth, back)) == "reproduced"
+
+
+@pytest.mark.control("K-tweedie", "negative")
+def test_another_density_s_score_is_caught(judge: Callable[..., str]) -> None:
+    other = Line()
+    other.weights = np.array([0.36, 0.64])
+    assert judge("K-tweedie", _tweedie(*tweedie_errors(Line().posterior_mean, other.score))) == "refuted"
+
+
+def _tweedie(forth: float, back: float) -> dict[str, float]:
+    return {
+        "score from posterior mean, largest error": forth,
+        "posterior mean from score, largest error": back,
+    }
+
+
+def formula_error(denoise: Callable[[Tensor, float], Tensor], points: Tensor) -> float:
+    """Largest difference from the softmax-weighted mean, summed term by term in Python floats."""
+    worst, source = 0.0, torch.Generator().manual_seed(3)
+    for sigma in SIGMAS:
+        y = torch.randn(4, points.shape[1], dtype=torch.float64, generator=source)
+        found = denoise(y, sigma)
+        for row, query in enumerate(y.tolist()):
+            logits = [
+                -sum((a - b) ** 2 for a, b in zip(query, p, strict=True)) / (2 * sigma**2) for p in points.tolist()
+            ]
+            top = max(logits)
+            weights = [math.exp(v - top) for v in logits]
+            for column in range(points.shape[1]):
+                mean = math.fsum(w * p[column] for w, p in zip(weights, points.tolist(), strict=True)) / math.fsum(
+                    weights
+                )
+                worst = max(worst, abs(mean - float(found[row, column])))
+    return worst
+
+
+def excess_of_perturbation(
+    oracle: Empirical, perturbed: Callable[[Tensor, float], Tensor], n: int = 20_000
+) -> np.ndarray:
+    """Squared error of a perturbed denoiser minus the formula's, on the same noisy training points, (n,)."""
+    source, sigma = torch.Generator().manual_seed(4), 0.5
+    x = oracle.sample(n, source)
+    y = x + sigma * torch.randn(n, oracle.d, dtype=torch.float64, generator=source)
+    errors = [(f(y, sigma) - x).square().sum(1) for f in (perturbed, oracle.denoise)]
+    return (errors[0] - errors[1]).numpy()
+
+
+def perturbations(oracle: Empirical) -> dict[str, Callable[[Tensor, float], Tensor]]:
+    """Ways to move off the formula; each must cost squared error if it is the optimum."""
+    flat = torch.randn(oracle.d, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    return {
+        "constant shift": lambda y, sigma: oracle.denoise(y, sigma) + 0.05 * flat,
+        "shrunk by 5 %": lambda y, sigma: 0.95 * oracle.denoise(y, sigma),
+        "sigma 20 % too large": lambda y, sigma: oracle.denoise(y, 1.2 * sigma),
+        "sigma 20 % too small": lambda y, sigma: oracle.denoise(y, 0.8 * sigma),
+        "one training point left out": lambda y, sigma: Empirical(oracle.points[1:]).denoise(y, sigma),
+    }
+
+
+SET = 24  # training faces of the memorising sampler; more only cost time
+COPY = 0.95  # rules.copies
+
+
+def copies_drawn(desk: Desk, denoiser: Callable[[Tensor], Tensor], train: Tensor) -> tuple[int, Tensor]:
+    """How many samples of `denoiser`, started as published, correlate above 0.95 with a training image."""
+    samples = desk.sample_from(denoiser, train.mean(dim=0), "sampling the empirical optimum")
+    return int((nearest(samples, train, 1).value[:, 0] > COPY).sum()), samples
+
+
+@pytest.mark.claim("K-empirical-optimum")
+def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk: Desk) -> None:
+    oracle = Empirical(torch.randn(40, 6, generator=torch.Generator().manual_seed(2)))
+    evidence.add("formula, largest error", formula_error(oracle.denoise, oracle.points.double()), kind="property", n=72)
+    costs = {name: excess_of_perturbation(oracle, f) for name, f in perturbations(oracle).items()}
+    for name, cost in costs.items():
+        interval = bootstrap_mean(cost, seed=0, resamples=999, over="noisy points")
+        evidence.add(f"cost of: {name}", float(cost.mean()), kind="property", n=len(cost), interval=interval)
+    train = desk.corpus.images[:SET]
+    hits, samples = copies_drawn(desk, Empirical(train).blind(LEVELS), train)
+    rows = [("samples", samples), ("nearest training", train[nearest(samples, train, 1).index[:, 0]])]
+    figures = [evidence.figure("samples", plot_rows(rows))]
+    share, n = hits / len(samples), len(samples)
+    about = {"kind": "synthetic", "n": n, "seeds": f"0:{n}", "varies": "seed"}
+    evidence.add("share of training images among samples", share, interval=clopper_pearson(hits, n), **about)
+    evidence.add("share of training images among samples, counted", share, figures=figures, **about)
+
+
+@pytest.mark.control("K-empirical-optimum", "positive")
+def test_the_optimum_of_one_point_is_that_point(judge: Callable[..., str], desk: Desk) -> None:
+    train = desk.corpus.images[:1]
+    hits, samples = copies_drawn(desk, Empirical(train).blind(LEVELS), train)
+    share = hits / len(samples)
+    found = {
+        "share of training images among samples": (share, (clopper_pearson(hits, len(samples)).low, 1.0)),
+        "share of training images among samples, counted": share,
+    }
+    assert judge("K-empirical-optimum", found, "synthetic") == "reproduced"
+
+
+@pytest.mark.control("K-empirical-optimum", "negative")
+def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Callable[..., str], desk: Desk) -> None:
+    train = desk.corpus.images[:SET]
+    rows = desk.held_out.images.reshape(len(desk.held_out), -1).double()
+    covariance = torch.cov(rows.T) + 1e-4 * torch.eye(rows.shape[1], dtype=torch.float64)
+    wiener = Gaussian.from_covariance(rows.mean(dim=0), covariance)
+    hits, samples = copies_drawn(desk, wiener.blind(LEVELS), train)
+    interval = clopper_pearson(hits, len(samples))
+    found = {
+        "share of training images among samples": (hits / len(samples), (interval.low, interval.high)),
+        "share of training images among samples, counted": hits / len(samples),
+    }
+    assert judge("K-empirical-optimum", found, "synthetic") == "refuted"
+    oracle = Empirical(torch.randn(40, 6, generator=torch.Generator().manual_seed(2)))
+    wrong = {
+        "formula, largest error": formula_error(perturbations(oracle)["sigma 20 % too large"], oracle.points.double())
+    }
+    wrong |= {f"cost of: {name}": (1.0, (0.5, 1.5)) for name in perturbations(oracle)}
+    assert judge("K-empirical-optimum", wrong, "property") == "refuted"
