@@ -4,6 +4,7 @@ Every interval carries its level and how it was made; every resampling takes a s
 refused, never dropped: a lost sample changes a denominator.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -99,7 +100,8 @@ def bootstrap_statistic(
         point = float(np.asarray(statistic(*data, axis=-1)))
         return Interval(point, point, f"no variation over {over}", level)
     batch = max(1, int(4e6) // max(len(x) for x in data))
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         found = stats.bootstrap(
             data,
             statistic,
@@ -113,8 +115,12 @@ def bootstrap_statistic(
             rng=np.random.default_rng(seed),
         )
     low, high = float(found.confidence_interval.low), float(found.confidence_interval.high)
-    if np.isnan(low) or np.isnan(high):  # BCa has no value when every resample lies on one side of the point
-        low, high = np.quantile(found.bootstrap_distribution, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    if np.isnan(low) or np.isnan(high):
+        # BCa has no value when every resample lies on one side of the point, or where a resample has no statistic
+        defined = found.bootstrap_distribution[np.isfinite(found.bootstrap_distribution)]
+        if len(defined) < 0.9 * resamples:
+            raise InputError(f"bootstrap: the statistic is defined on {len(defined)} of {resamples} resamples only")
+        low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]).tolist()
         method = "percentile"
     return Interval(low, high, f"{method} bootstrap over {over}", level)
 
@@ -258,7 +264,7 @@ def kendall(
         with np.errstate(invalid="ignore", divide="ignore"):
             return (concordance / np.sqrt(untied_x * untied_y)).reshape(index.shape[:-1])
 
-    return _rank_interval(a, b, tau, float(stats.kendalltau(a, b).statistic), seed, resamples, over)
+    return _rank_interval(a, b, tau, seed, resamples, over)
 
 
 def spearman(
@@ -271,14 +277,13 @@ def spearman(
         i = index.astype(np.intp)
         return row_spearman(a[i], b[i])
 
-    return _rank_interval(a, b, rho, float(stats.spearmanr(a, b).statistic), seed, resamples, over)
+    return _rank_interval(a, b, rho, seed, resamples, over)
 
 
 def _rank_interval(
     a: np.ndarray,
     b: np.ndarray,
     statistic: Callable[..., np.ndarray],
-    point: float,
     seed: int,
     resamples: int,
     over: str,
@@ -286,6 +291,7 @@ def _rank_interval(
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         raise InputError("rank correlation: found a constant vector, expected at least two distinct values")
     index = np.arange(len(a))
+    point = float(statistic(index))
     return point, bootstrap_statistic([index], statistic, seed=seed, resamples=resamples, over=over)
 
 
