@@ -191,6 +191,12 @@ def alt(claim: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> str:
     return f"Figure for {claim['id']}, {claim['title']}: {'; '.join(told)}{more}. The table above holds the figures."
 
 
+def cited(text: str, rules: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | None]]:
+    """Text cut at its references `rules.name`: plain pieces with None, names with the rule they cite."""
+    pieces = re.split(r"rules\.(\w+)", text)
+    return [(piece, rules.get(piece) if i % 2 else None) for i, piece in enumerate(pieces)]
+
+
 def table(value: Any) -> list[Mapping[str, Any]] | None:
     """The value if it is a list of records with the same fields, else None."""
     if not isinstance(value, list) or not value or not all(isinstance(row, Mapping) for row in value):
@@ -206,7 +212,7 @@ def _environment(figures: Figures) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions = (number, bounds, duration, day, words, slug, web, rerun, by_kind, pictures, alt, table)
+    functions = (number, bounds, duration, day, words, slug, web, rerun, by_kind, pictures, alt, cited, table)
     environment.filters.update({function.__name__: function for function in functions})
     environment.globals.update(
         embed=figures.embed, verdicts=VERDICTS, verdict_words=VERDICT_WORDS, kind_words=KIND_WORDS
@@ -239,16 +245,18 @@ def _decimals(interval: Sequence[float]) -> int | None:
 
 
 def _real(value: float, decimals: int | None) -> str:
+    """A float at so many decimals; without them to four significant digits, trailing zeros left off."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}".replace("-", "−")
     power = math.floor(math.log10(abs(value)))
-    trim = decimals is None
+    exact = decimals is None
     decimals = max(0, 3 - power) if decimals is None else decimals
-    if 1e-4 <= abs(value) < 1e7:
-        text, tail = f"{round(value, decimals):,.{max(0, decimals)}f}", ""
+    tail = ""
+    if (decimals > 7 and power < -4) or (power > 6 and exact) or power > 14:
+        text, exponent = f"{value:.{max(0, min(decimals + power, 6))}e}".split("e")
+        tail = f" × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
     else:
-        text = f"{value / 10.0**power:.{max(0, min(decimals + power, 6))}f}"
-        tail = f" × 10{str(power).translate(SUPERSCRIPTS)}"
-    if trim and "." in text:
+        text = f"{round(value, decimals):,.{max(0, decimals)}f}"
+    if exact and "." in text:
         text = text.rstrip("0").rstrip(".")
     return (text + tail).replace("-", "−")
