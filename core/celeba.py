@@ -35,6 +35,7 @@ __all__ = (  # the attribute reader is reached from here too
     "repair_attribute_text",
     "write_list",
 )
+_CHUNK = 64  # images decoded by one thread between two reports of progress
 _LARGEST = 1 << 30  # bytes of a table or list: CelebA's largest is 26 MB
 
 
@@ -127,22 +128,23 @@ def read_celeba(
         progress: called with (images done, images in all).
 
     Raises:
-        InputError: a directory or image is missing, an image is truncated or not 178x218 RGB, or a table lacks
-            an image; the message names the file.
+        InputError: a directory or image is missing, the order repeats a name, an image is truncated or not
+            178x218 RGB, or a table lacks an image; the message names the file.
     """
     root = Path(directory)
     folder = _find(root, "img_align_celeba", ("", "Img"))
     if folder is None or not folder.is_dir():
         raise InputError(f"{root}: found no folder img_align_celeba, expected a directory in CelebA's layout")
-    present = sorted(entry.name for entry in os.scandir(folder) if NAME.fullmatch(entry.name))
-    if order is None:
-        names = present
-    elif isinstance(order, int):
-        names = shuffled(present, order)
+    present = [entry.name for entry in folder.iterdir()]
+    if order is None or isinstance(order, int):
+        names = sorted(filter(NAME.fullmatch, present))
+        names = names if order is None else shuffled(names, order)
     else:
         names = list(order)
     if not names:
         raise InputError(f"{folder}: found no image, expected NNNNNN.jpg")
+    refuse_repeated(names, range(1, len(names) + 1), "order")
+    _positions(pd.Index(present), names, folder)  # so no name leads out of the folder
     attributes = identities = None
     if attribute_file := _find(root, "list_attr_celeba.txt", ("", "Anno")) or _find(
         root, "list_attr_celeba.zip", ("", "Anno")
@@ -154,12 +156,15 @@ def read_celeba(
         identities = links.to_numpy()[_positions(links.index, names, identity_file)]
     images = torch.empty(len(names), 1, size, size)
 
-    def fill(at: int) -> None:
-        images[at] = read_image(folder / names[at], size)
+    def fill(start: int) -> int:
+        stop = min(start + _CHUNK, len(names))
+        for at in range(start, stop):
+            images[at] = read_image(folder / names[at], size)
+        return stop
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         try:
-            for done, _ in enumerate(pool.map(fill, range(len(names))), 1):
+            for done in pool.map(fill, range(0, len(names), _CHUNK)):
                 if progress is not None:
                     progress(done, len(names))
         except BaseException:

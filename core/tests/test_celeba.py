@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import core.celeba
 from core.celeba import (
     ATTRIBUTES,
     read_attributes,
@@ -74,10 +75,14 @@ def test_order_by_list_and_by_seed(celeba: Path) -> None:
     assert read_celeba(celeba, size=20, order=3, threads=1).fingerprint == by_seed.fingerprint
 
 
-def test_progress_counts_every_image(celeba: Path) -> None:
+def test_progress_counts_images(celeba: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
     read_celeba(celeba, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(k, N) for k in range(1, N + 1)]
+    assert seen == [(N, N)]
+    seen.clear()
+    monkeypatch.setattr(core.celeba, "_CHUNK", 4)
+    read_celeba(celeba, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(4, N), (N, N)]
 
 
 def test_official_folders_zip_and_missing_tables(celeba: Path) -> None:
@@ -117,8 +122,12 @@ def test_bad_images_are_named(celeba: Path, what: str) -> None:
 
 
 def test_missing_things_are_named(celeba: Path) -> None:
-    with pytest.raises(InputError, match=r"000009.jpg"):
+    with pytest.raises(InputError, match=r"img_align_celeba: lacks 1 of 2 images, first '000009.jpg'"):
         read_celeba(celeba, order=["000001.jpg", "000009.jpg"])
+    with pytest.raises(InputError, match=r"lacks 1 of 1 images, first '../list_attr_celeba.txt'"):
+        read_celeba(celeba, order=["../list_attr_celeba.txt"])
+    with pytest.raises(InputError, match=r"order, line 2: found 1 repeated names, first '000001.jpg'"):
+        read_celeba(celeba, order=["000001.jpg", "000001.jpg"])
     with pytest.raises(InputError, match="found no image"):
         read_celeba(celeba, order=[])
     (celeba / "identity_CelebA.txt").write_text("000001.jpg 1\n000003.jpg 2\n")
@@ -126,7 +135,7 @@ def test_missing_things_are_named(celeba: Path) -> None:
         read_celeba(celeba)
     (celeba / "identity_CelebA.txt").unlink()
     (celeba / "img_align_celeba" / "000002.jpg").unlink()
-    with pytest.raises(InputError, match=r"000002.jpg: no such file"):
+    with pytest.raises(InputError, match=r"lacks 1 of 6 images, first '000002.jpg'"):
         read_celeba(celeba, order=NAMES)
     with pytest.raises(InputError, match="no folder img_align_celeba"):
         read_celeba(celeba / "nowhere")
