@@ -10,9 +10,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from audit.measures import nearest_training
 from audit.pictures import plot_rows
 from core.metrics.agreement import Agreement, agreement
-from core.metrics.correlation import nearest
 from core.metrics.psnr import PSNRCurve, denoiser_psnr, gap, gap_change
 from core.stats import bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
 from fixtures.desk import GROUPS, Cell, Desk
@@ -24,11 +24,6 @@ LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB, all 
 SIGMAS = tuple(10 ** (-level / 20) for level in LEVELS)
 IMAGES = 256  # training and held-out images a curve is measured on, or all where the set is smaller
 SEED = 0  # of every bootstrap here
-
-
-def nearest_training(samples: Tensor, train: Tensor) -> np.ndarray:
-    """Correlation of each sample with its nearest training image, (n,)."""
-    return nearest(samples, train, 1).value[:, 0].numpy()
 
 
 def convergence(

@@ -1,0 +1,376 @@
+"""What the structure of the split does to agreement (Topeza 2025, sections 5.2 and 5.3), on the generated corpus."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from audit.measures import nearest_training
+from audit.pictures import plot_rows
+from core.corpus import Corpus
+from core.metrics.agreement import Agreement
+from core.metrics.psnr import PSNRCurve, denoiser_psnr
+from core.stats import Interval, bootstrap_difference, bootstrap_statistic, clopper_pearson, tost
+from fixtures.desk import GROUPS, Cell, Desk
+from reports.record import ClaimRecord
+
+LEVELS = (28.0, 20.0, 12.0, 4.0)  # input PSNR in dB, below rules.gap_shrinks's 30
+SIGMAS = tuple(10 ** (-level / 20) for level in LEVELS)
+IMAGES = 512  # test images of a PSNR comparison, where there are so many
+STRONG = 0.9  # rules.varies
+SEED = 0
+Measures = dict[str, Any]
+
+
+def record(evidence: ClaimRecord, found: Measures, **more: Any) -> None:
+    for name, (value, interval) in found.items():
+        evidence.add(name, value, kind="synthetic", interval=interval, **more)
+
+
+def over_seeds(desk: Desk) -> dict[str, Any]:
+    return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
+
+
+def means(desk: Desk, *cells: tuple[str, int]) -> Measures:
+    """Mean agreement of each (protocol, n), for the reader; no check hangs on it."""
+    return {f"agreement, {protocol}, N = {n}": desk.agreement(protocol, n).mean(seed=SEED) for protocol, n in cells}
+
+
+def weaker(strong: Agreement, weak: Agreement) -> tuple[float, Interval]:
+    """Agreement of the first minus that of the second, paired over the seeds they share."""
+    interval = bootstrap_difference(strong.same, weak.same, seed=SEED, paired=True, over="seeds")
+    return float((strong.same - weak.same).mean()), interval
+
+
+def carries(attribute: str, corpus: Corpus, used: set[str]) -> tuple[Callable[[Tensor], np.ndarray], float]:
+    """A linear reader of one attribute from pixels, and its balanced accuracy on images it was not fitted to.
+
+    Ridge regression of the label on pixels, classes weighted equally, fitted on every other image that no model was
+    trained on.
+    """
+    assert corpus.attributes is not None
+    free = np.array([name not in used for name in corpus.names])
+    pixels = corpus.images.reshape(len(corpus), -1).double().numpy()
+    labels = corpus.attributes[attribute].to_numpy(dtype=float)
+    weight = np.where(labels > 0, 0.5 / (labels > 0).mean(), 0.5 / (labels < 0).mean())
+    fit, test = np.flatnonzero(free)[::2], np.flatnonzero(free)[1::2]
+    design = np.column_stack([pixels, np.ones(len(pixels))])
+    gram = design[fit].T @ (weight[fit, None] * design[fit]) + 1e-3 * len(fit) * np.eye(design.shape[1])
+    solution = np.linalg.solve(gram, design[fit].T @ (weight[fit] * labels[fit]))
+    found = np.sign(design[test] @ solution)
+    accuracy = np.mean([(found[labels[test] == side] == side).mean() for side in (-1, 1)])
+
+    def reader(images: Tensor) -> np.ndarray:
+        rows = images.reshape(len(images), -1).double().numpy()
+        return rows @ solution[:-1] + solution[-1] > 0
+
+    return reader, float(accuracy)
+
+
+def eyeglasses_measures(random: Agreement, split: Agreement, with_a: np.ndarray, with_b: np.ndarray) -> Measures:
+    """What T-eyeglasses-convergence is judged by; `with_a`, `with_b`: whether each sample wears glasses."""
+    hits = {"with": int(with_a.sum()), "without": int((~with_b).sum())}
+    shares = {
+        f"samples of the '{side}' model that are": (k / len(with_a), clopper_pearson(k, len(with_a)))
+        for side, k in hits.items()
+    }
+    return {"agreement of random halves of the same size, minus this": weaker(random, split), **shares}
+
+
+@pytest.mark.claim("T-eyeglasses-convergence")
+def test_glasses_weaken_agreement(evidence: ClaimRecord, desk: Desk) -> None:
+    n = desk.largest("Eyeglasses")
+    split = desk.split("Eyeglasses", n)
+    reader, accuracy = carries("Eyeglasses", desk.raw, {name for names in split.groups.values() for name in names})
+    a, b = (desk.samples(Cell("Eyeglasses", n, g)) for g in GROUPS)
+    found = eyeglasses_measures(desk.agreement("random", n), desk.agreement("Eyeglasses", n), reader(a), reader(b))
+    evidence.add("balanced accuracy of the reader of glasses", accuracy, kind="synthetic")
+    record(evidence, means(desk, ("random", n), ("Eyeglasses", n)), **over_seeds(desk))
+    figures = [evidence.figure("samples", plot_rows([("with", a), ("without", b)]))]
+    record(evidence, found, figures=figures, **over_seeds(desk))
+
+
+def made_up(same: float, seeds: int = 64, spread: float = 0.05, seed: int = 0) -> Agreement:
+    """Agreement whose diagonal is about `same` and whose mismatched seeds are about 0."""
+    rng = np.random.default_rng(seed)
+    similarity = rng.normal(0, 0.1, (seeds, seeds))
+    similarity[np.arange(seeds), np.arange(seeds)] = rng.normal(same, spread, seeds)
+    return Agreement(similarity.clip(-1, 1))
+
+
+ALL, NONE = np.ones(64, dtype=bool), np.zeros(64, dtype=bool)
+
+
+@pytest.mark.control("T-eyeglasses-convergence", "positive")
+def test_a_split_that_weakens_agreement_is_recognised(judge: Callable[..., str]) -> None:
+    found = eyeglasses_measures(made_up(0.9), made_up(0.6, seed=1), ALL, NONE)
+    assert judge("T-eyeglasses-convergence", found, "synthetic") == "reproduced"
+
+
+@pytest.mark.control("T-eyeglasses-convergence", "negative")
+def test_equal_agreement_or_swapped_groups_are_caught(judge: Callable[..., str]) -> None:
+    same = eyeglasses_measures(made_up(0.9), made_up(0.9), ALL, NONE)
+    swapped = eyeglasses_measures(made_up(0.9), made_up(0.6, seed=1), NONE, ALL)
+    assert judge("T-eyeglasses-convergence", same, "synthetic") != "reproduced"
+    assert judge("T-eyeglasses-convergence", swapped, "synthetic") == "refuted"
+
+
+def varies_measures(split: Agreement, baseline: Agreement) -> Measures:
+    """Shares of strong and of absent agreement over seeds (rules.varies)."""
+    strong = (split.same > STRONG) | (split.same >= np.quantile(baseline.same, 0.9))
+    none = split.same < split.weak_threshold
+    return {
+        name: (float(flag.mean()), clopper_pearson(int(flag.sum()), len(flag)))
+        for name, flag in (("share of seeds that agree strongly", strong), ("share of seeds that do not agree", none))
+    }
+
+
+@pytest.mark.claim("T-male-convergence")
+def test_sex_makes_agreement_vary_by_seed(evidence: ClaimRecord, desk: Desk) -> None:
+    n = desk.largest("Male")
+    split, baseline = desk.agreement("Male", n), desk.agreement("random", n)
+    order = np.argsort(-split.same)[[0, 1, 2, len(split.same) // 2, -3, -2, -1]].tolist()
+    rows = [(name, desk.samples(Cell("Male", n, g))[order]) for name, g in zip(("male", "female"), GROUPS, strict=True)]
+    figures = [evidence.figure("best-median-worst", plot_rows(rows))]
+    record(evidence, means(desk, ("random", n), ("Male", n)), **over_seeds(desk))
+    record(evidence, varies_measures(split, baseline), figures=figures, **over_seeds(desk))
+
+
+@pytest.mark.control("T-male-convergence", "positive")
+def test_agreement_from_strong_to_none_is_recognised(judge: Callable[..., str]) -> None:
+    mixed = made_up(0.95, spread=0.01).similarity.copy()
+    mixed[np.arange(32), np.arange(32)] = 0.0
+    found = varies_measures(Agreement(mixed), made_up(0.95, spread=0.01))
+    assert judge("T-male-convergence", found, "synthetic") == "reproduced"
+
+
+@pytest.mark.control("T-male-convergence", "negative")
+@pytest.mark.parametrize("level", [0.98, 0.0])
+def test_uniform_agreement_is_caught(judge: Callable[..., str], level: float) -> None:
+    found = varies_measures(made_up(level, spread=0.005), made_up(0.95, spread=0.005))
+    assert judge("T-male-convergence", found, "synthetic") == "refuted"
+
+
+def identity_measures(split: PSNRCurve, overlap: PSNRCurve, a: Agreement, b: Agreement) -> Measures:
+    """PSNR on the same images and noise, agreement of most seeds, the weakest decile of seeds (b: overlap)."""
+    found: Measures = {}
+    for row, level in enumerate(LEVELS):
+        test = tost(split.output[row], overlap.output[row], margin=0.25, paired=True)
+        found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval)
+    agree = a.same > a.weak_threshold
+    found["share of seeds that agree"] = (float(agree.mean()), clopper_pearson(int(agree.sum()), len(agree)))
+    value = float(lowest_decile(b.same) - lowest_decile(a.same))
+    interval = bootstrap_statistic(
+        [b.same, a.same], lambda x, y, axis=-1: lowest_decile(x, axis) - lowest_decile(y, axis), seed=SEED, paired=True,
+        method="percentile", over="seeds",
+    )  # fmt: skip
+    found["weakest decile of seeds: overlap minus identity-disjoint"] = (value, interval)
+    return found
+
+
+def lowest_decile(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Mean of the lowest tenth (at least one) along an axis."""
+    count = max(1, values.shape[axis] // 10)
+    return np.sort(values, axis=axis).take(range(count), axis=axis).mean(axis=axis)
+
+
+def outside(desk: Desk, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Corpus:
+    """Images that none of the cells' groups hold."""
+    used = {name for protocol, n in cells for names in desk.split(protocol, n).groups.values() for name in names}
+    return corpus.select([k for k, name in enumerate(corpus.names) if name not in used])
+
+
+@pytest.mark.claim("T-identity-convergence")
+def test_identity_overlap_is_not_needed(evidence: ClaimRecord, desk: Desk) -> None:
+    n = desk.largest("identity")
+    images = outside(desk, desk.corpus, [("random", n), ("identity", n)]).images[:IMAGES]
+    split, overlap = (
+        denoiser_psnr(desk.denoiser(Cell(protocol, n, "A")), images, SIGMAS, seed=SEED)
+        for protocol in ("identity", "random")
+    )
+    found = identity_measures(split, overlap, desk.agreement("identity", n), desk.agreement("random", n))
+    record(evidence, means(desk, ("random", n), ("identity", n)), **over_seeds(desk))
+    for name, item in found.items():
+        about = {"n": len(images), "varies": "image", "unit": "dB"} if name.startswith("PSNR") else over_seeds(desk)
+        record(evidence, {name: item}, **about)
+
+
+def flat_curve(offset: float, spread: float = 0.2, seed: int = 0, images: int = 200) -> PSNRCurve:
+    noise = np.random.default_rng(seed).normal(offset, spread, (len(LEVELS), images))
+    base = np.repeat(np.array(LEVELS)[:, None], images, axis=1)
+    return PSNRCurve(SIGMAS, base, base + 5 + noise)
+
+
+@pytest.mark.control("T-identity-convergence", "positive")
+def test_equal_psnr_with_a_few_diverging_seeds_is_recognised(judge: Callable[..., str]) -> None:
+    diverging = made_up(0.95, spread=0.01).similarity.copy()
+    diverging[np.arange(10), np.arange(10)] = 0.2
+    found = identity_measures(
+        flat_curve(0.0), flat_curve(0.0, seed=1), Agreement(diverging), made_up(0.95, spread=0.01, seed=2)
+    )
+    assert judge("T-identity-convergence", found, "synthetic") == "reproduced"
+
+
+@pytest.mark.control("T-identity-convergence", "negative")
+def test_half_a_decibel_is_not_indistinguishable(judge: Callable[..., str]) -> None:
+    found = identity_measures(flat_curve(0.5), flat_curve(0.0, seed=1), made_up(0.9), made_up(0.9, seed=2))
+    assert judge("T-identity-convergence", found, "synthetic") == "refuted"
+
+
+def confound_measures(large: Agreement, equal: Agreement, split: Agreement) -> Measures:
+    """How much of the difference between large random halves and small attribute halves size alone explains."""
+    return {
+        "agreement of random halves of the same size, minus this": weaker(equal, split),
+        "difference as printed: large random halves minus attribute halves": weaker(large, split),
+        "of it, by size alone: large minus small random halves": weaker(large, equal),
+    }
+
+
+@pytest.mark.claim("T-size-confound")
+def test_glasses_or_set_size(evidence: ClaimRecord, desk: Desk) -> None:
+    n = desk.largest("Eyeglasses")
+    found = confound_measures(
+        *(desk.agreement(*c) for c in (("random", desk.sizes[-1]), ("random", n), ("Eyeglasses", n)))
+    )
+    for protocol in ("random", "Eyeglasses"):
+        source = desk.source(protocol)
+        free = outside(desk, source, [(protocol, n)])
+        if protocol == "Eyeglasses":
+            assert free.attributes is not None
+            free = free.select(np.flatnonzero(free.attributes["Eyeglasses"].to_numpy() == 1))
+        cell = Cell(protocol, n, "A")
+        train = denoiser_psnr(desk.denoiser(cell), desk.images(cell)[:IMAGES], SIGMAS[1:2], seed=SEED)
+        test = denoiser_psnr(desk.denoiser(cell), free.images[:IMAGES], SIGMAS[1:2], seed=SEED + 1)
+        interval = bootstrap_difference(train.output[0], test.output[0], seed=SEED, paired=False, over="images")
+        value = float(train.output.mean() - test.output.mean())
+        about: dict[str, Any] = {"unit": "dB", "n": train.output.shape[1], "varies": "image"}
+        record(evidence, {f"train-test gap, {protocol}, N = {n}, input {LEVELS[1]:g} dB": (value, interval)}, **about)
+    record(evidence, found, **over_seeds(desk))
+
+
+@pytest.mark.control("T-size-confound", "positive")
+def test_an_effect_of_the_attribute_is_recognised(judge: Callable[..., str]) -> None:
+    found = confound_measures(made_up(0.9), made_up(0.9, seed=1), made_up(0.6, seed=2))
+    assert judge("T-size-confound", found, "synthetic") == "reproduced"
+
+
+@pytest.mark.control("T-size-confound", "negative")
+def test_an_effect_of_size_alone_is_caught(judge: Callable[..., str]) -> None:
+    found = confound_measures(made_up(0.9), made_up(0.5, seed=1), made_up(0.6, seed=2))
+    assert judge("T-size-confound", found, "synthetic") == "refuted"
+
+
+def start_measures(group: Agreement, shared: Agreement) -> Measures:
+    """What the published start from each group's own mean adds to agreement, at the largest N."""
+    return {"agreement from group means minus agreement from one mean": weaker(group, shared)}
+
+
+@pytest.mark.claim("T-same-start")
+def test_the_start_is_not_the_same(evidence: ClaimRecord, desk: Desk) -> None:
+    for n in desk.sizes[:-1]:
+        group, shared = (desk.agreement("random", n, start=start) for start in ("group", "shared"))
+        record(evidence, {f"group means minus one mean, N = {n}": weaker(group, shared)}, **over_seeds(desk))
+    last = start_measures(*(desk.agreement("random", desk.sizes[-1], start=start) for start in ("group", "shared")))
+    record(evidence, last, **over_seeds(desk))
+
+
+@pytest.mark.control("T-same-start", "positive")
+def test_equal_starts_make_no_difference(judge: Callable[..., str]) -> None:
+    assert judge("T-same-start", start_measures(made_up(0.9), made_up(0.9)), "synthetic") == "reproduced"
+
+
+@pytest.mark.control("T-same-start", "negative")
+def test_a_start_that_matters_is_caught(judge: Callable[..., str]) -> None:
+    assert judge("T-same-start", start_measures(made_up(0.9), made_up(0.8, seed=1)), "synthetic") == "refuted"
+
+
+def other_group_measures(other: PSNRCurve, own: PSNRCurve) -> Measures:
+    """Test PSNR on the other group's images minus that on held-out images with the model's own attribute."""
+    found: Measures = {}
+    for row, level in enumerate(LEVELS):
+        test = tost(other.output[row], own.output[row], margin=0.25)
+        found[f"other group minus held-out own, {level:g} dB"] = (test.difference, test.interval)
+    return found
+
+
+@pytest.mark.claim("T-test-set")
+def test_the_other_group_is_not_a_test_set(evidence: ClaimRecord, desk: Desk) -> None:
+    n = desk.largest("Eyeglasses")
+    free = outside(desk, desk.raw, [("Eyeglasses", n)])
+    assert free.attributes is not None
+    own = free.select(np.flatnonzero(free.attributes["Eyeglasses"].to_numpy() == -1)).images[:IMAGES]
+    other = desk.images(Cell("Eyeglasses", n, "A"))[:300]  # as in the published notebooks
+    denoiser = desk.denoiser(Cell("Eyeglasses", n, "B"))
+    found = other_group_measures(*(denoiser_psnr(denoiser, x, SIGMAS, seed=SEED) for x in (other, own)))
+    record(evidence, found, n=len(other) + len(own), varies="image", unit="dB")
+
+
+@pytest.mark.control("T-test-set", "positive")
+def test_a_fair_test_set_is_recognised(judge: Callable[..., str]) -> None:
+    found = other_group_measures(flat_curve(0.0), flat_curve(0.0, seed=1))
+    assert judge("T-test-set", found, "synthetic") == "reproduced"
+
+
+@pytest.mark.control("T-test-set", "negative")
+def test_a_harder_test_set_is_caught(judge: Callable[..., str]) -> None:
+    found = other_group_measures(flat_curve(-1.0), flat_curve(0.0, seed=1))
+    assert judge("T-test-set", found, "synthetic") == "refuted"
+
+
+def strong_measures(
+    largest: Agreement, smallest: Agreement, near_largest: np.ndarray, near_smallest: np.ndarray
+) -> Measures:
+    """Nearly the same function at the largest N and not at the smallest; `near_*`: nearest-training correlations."""
+
+    def beside(a: Agreement, near: np.ndarray) -> tuple[float, Interval]:
+        interval = bootstrap_difference(a.same, near, seed=SEED, paired=True, over="seeds")
+        return float((a.same - near).mean()), interval
+
+    above = bootstrap_difference(
+        largest.same, np.full_like(largest.same, largest.weak_threshold), seed=SEED, paired=True, over="seeds"
+    )
+    return {
+        "agreement at the largest N above mismatched seeds": (
+            float(largest.same.mean() - largest.weak_threshold),
+            above,
+        ),
+        "agreement minus nearest training image, largest N": beside(largest, near_largest),
+        "agreement minus nearest training image, smallest N": beside(smallest, near_smallest),
+    }
+
+
+@pytest.mark.claim("K-strong-generalization")
+def test_beyond_a_critical_size_the_sample_does_not_matter(evidence: ClaimRecord, desk: Desk) -> None:
+    near = {}
+    for n in (desk.sizes[0], desk.sizes[-1]):
+        cells = [Cell("random", n, g) for g in GROUPS]
+        near[n] = np.mean([nearest_training(desk.samples(c), desk.images(c)) for c in cells], axis=0)
+    first, last = desk.sizes[0], desk.sizes[-1]
+    found = strong_measures(desk.agreement("random", last), desk.agreement("random", first), near[last], near[first])
+    record(evidence, means(desk, *(("random", n) for n in desk.sizes)), **over_seeds(desk))
+    record(evidence, found, **over_seeds(desk))
+
+
+@pytest.mark.control("K-strong-generalization", "positive")
+def test_strong_generalization_is_recognised(judge: Callable[..., str]) -> None:
+    found = strong_measures(made_up(0.9), made_up(0.1, seed=1), np.full(64, 0.8), np.ones(64))
+    assert judge("K-strong-generalization", found, "synthetic") == "reproduced"
+
+
+@pytest.mark.control("K-strong-generalization", "negative")
+def test_memorisers_at_every_size_are_caught(judge: Callable[..., str]) -> None:
+    found = strong_measures(made_up(0.1), made_up(0.1, seed=1), np.ones(64), np.ones(64))
+    assert judge("K-strong-generalization", found, "synthetic") == "refuted"
+
+
+def test_the_reader_of_an_attribute_needs_the_attribute(desk: Desk) -> None:
+    """Shuffled labels cannot be read: the reader's accuracy is not an artefact of its fit."""
+    assert desk.raw.attributes is not None
+    shuffled = desk.raw.attributes.sample(frac=1.0, random_state=0).reset_index(drop=True)
+    scrambled = Corpus(desk.raw.images, desk.raw.names, desk.raw.identities, shuffled)
+    _, honest = carries("Eyeglasses", desk.raw, set())
+    _, chance = carries("Eyeglasses", scrambled, set())
+    assert honest > 0.75
+    assert abs(chance - 0.5) < 0.1
