@@ -1,0 +1,94 @@
+"""Near-duplicates across groups: the same picture under two names, which lists and tables cannot show."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from core.corpus import load_corpus
+from core.dedup import THRESHOLD, near_duplicates
+from core.errors import InputError
+from core.membership import Membership
+from core.preprocess import preprocess
+
+SIZE = 40
+
+
+def near_duplicates_across(
+    membership: Membership,
+    images: Path | str,
+    *,
+    threshold: float = THRESHOLD,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[tuple[str, str], np.ndarray]:
+    """Pairs of images, one in each of two groups, that `core.dedup` calls near-duplicates.
+
+    Args:
+        membership: rows of two or more groups.
+        images: a saved corpus, or a folder that holds every image of every group under its name.
+        threshold: absolute correlation above which two images count.
+        progress: called with (images read, images in all).
+
+    Returns:
+        (a, b) -> (p, 2) codes of an image of a and one of b, for every pair of groups in order; it is what
+        `core.leakage.count_leakage` takes. An image that stands in both groups counts as its own near-duplicate.
+
+    Raises:
+        InputError: for an image that is missing, outside the folder or unreadable; its path is named.
+    """
+    codes = np.unique(membership.image.codes)
+    pixels = _pixels(membership.image.examples(codes, most=len(codes)), Path(images), progress)
+    place = np.full(len(membership.image.values), -1, dtype=np.int64)
+    place[codes] = np.arange(len(codes))
+    members = [np.unique(membership.image.codes[membership.group == g]) for g in range(len(membership.groups))]
+    found = {}
+    for a, name_a in enumerate(membership.groups):
+        for b in range(a + 1, len(membership.groups)):
+            pairs = near_duplicates(pixels[place[members[a]]], pixels[place[members[b]]], threshold=threshold)
+            found[name_a, membership.groups[b]] = np.stack([members[a][pairs.i], members[b][pairs.j]], axis=1)
+    return found
+
+
+def _pixels(names: list[str], folder: Path, progress: Callable[[int, int], None] | None) -> torch.Tensor:
+    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or (n, 1, SIZE, SIZE) from files."""
+    if (folder / "corpus.json").is_file():
+        return load_corpus(folder).by_names(names).images
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected one that holds the images")
+    root = folder.resolve()
+    images = torch.empty(len(names), 1, SIZE, SIZE)
+
+    def fill(at: int) -> None:
+        path = (root / names[at]).resolve()
+        if not path.is_relative_to(root):
+            raise InputError(f"{names[at]!r}: this name leads out of {folder}")
+        images[at] = _read(path)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for done, _ in enumerate(pool.map(fill, range(len(names))), 1):
+                if progress is not None:
+                    progress(done, len(names))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return images
+
+
+def _read(path: Path) -> torch.Tensor:
+    """Grey pixels: CelebA's aligned photographs as the report prepares them, any other picture squeezed to a square."""
+    try:
+        with Image.open(path) as image:
+            if image.size == (178, 218) and image.mode == "RGB":
+                return preprocess(image, SIZE)
+            small = image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such image") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: found no readable image ({error})") from error
+    grey = np.asarray(small, dtype=np.float32).mean(axis=2) / 255.0
+    return torch.from_numpy(grey)[None]
