@@ -26,6 +26,7 @@ __all__ = (  # the attribute reader is reached from here too
     "ATTRIBUTES",
     "NAME",
     "AttributeTable",
+    "find_file",
     "read_attributes",
     "read_celeba",
     "read_identities",
@@ -33,6 +34,7 @@ __all__ = (  # the attribute reader is reached from here too
     "read_list",
     "read_partition",
     "repair_attribute_text",
+    "require_file",
     "write_list",
 )
 _CHUNK = 64  # images decoded by one thread between two reports of progress
@@ -106,6 +108,19 @@ def write_list(path: Path | str, names: Iterable[str]) -> None:
     write_atomic(path, "".join(f"{name}\n" for name in names))
 
 
+def find_file(root: Path | str, name: str) -> Path | None:
+    """Return where a file or folder of CelebA stands: in `root`, or where the official distribution puts it."""
+    places = (Path(root) / folder / name for folder in ("", "Anno", "Img", "Eval"))
+    return next((path for path in places if path.exists()), None)
+
+
+def require_file(root: Path | str, name: str) -> Path:
+    """Return what `find_file` finds, or raise an InputError that names it."""
+    if (path := find_file(root, name)) is None:
+        raise InputError(f"{root}: found no {name}, expected a directory in CelebA's layout")
+    return path
+
+
 def read_celeba(
     directory: Path | str,
     *,
@@ -132,9 +147,7 @@ def read_celeba(
             178x218 RGB, or a table lacks an image; the message names the file.
     """
     root = Path(directory)
-    folder = _find(root, "img_align_celeba", ("", "Img"))
-    if folder is None or not folder.is_dir():
-        raise InputError(f"{root}: found no folder img_align_celeba, expected a directory in CelebA's layout")
+    folder = require_file(root, "img_align_celeba")
     present = [entry.name for entry in folder.iterdir()]
     if order is None or isinstance(order, int):
         names = sorted(filter(NAME.fullmatch, present))
@@ -146,12 +159,10 @@ def read_celeba(
     refuse_repeated(names, range(1, len(names) + 1), "order")
     _positions(pd.Index(present), names, folder)  # so no name leads out of the folder
     attributes = identities = None
-    if attribute_file := _find(root, "list_attr_celeba.txt", ("", "Anno")) or _find(
-        root, "list_attr_celeba.zip", ("", "Anno")
-    ):
+    if attribute_file := find_file(root, "list_attr_celeba.txt") or find_file(root, "list_attr_celeba.zip"):
         table = read_attributes(attribute_file)
         attributes = table.iloc[_positions(table.index, names, attribute_file)].reset_index(drop=True)
-    if identity_file := _find(root, "identity_CelebA.txt", ("", "Anno")):
+    if identity_file := find_file(root, "identity_CelebA.txt"):
         links = read_identities(identity_file)
         identities = links.to_numpy()[_positions(links.index, names, identity_file)]
     images = torch.empty(len(names), 1, size, size)
@@ -212,10 +223,6 @@ def _positions(index: pd.Index, names: Sequence[str], path: Path) -> np.ndarray:
         missing = [name for name, position in zip(names, at, strict=True) if position < 0]
         raise InputError(f"{path}: lacks {len(missing)} of {len(names)} images, first {missing[0]!r}")
     return at
-
-
-def _find(root: Path, name: str, folders: Iterable[str]) -> Path | None:
-    return next((path for folder in folders if (path := root / folder / name).exists()), None)
 
 
 def _lines(text: str) -> list[str]:

@@ -137,7 +137,7 @@ def test_missing_things_are_named(celeba: Path) -> None:
     (celeba / "img_align_celeba" / "000002.jpg").unlink()
     with pytest.raises(InputError, match=r"lacks 1 of 6 images, first '000002.jpg'"):
         read_celeba(celeba, order=NAMES)
-    with pytest.raises(InputError, match="no folder img_align_celeba"):
+    with pytest.raises(InputError, match="nowhere: found no img_align_celeba"):
         read_celeba(celeba / "nowhere")
 
 
