@@ -155,7 +155,9 @@ def rerun(claim: Mapping[str, Any], audit: Mapping[str, Any]) -> str | None:
     """The command that measures one claim again."""
     if not claim.get("nodeid"):
         return None
-    options = [f"--{key} {value}" for key, value in _chosen(audit) if value]
+    options = [f"--{kind} DIR" for kind in ("published", "celeba") if kind in claim["verdicts"]]
+    chosen = {"scale": (audit["scale"], "desk"), "device": (audit["environment"].get("device"), "cpu")}
+    options += [f"--{key} {value}" for key, (value, default) in chosen.items() if value not in (None, default)]
     return " ".join(["pytest audit/ -k", str(claim["nodeid"]).split("::")[-1].split("[")[0], *options])
 
 
@@ -228,14 +230,6 @@ def _topics(audit: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, 
         if claims:
             topics.append((topic, TOPIC_TITLES[topic], claims))
     return topics
-
-
-def _chosen(audit: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    device = audit["environment"].get("device")
-    return [
-        ("scale", None if audit["scale"] == "desk" else audit["scale"]),
-        ("device", None if device == "cpu" else device),
-    ]
 
 
 def _decimals(interval: Sequence[float]) -> int | None:

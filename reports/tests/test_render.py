@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.errors import InputError
 from reports import render as module
 from reports.judge import VERDICTS
-from reports.render import bounds, by_kind, cited, day, duration, number, render, web
+from reports.render import bounds, by_kind, cited, day, duration, number, render, rerun, web
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
 CSS = (Path(module.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
@@ -125,8 +125,9 @@ def test_a_card_says_all_that_a_reader_needs(tmp_path: Path) -> None:
     for told in (
         "T-a", "It is so.", "T 1", "202,599", "images", "printed", "0.411", "[0.382, 0.440]", "64", "BCa bootstrap",
         "varies: seed", "seeds 0:64", "Above 0.", "fixed before looking: grows", "synthetic: too low",
-        "it was so once", "the ledger records reproduced", "positive passed audit/test_a.py::test_a_positive",
-        "negative none in this run", "published needs the published lists", "pytest audit/ --published DIR",
+        "it was so once", "the ledger records reproduced",
+        "1 positive passed positive audit/test_a.py::test_a_positive",
+        "No negative control in this run", "published needs the published lists", "pytest audit/ --published DIR",
         "pytest audit/ -k test_a", "audit/test_a.py::test_a[x]", "1.5 s",
     ):  # fmt: skip
         assert told in " ".join(card.split()), told
@@ -246,6 +247,23 @@ def test_the_page_stays_below_its_limit(tmp_path: Path, monkeypatch: pytest.Monk
     page = render(one, tmp_path)
     assert len(page.encode()) <= module.LIMIT
     assert "left out to keep this page" in page
+
+
+def test_a_failed_control_is_not_folded_away(tmp_path: Path) -> None:
+    controls = [
+        {"sign": sign, "nodeid": f"audit/test_a.py::{sign}", "outcome": outcome}
+        for sign, outcome in (("positive", "passed"), ("negative", "passed"), ("negative", "failed"))
+    ]
+    text = " ".join(Page(render(audit(claim(controls=controls)), tmp_path)).text.split())
+    assert "negative failed audit/test_a.py::negative 1 positive, 1 negative passed" in text
+
+
+def test_the_command_brings_what_the_evidence_needs() -> None:
+    one = claim(nodeid="audit/test_a.py::test_a[x]", verdicts={"published": "reproduced"})
+    assert rerun(one, audit(one)) == "pytest audit/ -k test_a --published DIR"
+    larger = audit(one, scale="paper", environment={"device": "cuda"})
+    assert rerun(one, larger) == "pytest audit/ -k test_a --published DIR --scale paper --device cuda"
+    assert rerun(claim(), audit()) is None
 
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:
