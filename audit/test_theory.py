@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,7 +205,7 @@ def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk:
     rows = [("samples", samples), ("nearest training", train[nearest(samples, train, 1).index[:, 0]])]
     figures = [evidence.figure("samples", plot_rows(rows))]
     share, n = hits / len(samples), len(samples)
-    about = {"kind": "synthetic", "n": n, "seeds": f"0:{n}", "varies": "seed"}
+    about: dict[str, Any] = {"kind": "synthetic", "n": n, "seeds": f"0:{n}", "varies": "seed"}
     evidence.add("share of training images among samples", share, interval=clopper_pearson(hits, n), **about)
     evidence.add("share of training images among samples, counted", share, figures=figures, **about)
 
@@ -235,7 +236,7 @@ def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Callab
     }
     assert judge("K-empirical-optimum", found, "synthetic") == "refuted"
     oracle = Empirical(torch.randn(40, 6, generator=torch.Generator().manual_seed(2)))
-    wrong = {
+    wrong: dict[str, Any] = {
         "formula, largest error": formula_error(perturbations(oracle)["sigma 20 % too large"], oracle.points.double())
     }
     wrong |= {f"cost of: {name}": (1.0, (0.5, 1.5)) for name in perturbations(oracle)}

@@ -10,7 +10,7 @@ from core.errors import InputError
 from core.files import write_atomic
 from reports.judge import VERDICTS, Evidence, judge_claim
 from reports.ledger import Ledger, load_ledger
-from reports.record import AuditRun, ClaimRecord
+from reports.record import AuditRun, ClaimRecord, as_pair
 
 RUN = pytest.StashKey[AuditRun]()
 LEDGER = pytest.StashKey[Ledger]()
@@ -76,10 +76,8 @@ def judge(request: pytest.FixtureRequest) -> Callable[..., str]:
     def verdict(claim: str, measured: Mapping[str, Any], kind: str | None = None) -> str:
         row = ledger[claim]
         kind = kind or row.evidence[0]
-        items = [
-            Evidence(kind, name, *(found if isinstance(found, tuple) else (found,))[:1], interval=_interval(found))
-            for name, found in measured.items()
-        ]
+        pairs = {name: found if isinstance(found, tuple) else (found, None) for name, found in measured.items()}
+        items = [Evidence(kind, name, value, interval=as_pair(interval)) for name, (value, interval) in pairs.items()]
         return judge_claim(row, items).verdict
 
     return verdict
@@ -98,10 +96,10 @@ def pytest_runtest_makereport(
         if report.when == "call" or report.outcome != "passed":
             entry = {"sign": marker.args[1], "nodeid": item.nodeid, "outcome": report.outcome}
             run.records[marker.args[0]].controls.append(entry)
-    marker = item.get_closest_marker("claim")
-    if marker is None or report.when == "teardown":
+    claim = item.get_closest_marker("claim")
+    if claim is None or report.when == "teardown":
         return report
-    record = run.records[marker.args[0]]
+    record = run.records[claim.args[0]]
     record.nodeid = item.nodeid
     record.seconds = (record.seconds or 0.0) + report.duration
     if report.failed and call.excinfo is not None and call.excinfo.errisinstance(InputError):
@@ -129,10 +127,10 @@ def _hold(item: pytest.Item, record: ClaimRecord, report: pytest.TestReport) -> 
         needs = "; ".join(f"needs {b['needs']}: {b['command']}" for b in record.blocked) or because
         report.outcome, report.longrepr = "skipped", (*where, f"blocked: {needs}")
         return
+    recorded = record.claim.recorded
     different = [
-        f"{kind}: measured {found}, the ledger records {record.claim.recorded.get(kind, 'nothing yet')}"
-        for kind, found in judgement.by_kind.items()
-        if record.claim.recorded.get(kind) != found
+        f"{kind}: measured {judgement.by_kind[kind]}, the ledger records {recorded.get(kind, 'nothing yet')}"
+        for kind in record.changed
     ]
     if different:
         report.outcome = "failed"
@@ -169,10 +167,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"{_shown(run.folder / name)}")
     if config.option.xmlpath:
         terminalreporter.write_line(_shown(Path(config.option.xmlpath)))
-
-
-def _interval(found: Any) -> tuple[float, float] | None:
-    return found[1] if isinstance(found, tuple) else None
 
 
 def _folder(config: pytest.Config) -> Path:

@@ -19,6 +19,7 @@ from reports.judge import Evidence, Judgement, combined
 from reports.ledger import Claim, Ledger
 
 SCHEMA = "samenoise/audit/1"
+BROUGHT = ("celeba", "full")  # evidence that needs what only some users have
 PACKAGES = (
     "dask", "faiss-cpu", "great-expectations", "hypothesis", "lightning-fabric", "lpips", "matplotlib", "numba",
     "numpy", "pandas", "pillow", "pyarrow", "pytest", "pytest-benchmark", "safetensors", "scipy", "torch",
@@ -67,13 +68,10 @@ class ClaimRecord:
             raise ValueError(f"{self.claim.id}: evidence kind {kind!r}; the row names {self.claim.evidence}")
         if any(e.kind == kind and e.name == name for e in self.evidence):
             raise ValueError(f"{self.claim.id}: {name!r} of kind {kind} was recorded twice")
-        pair: tuple[float, float] | None = None
-        if interval is not None:
-            interval_method = interval_method or getattr(interval, "method", None)
-            low, high = (interval.low, interval.high) if hasattr(interval, "low") else interval
-            pair = (float(low), float(high))
-            if not interval_method:
-                raise ValueError(f"{self.claim.id}: {name!r} has an interval without its method")
+        pair = as_pair(interval)
+        interval_method = interval_method or getattr(interval, "method", None)
+        if pair and not interval_method:
+            raise ValueError(f"{self.claim.id}: {name!r} has an interval without its method")
         plain = _plain(value)
         json.dumps([plain, pair], allow_nan=False)
         self.evidence.append(
@@ -96,13 +94,19 @@ class ClaimRecord:
         """Name something the evidence was computed from."""
         self.inputs[name] = {"name": name, "sha256": sha256, "rows": rows}
 
+    @property
+    def changed(self) -> list[str]:
+        """Kinds whose verdict differs from the recorded one; what users bring themselves may have none yet."""
+        found = self.judgement.by_kind if self.judgement else {}
+        recorded = self.claim.recorded
+        return [k for k, v in found.items() if recorded.get(k) != v and not (k in BROUGHT and k not in recorded)]
+
     def as_json(self) -> dict[str, Any]:
         """One object of `audit.json`'s `claims`."""
         row, judgement = self.claim, self.judgement
         by_kind = dict(judgement.by_kind) if judgement else {}
         verdict = judgement.verdict if judgement else "not yet tested"
         recorded = combined(row.recorded, list(by_kind))
-        changed = any(row.recorded.get(kind) != found for kind, found in by_kind.items())
         return {
             "id": row.id,
             "aliases": list(row.aliases),
@@ -120,7 +124,7 @@ class ClaimRecord:
             "because": list(judgement.reasons) if judgement else [],
             "recorded": recorded,
             "recorded_by_kind": dict(row.recorded),
-            "changed": changed,
+            "changed": bool(self.changed),
             "reason": row.reason,
             "blocked": self.blocked,
             "controls": self.controls,
@@ -159,6 +163,7 @@ class AuditRun:
             "seconds": round(time.monotonic() - self.started, 1),
             "counts": dict(Counter(claim["verdict"] for claim in claims)),
             "sources": {key: dict(value) for key, value in self.ledger.sources.items()},
+            "rules": {key: dict(value) for key, value in self.ledger.rules.items()},
             "claims": claims,
         }
 
@@ -167,6 +172,14 @@ class AuditRun:
         path = self.folder / "audit.json"
         write_atomic(path, json.dumps(self.as_json(), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
         return path
+
+
+def as_pair(interval: Any) -> tuple[float, float] | None:
+    """An interval as (low, high): from an object with those attributes, a pair, or None."""
+    if interval is None:
+        return None
+    low, high = (interval.low, interval.high) if hasattr(interval, "low") else interval
+    return float(low), float(high)
 
 
 def project() -> dict[str, Any]:

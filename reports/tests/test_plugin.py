@@ -119,6 +119,16 @@ def test_evidence_survives_a_failing_test_and_an_interruption(audit: Audit) -> N
     assert c["verdict"] == "not yet tested"
 
 
+def test_evidence_that_the_user_brings_needs_no_recorded_verdict(audit: Audit) -> None:
+    more = 'checks = [{ evidence = "x", op = "above", value = 0.0 }]'
+    for kind, outcome in (("celeba", "passed"), ("published", "failed")):
+        rows = ROW.format(id="T-a", more=more).replace('"synthetic"', '"celeba"')
+        audit.write(rows, TEST.format(id="T-a", name="a", body=f'evidence.add("x", 1, kind="{kind}")'))
+        result, written = audit.run()
+        result.assert_outcomes(**{outcome: 1})
+        assert written["claims"][0]["verdict"] == "reproduced"
+
+
 def test_bad_input_is_one_line_and_a_usage_error_at_the_end(audit: Audit) -> None:
     rows = "".join(ROW.format(id=i, more=ABOVE.format(verdict="reproduced")) for i in ("T-a", "T-b"))
     tests = TEST.format(id="T-a", name="a", body='raise InputError("list.txt: found nothing; expected names")')
