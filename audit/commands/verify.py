@@ -17,8 +17,9 @@ from core.dedup import THRESHOLD
 from core.errors import InputError
 from core.files import sha256_file, write_atomic
 from core.leakage import Leakage, count_leakage
-from core.membership import Membership, from_lists, read_table
+from core.membership import Membership, from_lists
 from core.requirements import PROPERTIES, violations
+from core.tables import read_table
 from reports.leakage import SCHEMA, page
 
 _GROUP = re.compile(r"(?P<name>[^=]+)=(?P<path>.+?)(?P<slice>\[(?P<start>\d*):(?P<stop>\d*)\])?")

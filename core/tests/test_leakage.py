@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from core.errors import InputError
 from core.leakage import count_leakage, rate_difference
-from core.membership import from_lists, read_table
+from core.membership import from_lists
 from core.requirements import violations
+from core.tables import read_table
 
 
 @st.composite
@@ -272,7 +273,7 @@ SCALE = """
 import resource, sys
 import numpy as np, pyarrow as pa, pyarrow.parquet as pq
 from core.leakage import count_leakage
-from core.membership import read_table
+from core.tables import read_table
 n, path = 1_000_000, sys.argv[1]
 rng = np.random.default_rng(0)
 names = np.char.add(np.arange(n).astype("U7"), ".jpg")
