@@ -12,11 +12,13 @@ from torch import Tensor
 
 from audit.measures import nearest_training
 from audit.pictures import plot_rows
+from audit.published_figures import published_convergence, published_psnr_gap
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.psnr import PSNRCurve, denoiser_psnr, gap, gap_change
 from core.stats import bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.faces import grid
+from fixtures.published import Published
 from reports.record import ClaimRecord
 
 COPY = 0.95  # rules.copies: a sample that correlates more with a training image is that image
@@ -104,7 +106,11 @@ def plot_agreement(desk: Desk, by_size: Sequence[Agreement]) -> Figure:
 
 
 @pytest.mark.claim("T-convergence")
-def test_same_noise_gives_the_same_image(evidence: ClaimRecord, desk: Desk) -> None:
+def test_same_noise_gives_the_same_image(
+    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None
+) -> None:
+    if published_or_none is not None:
+        published_convergence(evidence, published_or_none)
     by_size, found = measure_convergence(desk)
     rows = [(f"N={n} {g}", desk.samples(Cell("random", n, g))) for n in (desk.sizes[0], desk.sizes[-1]) for g in GROUPS]
     figures = [
@@ -180,7 +186,9 @@ def gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve, PSNR
 
 
 @pytest.mark.claim("T-psnr-gap")
-def test_the_train_test_gap_shrinks(evidence: ClaimRecord, desk: Desk) -> None:
+def test_the_train_test_gap_shrinks(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+    if published_or_none is not None:
+        published_psnr_gap(evidence, published_or_none)
     by_size = {
         n: pooled([curves(desk, Cell("random", n, g), desk.held_out.images) for g in GROUPS]) for n in desk.sizes
     }

@@ -9,11 +9,18 @@ from torch import Tensor
 
 from audit.measures import nearest_training
 from audit.pictures import plot_rows
+from audit.published_figures import (
+    published_eyeglasses_convergence,
+    published_identity_convergence,
+    published_male_convergence,
+    published_size_confound,
+)
 from core.corpus import Corpus
 from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve, denoiser_psnr
 from core.stats import Interval, bootstrap_difference, bootstrap_statistic, clopper_pearson, tost
 from fixtures.desk import GROUPS, Cell, Desk
+from fixtures.published import Published
 from reports.record import ClaimRecord
 
 LEVELS = (28.0, 20.0, 12.0, 4.0)  # input PSNR in dB, below rules.gap_shrinks's 30
@@ -80,7 +87,9 @@ def eyeglasses_measures(random: Agreement, split: Agreement, with_a: np.ndarray,
 
 
 @pytest.mark.claim("T-eyeglasses-convergence")
-def test_glasses_weaken_agreement(evidence: ClaimRecord, desk: Desk) -> None:
+def test_glasses_weaken_agreement(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+    if published_or_none is not None:
+        published_eyeglasses_convergence(evidence, published_or_none)
     n = desk.largest("Eyeglasses")
     split = desk.split("Eyeglasses", n)
     reader, accuracy = carries("Eyeglasses", desk.raw, {name for names in split.groups.values() for name in names})
@@ -128,7 +137,11 @@ def varies_measures(split: Agreement, baseline: Agreement) -> Measures:
 
 
 @pytest.mark.claim("T-male-convergence")
-def test_sex_makes_agreement_vary_by_seed(evidence: ClaimRecord, desk: Desk) -> None:
+def test_sex_makes_agreement_vary_by_seed(
+    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None
+) -> None:
+    if published_or_none is not None:
+        published_male_convergence(evidence, published_or_none)
     n = desk.largest("Male")
     split, baseline = desk.agreement("Male", n), desk.agreement("random", n)
     order = np.argsort(-split.same)[[0, 1, 2, len(split.same) // 2, -3, -2, -1]].tolist()
@@ -183,7 +196,9 @@ def outside(desk: Desk, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Cor
 
 
 @pytest.mark.claim("T-identity-convergence")
-def test_identity_overlap_is_not_needed(evidence: ClaimRecord, desk: Desk) -> None:
+def test_identity_overlap_is_not_needed(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+    if published_or_none is not None:
+        published_identity_convergence(evidence, published_or_none)
     n = desk.largest("identity")
     images = outside(desk, desk.corpus, [("random", n), ("identity", n)]).images[:IMAGES]
     split, overlap = (
@@ -229,7 +244,9 @@ def confound_measures(large: Agreement, equal: Agreement, split: Agreement) -> M
 
 
 @pytest.mark.claim("T-size-confound")
-def test_glasses_or_set_size(evidence: ClaimRecord, desk: Desk) -> None:
+def test_glasses_or_set_size(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+    if published_or_none is not None:
+        published_size_confound(evidence, published_or_none)
     n = desk.largest("Eyeglasses")
     found = confound_measures(
         *(desk.agreement(*c) for c in (("random", desk.sizes[-1]), ("random", n), ("Eyeglasses", n)))
