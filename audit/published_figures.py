@@ -1,0 +1,374 @@
+"""What Topeza's published notebooks and figures show (2025, section 5), recorded as evidence for the claims.
+
+One function a claim, `published_<claim>(evidence, published)`: it measures, records and judges nothing. `evidence` is
+the claim's record, `published` the checkout that `--published` names.
+"""
+
+import io
+from collections.abc import Hashable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from audit import published_measures as measures
+from audit import published_neighbours as neighbours
+from audit import published_plots as plots
+from audit.published_measures import LARGEST, ORDER
+from core.metrics.agreement import Agreement
+from core.metrics.lpips import Embedding
+from core.stats import Interval, bootstrap_mean, clopper_pearson, permutation_test
+from core.weights import COMMAND, WeightsMissing
+from fixtures import reported
+from fixtures.notebooks import (
+    EXPERIMENTS,
+    SET_SIZES,
+    HasRoot,
+    Tiles,
+    figure_tiles,
+    notebook_tiles,
+    picture,
+    published_bytes,
+    sampling_log,
+)
+from reports.record import ClaimRecord
+
+SEEDS = {"n": 20, "seeds": "0:20", "varies": "seed"}
+EXAMPLES = ("corr_example1.png", "corr_example2.png", "lpips_example1.png", "lpips_example2.png")
+
+
+def put(evidence: ClaimRecord, name: str, found: Any, **more: Any) -> None:
+    """Record a value, or a pair of value and interval, as published evidence."""
+    value, interval = found if isinstance(found, tuple) else (found, None)
+    evidence.add(name, value, kind="published", interval=interval, **more)
+
+
+def share(hits: int, n: int) -> tuple[float, Interval]:
+    """A share and its exact interval."""
+    return hits / n, clopper_pearson(hits, n)
+
+
+def read_off(row: Mapping[Hashable, Any], column: str, curves: str) -> tuple[float, Interval]:
+    """A value read off curves, within the bounds of the reading."""
+    value, error = float(row[column]), float(row["error_db"])
+    return value, Interval(value - error, value + error, f"error of reading {curves}")
+
+
+def put_agreements(evidence: ClaimRecord, found: dict[str, Agreement], names: tuple[str, ...] = ORDER) -> None:
+    """Mean agreement, the mismatched baseline and retrieval for some experiments."""
+    for name in names:
+        title, a = EXPERIMENTS[name].title, found[name]
+        put(evidence, f"agreement, {title}", a.mean(seed=measures.SEED), **SEEDS)
+        put(evidence, f"mismatched seeds, 95th percentile, {title}", a.weak_threshold, n=len(a.mismatched))
+        put(evidence, f"B's image retrieved, {title}", a.retrieval(), **SEEDS, note="chance 0.05")
+
+
+def published_convergence(evidence: ClaimRecord, published: HasRoot) -> None:
+    """T-convergence: growth, near identity at the largest size, copies at the smallest."""
+    tiles, figures = notebook_tiles(published), figure_tiles(published)
+    found = measures.agreements(tiles)
+    baseline = found["celeba"]
+    pictures = [
+        evidence.figure("published-sizes", plots.size_strips(tiles)),
+        evidence.figure("published-seeds", plots.seed_strips(tiles, "celeba")),
+    ]
+    put_agreements(evidence, found, ("celeba",))
+    for name, item in measures.growth(tiles, baseline).items():
+        put(evidence, name, item, n=1, varies="seed; twenty at the largest set size", figures=pictures)
+    above = baseline.same - baseline.weak_threshold
+    interval = bootstrap_mean(above, seed=measures.SEED, over="seeds")
+    put(evidence, "agreement at the largest N above mismatched seeds", (float(above.mean()), interval), **SEEDS)
+    sizes = measures.by_size(tiles, "celeba")
+    beside = sizes.agreement.iloc[-1] - sizes[["nearest_a", "nearest_b"]].iloc[-1].to_numpy()
+    span = Interval(float(beside.min()), float(beside.max()), "range over the two models, one seed")
+    name = "agreement minus correlation with the nearest training image"
+    put(evidence, name, (float(beside.mean()), span), n=2, seeds="0", note="cell 23 shows seed 0 only")
+    copies = measures.smallest_copies(tiles, figures)
+    hits = int((copies > 0.95).sum())
+    more = {"n": len(copies), "varies": "experiment, group, seed", "note": "all four experiments; seeds 0, 11 and 17"}
+    put(evidence, "share of copies at the smallest N", share(hits, len(copies)), **more)
+    put(evidence, "share of copies at the smallest N, counted", hits / len(copies), **more)
+    for experiment in ORDER:
+        table = measures.by_size(tiles, experiment).round(4).to_dict("records")
+        put(evidence, f"by set size, one seed, {EXPERIMENTS[experiment].title}", table, n=1)
+
+
+def published_psnr_gap(evidence: ClaimRecord, published: HasRoot) -> None:
+    """T-psnr-gap: fall of the gap at every noise level, read off cell 13; figure 2 is the baseline's cell 13."""
+    curves, gaps = reported.reported_psnr(), reported.reported_gap()
+    pictures = [evidence.figure("published-curves", plots.plot_curves(curves))]
+    for experiment in ORDER:
+        table = measures.falls(gaps, experiment).to_dict("records")
+        least = min(table, key=lambda row: row["fall_db"])
+        put(
+            evidence,
+            f"smallest fall of the gap below 30 dB, {EXPERIMENTS[experiment].title}",
+            read_off(least, "fall_db", "four curves"),
+            unit="dB",
+            n=len(table),
+            varies="noise level",
+            figures=pictures,
+        )
+        put(evidence, f"fall of the gap by noise level, {EXPERIMENTS[experiment].title}", table)
+        rises = measures.rises(gaps, experiment).round(3).to_dict("records")
+        put(evidence, f"gap rises from one set size to the next, {EXPERIMENTS[experiment].title}", rises)
+    shown = np.asarray(Image.open(io.BytesIO(published_bytes(published, "results/output_vs_input_PSNR.png"))))
+    cell = np.asarray(Image.open(io.BytesIO(picture(published, "celeba", 13))))
+    same = int((shown != cell).sum()) if shown.shape == cell.shape else shown.size
+    put(evidence, "pixels of figure 2 that differ from cell 13 of the baseline", same)
+
+
+def published_eyeglasses_convergence(evidence: ClaimRecord, published: HasRoot) -> None:
+    """T-eyeglasses-convergence: agreement at equal size (one seed), and whether samples carry the attribute."""
+    tiles = notebook_tiles(published)
+    found = measures.agreements(tiles)
+    pictures = [evidence.figure("published-seeds", plots.seed_strips(tiles, "eyeglasses"))]
+    put_agreements(evidence, found, ("celeba", "eyeglasses"))
+    put_equal_size(evidence, tiles, found)
+    name = "random halves minus eyeglasses at the largest sizes, 98,117 and 13,193 images"
+    put(evidence, name, measures.paired(found["celeba"].same, found["eyeglasses"].same), **SEEDS)
+    put_attribute(evidence, tiles, "eyeglasses", pictures)
+
+
+def published_male_convergence(evidence: ClaimRecord, published: HasRoot) -> None:
+    """T-male-convergence: how many of the twenty seeds agree strongly and how many not at all."""
+    tiles = notebook_tiles(published)
+    found = measures.agreements(tiles)
+    pictures = [
+        evidence.figure("published-agreement", plots.plot_agreements(found)),
+        evidence.figure("published-seeds", plots.seed_strips(tiles, "male")),
+    ]
+    put_agreements(evidence, found, ("male",))
+    male = found["male"]
+    top = float(np.quantile(found["celeba"].same, 0.9))
+    strong = (male.same > 0.9) | (male.same > top)
+    weak = male.same < male.weak_threshold
+    put(evidence, "share of seeds that agree strongly", share(int(strong.sum()), 20), **SEEDS, figures=pictures)
+    put(evidence, "share of seeds that do not agree", share(int(weak.sum()), 20), **SEEDS)
+    put(evidence, "agreement by seed", male.same.round(4).tolist(), **SEEDS)
+    put_attribute(evidence, tiles, "male", [])
+
+
+def published_identity_convergence(evidence: ClaimRecord, published: HasRoot) -> None:
+    """T-identity-convergence: test PSNR against the overlap protocol, most seeds, the weakest seeds."""
+    tiles = notebook_tiles(published)
+    found = measures.agreements(tiles)
+    pictures = [
+        evidence.figure("published-agreement", plots.plot_agreements(found)),
+        evidence.figure("published-seeds", plots.seed_strips(tiles, "no_overlap")),
+    ]
+    put_agreements(evidence, found, ("celeba", "no_overlap"))
+    differences = measures.protocol_differences(reported.reported_psnr(), "celeba", "no_overlap")
+    for size in SET_SIZES:
+        at = differences[differences.set_size == size].to_dict("records")
+        worst = max(at, key=lambda row: abs(row["difference_db"]))
+        put(
+            evidence,
+            f"largest difference of test PSNR at N = {size}",
+            read_off(worst, "difference_db", "two curves"),
+            unit="dB",
+            note=f"random halves minus identity-disjoint, at input {worst['input_db']:.1f} dB; one training each, and "
+            "different test images: the interval holds the reading alone",
+        )
+    disjoint, overlap = found["no_overlap"], found["celeba"]
+    agree = int((disjoint.same > disjoint.weak_threshold).sum())
+    put(evidence, "share of seeds that agree", share(agree, 20), **SEEDS, figures=pictures)
+    put(evidence, "weakest seeds: overlap minus disjoint", measures.lowest_decile(overlap.same, disjoint.same), **SEEDS)
+    put(evidence, "overlap minus disjoint, all seeds", measures.paired(overlap.same, disjoint.same), **SEEDS)
+    for a, title in ((overlap, "overlap"), (disjoint, "disjoint")):
+        put(evidence, f"seeds below 0.9, {title}", int((a.same < 0.9).sum()), **SEEDS)
+
+
+def published_convergence_order(evidence: ClaimRecord, published: HasRoot) -> None:
+    """T-convergence-order: paired differences down the order, over the twenty shared seeds."""
+    tiles = notebook_tiles(published)
+    found = measures.agreements(tiles)
+    pictures = [evidence.figure("published-agreement", plots.plot_agreements(found))]
+    put_agreements(evidence, found)
+    for (name, item), (a, b) in zip(measures.steps(found).items(), pairwise(ORDER), strict=True):
+        test = permutation_test(found[a].same, found[b].same, seed=measures.SEED, paired=True)
+        put(evidence, name, item, **SEEDS, figures=pictures, note=f"{test.method}: p = {test.pvalue:.2g}")
+    put(evidence, "random halves minus male/female", measures.paired(found["celeba"].same, found["male"].same), **SEEDS)
+    put(
+        evidence,
+        "random halves minus eyeglasses",
+        measures.paired(found["celeba"].same, found["eyeglasses"].same),
+        **SEEDS,
+    )
+    logs = {name: sampling_log(published, name) for name in ORDER}
+    put(
+        evidence,
+        "mean gray after ten steps, smallest correlation over seeds",
+        measures.shared_noise(logs),
+        **SEEDS,
+        note="any two of the eight groups (cell 29): a seed is the same noise in every experiment, so seeds pair",
+    )
+
+
+def published_figure_provenance(evidence: ClaimRecord, published: HasRoot) -> None:
+    """T-figure-provenance: which seeds the figures show, where they rank, and which cells show other samples."""
+    tiles, figures = notebook_tiles(published), figure_tiles(published)
+    found = measures.agreements(tiles)
+    seeds = measures.figure_seeds(tiles, figures, found)
+    pictures = [
+        evidence.figure("published-agreement", plots.plot_agreements(found, seeds)),
+        evidence.figure("published-male-cells", plots.male_cells(tiles)),
+    ]
+    put(evidence, "tiles at the largest size not among the twenty seeds", int(seeds.missing.sum()), n=2 * len(seeds))
+    odd = measures.differing_cells(tiles)
+    put(
+        evidence,
+        "cells that show other samples than their neighbours",
+        len(odd),
+        n=len(measures.shown_seeds(tiles)),
+        note=", ".join(odd) or None,
+        figures=pictures,
+    )
+    put(evidence, "tiles at smaller sizes that no cell prints", int(seeds.missing_smaller.sum()))
+    put(evidence, "figures", seeds.drop(columns="file").to_dict("records"))
+    put(evidence, "seed that each cell shows", measures.shown_seeds(tiles).to_dict("records"))
+    for file in EXAMPLES:
+        screenshot = Image.open(io.BytesIO(published_bytes(published, f"results/{file}"))).convert("L")
+        group, seed, value = measures.example_seed(np.asarray(screenshot), tiles)
+        put(evidence, f"sample in {file}", f"random halves, {group}, seed {seed} (correlation {value:.3f})")
+    rows = reported.reported_neighbours()
+    again = neighbours.recomputed(*neighbours.neighbour_pairs(tiles, rows))
+    worst = float(np.abs(again.ravel() - rows.correlation.to_numpy()).max())
+    put(evidence, "recovery: largest difference from a printed correlation", worst, n=len(rows))
+
+
+def published_size_confound(evidence: ClaimRecord, published: HasRoot) -> None:
+    """T-size-confound: agreement at equal size (one seed), what size alone does to it, and the train-test gaps."""
+    tiles = notebook_tiles(published)
+    found = measures.agreements(tiles)
+    put_equal_size(evidence, tiles, found)
+    name = "random halves minus eyeglasses at the largest sizes, 98,117 and 13,193 images"
+    put(evidence, name, measures.paired(found["celeba"].same, found["eyeglasses"].same), **SEEDS)
+    random, glasses = (measures.by_size(tiles, e).set_index("set_size").agreement for e in ("celeba", "eyeglasses"))
+    more = {"n": 1, "seeds": "0"}
+    put(
+        evidence, "seed 0: random halves minus eyeglasses as printed", float(random[LARGEST] - glasses[LARGEST]), **more
+    )
+    put(evidence, "seed 0: random halves at 98,117 minus at 10,000", float(random[LARGEST] - random[10000]), **more)
+    pictures = [evidence.figure("published-curves", plots.plot_curves(reported.reported_psnr()))]
+    gaps = reported.reported_gap()
+    for experiment, size in (("celeba", 10000), ("eyeglasses", LARGEST), ("male", LARGEST), ("celeba", LARGEST)):
+        at = gaps[(gaps.experiment == experiment) & (gaps.set_size == size)].to_dict("records")
+        worst = max(at, key=lambda row: row["gap_db"])
+        put(
+            evidence,
+            f"largest train-test gap, {EXPERIMENTS[experiment].title}, {worst['images']:,} images",
+            read_off(worst, "gap_db", "two curves"),
+            unit="dB",
+            note=f"at input {worst['input_db']:.1f} dB",
+            figures=pictures,
+        )
+
+
+def published_rank_inversion(evidence: ClaimRecord, published: HasRoot) -> None:
+    """T-rank-inversion: share of samples whose nearest changes, copies apart, and what the order carries."""
+    tiles, rows = notebook_tiles(published), reported.reported_neighbours()
+    samples, candidates = neighbours.neighbour_pairs(tiles, rows)
+    table = neighbours.reranking(rows, neighbours.ssim(samples, candidates))
+    pictures = [
+        evidence.figure("published-ranks", plots.plot_ranks(rows)),
+        evidence.figure("published-nearest", plots.nearest_strips(tiles, "no_overlap", "A")),
+    ]
+    more = {"varies": "sample (three experiments, two groups, set sizes)", "figures": pictures}
+    for copy, name in ((False, "not copies"), (True, "copies")):
+        part = table[table["copy"] == copy]
+        n = len(part)
+        put(evidence, f"share whose nearest changes, {name}", share(int(part.changed.sum()), n), n=n, **more)
+        for column, what in (("tau", "correlation"), ("tau_control", "a control metric")):
+            interval = bootstrap_mean(part[column], seed=measures.SEED, over="samples")
+            text = "structural similarity of the tiles, window 7" if column == "tau_control" else None
+            name_tau = f"Kendall's tau of LPIPS with {what}, {name}"
+            put(evidence, name_tau, (float(part[column].mean()), interval), n=n, note=text, **more)
+    put(evidence, "chance level of the share", 0.9, note="1 - 1/k for an unrelated ranking of k = 10")
+    largest = table[table.n_label == LARGEST]
+    put(evidence, "share at the largest sizes", share(int(largest.changed.sum()), len(largest)), n=len(largest))
+    examples = reported.reported_examples().groupby("figure_11")
+    changed = sum(int(e.lpips_vgg.idxmin() != e.correlation.idxmax()) for _, e in examples)
+    put(evidence, "figures 10 and 11: nearest changes", changed, n=2, note="five candidates each are shown, not ten")
+    put(evidence, "by sample", table.round(3).to_dict("records"))
+
+
+def published_lpips_protocol(evidence: ClaimRecord, published: HasRoot) -> None:
+    """T-lpips-protocol: printed values against LPIPS of the tiles, stated protocol, other range, random trunk."""
+    rows = reported.reported_neighbours()
+    samples, candidates = neighbours.neighbour_pairs(notebook_tiles(published), rows)
+    try:
+        stated = Embedding("vgg", channels=1, value_range=(0.0, 1.0))
+    except WeightsMissing as error:
+        evidence.block(kind="published", needs=f"the weights of LPIPS ({error})", command=COMMAND)
+        return
+    computed = {
+        "stated: [-1, 1], ImageNet trunk": neighbours.lpips_of(stated, samples, candidates),
+        "[0, 1] taken for [-1, 1]": neighbours.lpips_of(
+            Embedding("vgg", channels=1, value_range=(-1.0, 1.0)), samples, candidates
+        ),
+    }
+    random = neighbours.with_random_trunk(Embedding("vgg"), measures.SEED)
+    computed["random trunk"] = neighbours.lpips_of(random, samples, candidates)
+    printed = rows.lpips_vgg.to_numpy().reshape(-1, 10)
+    use = rows.correlation.to_numpy().reshape(-1, 10) <= neighbours.COPY  # a copy scores near 0 with any network
+    first, other, drawn = computed.values()
+    pictures = [evidence.figure("published-lpips", plots.plot_lpips(printed, computed, use))]
+    more = {"n": int(use.sum()), "varies": "sample", "figures": pictures}
+    against = neighbours.follows(printed, first, drawn, use)
+    put(evidence, "correlation with the printed values, stated protocol", against["computed"], **more)
+    put(evidence, "correlation with the printed values, random trunk", against["other"], **more)
+    put(evidence, "stated protocol minus random trunk", against["difference"], **more)
+    ranges = neighbours.follows(printed, first, other, use)
+    put(evidence, "correlation with the printed values, inputs left in [0, 1]", ranges["other"], **more)
+    put(evidence, "stated protocol minus inputs left in [0, 1]", ranges["difference"], **more)
+    for name, values in computed.items():
+        off = np.abs(values - printed)
+        by_sample = (off * use).sum(axis=1) / use.sum(axis=1)
+        found = (float(off[use].mean()), bootstrap_mean(by_sample, seed=measures.SEED, over="samples"))
+        note = "the tiles are contrast-stretched"
+        put(evidence, f"mean absolute difference from the printed values, {name}", found, n=int(use.sum()), note=note)
+
+
+def put_equal_size(evidence: ClaimRecord, tiles: Tiles, found: dict[str, Agreement]) -> None:
+    """Agreement of random halves minus that of eyeglasses at 10,000 images each: one seed is published."""
+    random, glasses = (measures.by_size(tiles, e).set_index("set_size").agreement for e in ("celeba", "eyeglasses"))
+    value = float(random[10000] - glasses[10000])
+    interval = measures.one_seed(value, found["celeba"].same - found["eyeglasses"].same)
+    note = f"random halves {random[10000]:.3f}, eyeglasses {glasses[10000]:.3f}"
+    put(evidence, "random halves minus eyeglasses at equal size", (value, interval), n=1, seeds="0", note=note)
+
+
+def put_attribute(evidence: ClaimRecord, tiles: Tiles, experiment: str, pictures: list[str]) -> None:
+    """Whether the twenty samples of each group look like their own group's faces."""
+    scores = measures.attribute_scores(tiles, experiment)
+    about = EXPERIMENTS[experiment]
+    for group, faces, title, sign in (("A", "faces_a", about.group_a, 1), ("B", "faces_b", about.group_b, -1)):
+        own, real = int((sign * scores[group] > 0).sum()), int((sign * scores[faces] > 0).sum())
+        put(
+            evidence,
+            f"share of samples that carry their attribute, {title}",
+            share(own, 20),
+            **SEEDS,
+            figures=pictures,
+            note=f"linear classifier of the {len(scores['faces_a']) + len(scores['faces_b'])} real faces shown",
+        )
+        n = len(scores[faces])
+        put(evidence, f"share of real faces recognised, {title}", share(real, n), n=n, varies="face, left out")
+    more = int((scores["A"] > scores["B"]).sum())
+    put(evidence, f"share of seeds whose A looks more {about.group_a} than B", share(more, 20), **SEEDS)
+
+
+PUBLISHED = {
+    "T-convergence": published_convergence,
+    "T-psnr-gap": published_psnr_gap,
+    "T-eyeglasses-convergence": published_eyeglasses_convergence,
+    "T-male-convergence": published_male_convergence,
+    "T-identity-convergence": published_identity_convergence,
+    "T-convergence-order": published_convergence_order,
+    "T-figure-provenance": published_figure_provenance,
+    "T-size-confound": published_size_confound,
+    "T-rank-inversion": published_rank_inversion,
+    "T-lpips-protocol": published_lpips_protocol,
+}
