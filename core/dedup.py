@@ -1,14 +1,11 @@
-"""Implements the duplicate rule of T 3.3 and its appendix, exactly: which images correlate above a threshold.
+"""Implements the duplicate rule of T 3.3 and its appendix, exactly: near-duplicate pairs, and which images go.
 
-The definition, in float64 from the float32 pixels: average-pool to `size` rows (square windows), subtract the
-image's mean over channels and pixels, divide by the norm (a zero norm counts as 0.001), take the dot product of two
-such rows, clip it to [-1, 1]. Two images are near-duplicates when its absolute value is strictly above the threshold.
-`correlation` and `normalised_rows` below *are* that definition: every pair that any engine reports passed through them.
+`near_duplicates` finds the pairs that the published definition (`core.dedup_rows`) puts strictly above the threshold,
+`kept` applies a rule to them. The result is the float64 all-pairs answer for every tile size, thread count and engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,135 +13,26 @@ import numba
 import numpy as np
 import torch
 
+from core.dedup_rows import POOLED_SIZE, ArraySource, RowSource
 from core.errors import InputError
+from core.join import Found, Join, Progress, in_threads, make_budget, parse_memory, prepare
+from core.join_plan import make_plan
 
-POOLED_SIZE = 20
 THRESHOLD = 0.95
-ZERO_NORM = 0.001
 RULES = ("drop-later", "representatives")
-
-Progress = Callable[[int, int], None]
-
-
-@numba.njit(nogil=True, cache=True)
-def _normalise(images: np.ndarray, k: int, out: np.ndarray) -> None:
-    """Write the pooled, centred, normalised rows of (b, c, h, w) images to `out`, in one fixed order of additions."""
-    n, channels, height, width = images.shape
-    for row in range(n):
-        position = 0
-        total = 0.0
-        for c in range(channels):
-            for y in range(height // k):
-                for x in range(width // k):
-                    s = 0.0
-                    for dy in range(k):
-                        for dx in range(k):
-                            s += np.float64(images[row, c, y * k + dy, x * k + dx])
-                    s /= k * k
-                    out[row, position] = s
-                    total += s
-                    position += 1
-        mean = total / position
-        square = 0.0
-        for p in range(position):
-            out[row, p] -= mean
-            square += out[row, p] * out[row, p]
-        norm = np.sqrt(square)
-        if norm == 0.0:
-            norm = ZERO_NORM
-        for p in range(position):
-            out[row, p] /= norm
-
-
-@numba.njit(nogil=True, cache=True)
-def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Dot products of paired float64 rows, (p, d) with (p, d), summed in one fixed order and clipped to [-1, 1]."""
-    out = np.empty(a.shape[0])
-    for p in range(a.shape[0]):
-        s = 0.0
-        for k in range(a.shape[1]):
-            s += a[p, k] * b[p, k]
-        out[p] = min(1.0, max(-1.0, s))
-    return out
-
-
-def pooling_window(shape: tuple[int, ...], size: int = POOLED_SIZE) -> int:
-    """Side of the pooling window for images of `shape` (..., h, w), as the published code takes it: h / size.
-
-    Raises:
-        InputError: if the window does not divide the image into whole windows.
-    """
-    height, width = shape[-2:]
-    if size < 1:
-        raise InputError(f"size: expected a positive number of pooled rows, got {size}")
-    window = height // size
-    if window < 1 or height != window * size or width % window:
-        raise InputError(
-            f"images of {height}x{width} cannot be pooled to {size} rows: "
-            f"the height must be a multiple of {size} and the width of the window"
-        )
-    return window
-
-
-def normalised_rows(images: np.ndarray, size: int = POOLED_SIZE) -> np.ndarray:
-    """The rows that the definition compares: (b, c, h, w) float32 -> (b, c * h/k * w/k) float64, unit norm or zero.
-
-    Each row depends on its own image alone, bit for bit, whatever the batch. A pixel that is not finite gives a row
-    that is not finite.
-    """
-    window = pooling_window(images.shape, size)
-    images = np.ascontiguousarray(images, dtype=np.float32)
-    b, c, h, w = images.shape
-    out = np.empty((b, c * (h // window) * (w // window)))
-    _normalise(images, window, out)
-    return out
 
 
 def pool(images: np.ndarray | torch.Tensor, size: int = POOLED_SIZE) -> np.ndarray:
-    """Pooled, centred, normalised rows of (n, c, h, w) images, (n, d) float32 (the float64 rows, rounded).
+    """Pooled, centred, normalised rows of (n, c, h, w) images, (n, d) float32: the definition's rows, rounded.
 
     Raises:
         InputError: for a wrong shape, a pixel that is not finite, or a size that does not divide.
     """
-    return ArraySource(images, size=size).rows(0, len(images)).astype(np.float32)
-
-
-class ArraySource:
-    """Images in memory, seen as the float64 rows of the definition.
-
-    Args:
-        images: (n, c, h, w) pixels, or (n, d) vectors, which count as images of one row that need no pooling.
-        size: number of pooled rows; ignored for vectors.
-        label: how errors call this input.
-    """
-
-    def __init__(self, images: np.ndarray | torch.Tensor, *, size: int = POOLED_SIZE, label: str = "images") -> None:
-        array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else np.asarray(images)
-        if array.ndim not in (2, 4) or 0 in array.shape[1:]:
-            raise InputError(f"{label}: expected shape (n, c, h, w) or (n, d), got {array.shape}")
-        if array.dtype.kind not in "fu":
-            raise InputError(f"{label}: expected floating-point or uint8 pixels, got {array.dtype}")
-        self.images = array[:, None, None, :] if array.ndim == 2 else array
-        self.size = 1 if array.ndim == 2 else size
-        self.label = label
-        window = pooling_window(self.images.shape, self.size)
-        _, c, h, w = self.images.shape
-        self.dimension = c * (h // window) * (w // window)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def rows(self, low: int, high: int) -> np.ndarray:
-        """Float64 rows low..high, refused with the number of the first image that has a pixel that is not finite."""
-        rows = normalised_rows(self.images[low:high], self.size)
-        bad = np.flatnonzero(~np.isfinite(rows[:, 0]))
-        if len(bad):
-            raise InputError(f"{self.label}: image {low + bad[0]} has a pixel that is NaN or infinite")
-        return rows
-
-    def take(self, index: np.ndarray) -> np.ndarray:
-        """Float64 rows of the images numbered `index`."""
-        return normalised_rows(self.images[index], self.size)
+    source = ArraySource(images, size=size)
+    out = np.empty((len(source), source.dimension), dtype=np.float32)
+    for low in range(0, len(source), 4096):
+        out[low : low + 4096] = source.rows(low, min(low + 4096, len(source)))
+    return out
 
 
 @dataclass(frozen=True)
@@ -250,24 +138,61 @@ def near_duplicates(
     size: int = POOLED_SIZE,
     memory: int | str = "256MB",
     threads: int | None = None,
+    prune: bool | None = None,
     progress: Progress | None = None,
 ) -> Pairs:
     """All near-duplicate pairs within `images`, or between `images` and `against`: the float64 answer, certified.
 
     Args:
         images: (n, c, h, w) float32 pixels, or (n, d) vectors (for instance from `pool`).
-        against: a second set of the same shape; then pairs (i, j) run across the two.
+        against: a second set of images that pool to the same shape; then pairs (i, j) run across the two.
         threshold: absolute correlation above which a pair counts, in (0, 1].
         size: pooled rows of an image.
         memory: scratch beyond the pooled matrix and the pairs found, in bytes or like "256MB".
         threads: worker threads (default: one a core).
+        prune: force pruning by leaves (True) or the plain tiled product (False); by default the cheaper, by a sample.
         progress: called with (tiles done, tiles in all).
 
     Raises:
         InputError: for bad pixels, shapes, thresholds, or a memory limit too small to hold a tile.
     """
-    from core.join import join  # the driver needs the definition above
-
     first = ArraySource(images, size=size, label="images")
     second = None if against is None else ArraySource(against, size=size, label="against")
-    return join(first, second, threshold=threshold, memory=memory, threads=threads, progress=progress)
+    join = make_join(first, second, threshold=threshold, memory=memory, threads=threads, prune=prune)
+    tasks = join.tasks
+    found = []
+    for done, part in enumerate(in_threads(join.run, tasks, join.budget.threads)):
+        found.append(part)
+        if progress:
+            progress(done + 1, len(tasks))
+    return as_pairs(found, join)
+
+
+def make_join(
+    first: RowSource,
+    second: RowSource | None = None,
+    *,
+    threshold: float = THRESHOLD,
+    memory: int | str = "256MB",
+    threads: int | None = None,
+    prune: bool | None = None,
+) -> Join:
+    """Plan a join of row sources and prepare its rows in memory; arguments as for `near_duplicates`."""
+    threshold, limit = check_threshold(threshold), parse_memory(memory)
+    sources = [first] if second is None else [first, second]
+    if sources[-1].dimension != first.dimension:
+        raise InputError(f"against: expected {first.dimension} pooled values an image, got {sources[-1].dimension}")
+    plan = make_plan(sources, threshold, limit // 2, prune)
+    image_bytes = max(source.image_bytes for source in sources)
+    longest = max(len(source) for source in sources)
+    budget = make_budget(limit, threads, image_bytes, plan.columns, longest, plan.fused)
+    a = prepare(first, plan, budget)
+    return Join(first, second, a, a if second is None else prepare(second, plan, budget), plan, budget)
+
+
+def as_pairs(found: list[Found], join: Join) -> Pairs:
+    """Sort what the tasks found; statistics say how much work each bound saved."""
+    merged = Found.merge(found, ordered=True)
+    strategy = "leaves" if join.plan.fused else f"product of {join.plan.ends[0]} of {join.plan.columns} components"
+    statistics = {"strategy": strategy, "margin": join.plan.margin, **merged.counts}
+    return Pairs(merged.i, merged.j, merged.correlation, join.plan.threshold, statistics)

@@ -1,13 +1,42 @@
-"""The exact join: fast float32 tiles filter with a proven margin, float64 decides what they leave in doubt."""
+"""The exact all-pairs join of dense vectors for |correlation| above a threshold: pruned, and certified in float64.
+
+Fast float32 arithmetic, behind proven bounds, leaves a short list of candidates; the float64 definition decides each.
+No pair above the threshold can be missed (`core.join_plan.margin`), and none below it is ever reported.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import torch
 
-from core.dedup import ArraySource, Pairs, Progress, check_threshold, correlations
+from core.dedup_rows import RowSource, correlations
 from core.errors import InputError
+from core.join_kernels import (
+    BALL,
+    FOUND,
+    GROUP,
+    LEAF,
+    OPENED,
+    SURVIVED,
+    TESTED,
+    join_leaves,
+    leaf_panel,
+    row_panel,
+    scan_product,
+)
+from core.join_plan import Plan, Side, tree_order
+
+Progress = Callable[[int, int], None]
+Task = tuple[int, int]
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -24,60 +53,209 @@ def parse_memory(memory: int | str) -> int:
     return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
-def join(
-    first: ArraySource,
-    second: ArraySource | None = None,
-    *,
-    threshold: float,
-    memory: int | str = "256MB",
-    threads: int | None = None,
-    progress: Progress | None = None,
-) -> Pairs:
-    """The near-duplicate pairs of one set, or across two: see `core.dedup.near_duplicates`."""
-    threshold = check_threshold(threshold)
-    limit = parse_memory(memory)
-    a = pooled(first)
-    b = a if second is None else pooled(second)
-    if a.shape[1] != b.shape[1]:
-        raise InputError(f"against: expected rows of {a.shape[1]} pooled values, got {b.shape[1]}")
-    margin = (a.shape[1] + 4) * 2.0**-23
-    tile = int(min(4096, (limit / 6) ** 0.5))
-    if tile < 64:
-        raise InputError(f"memory: {limit} bytes cannot hold a tile; give at least 1MB")
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    starts = [(i, j) for i in range(0, len(a), tile) for j in range(0, len(b), tile) if second is not None or j >= i]
-    for done, (i, j) in enumerate(starts):
-        fast = np.abs(a[i : i + tile] @ b[j : j + tile].T)
-        rows, columns = np.nonzero(fast > threshold - margin)
-        rows, columns = rows + i, columns + j
-        if second is None:
-            rows, columns = rows[rows < columns], columns[rows < columns]
-        found.append(decide(first, second or first, rows, columns, threshold))
+@dataclass(frozen=True)
+class Budget:
+    """How the scratch memory is shared out: each thread's buffers fit into an equal share."""
+
+    threads: int
+    block: int  # rows of a task on either side
+    found: int  # candidates held before they are decided
+    decided: int  # images read at a time to decide candidates
+    read: int  # images read at a time to prepare rows
+    segment: int  # rows ordered at a time
+
+
+def make_budget(memory: int, threads: int | None, image_bytes: int, columns: int, longest: int, fused: bool) -> Budget:
+    """Divide `memory` bytes among `threads` (default: one a core) for images and rows of the given size.
+
+    Raises:
+        InputError: if a share cannot hold the smallest tile.
+    """
+    threads = threads or len(os.sched_getaffinity(0))
+    if threads < 1:
+        raise InputError(f"threads: expected at least 1, got {threads}")
+    share = memory // threads
+    image = image_bytes + 48 * columns
+    smallest = 8 * max(24 * LEAF * GROUP, image)
+    if share < smallest:
+        raise InputError(
+            f"memory: {memory} bytes for {threads} threads cannot hold a tile; "
+            f"expected at least {smallest * threads} bytes, or fewer threads"
+        )
+    widest = min(16384, share // 1024) if fused else min(1024, int((share / 16) ** 0.5))
+    block = max(LEAF, min(widest, -(-longest // 16)) // LEAF * LEAF)
+    found = min(65536, share // 8 // 24)
+    return Budget(threads, block, found, share // 8 // image, share // 4 // image, max(block, memory // 512))
+
+
+@dataclass
+class Found:
+    """Pairs above the threshold, in the order they were met, and what it took."""
+
+    i: np.ndarray
+    j: np.ndarray
+    correlation: np.ndarray
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @staticmethod
+    def merge(parts: Iterable[Found], *, ordered: bool = False) -> Found:
+        """One of many; sorted by (i, j) when `ordered`."""
+        parts = [EMPTY, *parts]
+        i, j, c = (np.concatenate([getattr(p, name) for p in parts]) for name in ("i", "j", "correlation"))
+        keys = {key: sum(p.counts.get(key, 0) for p in parts) for p in parts for key in p.counts}
+        order = np.lexsort((j, i)) if ordered else slice(None)
+        return Found(i[order], j[order], c[order], keys)
+
+
+EMPTY = Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+
+
+def prepare(
+    source: RowSource, plan: Plan, budget: Budget, side: Side | None = None, progress: Progress | None = None
+) -> Side:
+    """Read, rotate and order the rows of a source, into `side` (arrays mapped to a file, say) or new arrays."""
+    n = len(source)
+    if side is None:
+        matrix = np.empty((n, plan.columns), dtype=np.float32)
+        rest = np.empty((n, len(plan.levels)), dtype=np.float32)
+        side = Side(matrix, rest, np.empty(n, dtype=np.int64) if plan.fused else None)
+
+    def fill(span: Task) -> None:
+        low, high = span
+        side.matrix[low:high], side.rest[low:high] = plan.store(source.rows(low, high))
+
+    spans = list(pairwise((*range(0, n, budget.read), n)))
+    for done, _ in enumerate(in_threads(fill, spans, budget.threads)):
         if progress:
-            progress(done + 1, len(starts))
-    i_all, j_all, c_all = (np.concatenate(parts) for parts in zip(*found, strict=True)) if found else _EMPTY
-    order = np.lexsort((j_all, i_all))
-    return Pairs(i_all[order], j_all[order], c_all[order], threshold, {"tiles": len(starts)})
+            progress(min((done + 1) * budget.read, n), n)
+    order_rows(side, budget.segment)
+    return side
 
 
-_EMPTY = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+def order_rows(side: Side, segment: int) -> None:
+    """Fill the order of a side, a segment of rows at a time, so that memory does not grow with n."""
+    if side.order is not None:
+        for low in range(0, len(side.order), segment):
+            side.order[low : low + segment] = low + tree_order(side.matrix[low : low + segment, :BALL])
 
 
-def pooled(source: ArraySource, block: int = 8192) -> np.ndarray:
-    """(n, d) float32 rows of a source."""
-    out = np.empty((len(source), source.dimension), dtype=np.float32)
-    for low in range(0, len(source), block):
-        out[low : low + block] = source.rows(low, min(low + block, len(source)))
-    return out
+def in_threads(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> Iterator[Any]:
+    """Results in order, with few items in flight; numeric libraries are held to one thread in each worker."""
+    saved = torch.get_num_threads()
+    pending: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= 2 * threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+            torch.set_num_threads(saved)
 
 
-def decide(
-    first: ArraySource, second: ArraySource, i: np.ndarray, j: np.ndarray, threshold: float, block: int = 4096
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Those of the candidate pairs (i, j) that the float64 definition puts above the threshold, with their value."""
-    values = np.empty(len(i))
-    for low in range(0, len(i), block):
-        part = slice(low, low + block)
-        values[part] = correlations(first.take(i[part]), second.take(j[part]))
-    stay = np.abs(values) > threshold
-    return i[stay].astype(np.int64), j[stay].astype(np.int64), values[stay]
+@dataclass(frozen=True)
+class Join:
+    """A join ready to run: tasks are independent, and the pairs are the same in whatever order they run, and where."""
+
+    first: RowSource
+    second: RowSource | None  # None: within the first
+    a: Side
+    b: Side
+    plan: Plan
+    budget: Budget
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Block numbers (I, J), strip by strip; I <= J within one set."""
+        strips, columns = (-(-len(side.matrix) // self.budget.block) for side in (self.a, self.b))
+        return [(i, j) for i in range(strips) for j in range(i if self.second is None else 0, columns)]
+
+    def run(self, task: Task) -> Found:
+        """The near-duplicates between two blocks."""
+        size = self.budget.block
+        counts = np.zeros(4, dtype=np.int64)
+        out = np.empty((self.budget.found, 2), dtype=np.int64)
+        values = np.empty(self.budget.found, dtype=np.float32)
+        search = self._leaves if self.plan.fused else self._product
+        found = Found.merge(search(task[0] * size, task[1] * size, out, values, counts))
+        rows, columns = (min(size, len(s.matrix) - b * size) for s, b in zip((self.a, self.b), task, strict=True))
+        pairs = rows * (rows - 1) // 2 if self.second is None and task[0] == task[1] else rows * columns
+        found.counts |= {
+            "tiles": 1,
+            "pairs_in_all": pairs,
+            "scalar_tests": int(counts[TESTED]),
+            "scalar_tests_passed": int(counts[OPENED]),
+            "pairs_past_prefix": int(counts[SURVIVED]),
+            "pairs_decided_in_float64": int(counts[FOUND]),
+        }
+        return found
+
+    def _leaves(
+        self, low_a: int, low_b: int, out: np.ndarray, values: np.ndarray, counts: np.ndarray
+    ) -> Iterator[Found]:
+        a, b, size = self.a, self.b, self.budget.block
+        assert a.order is not None and b.order is not None
+        rows, columns = a.order[low_a : low_a + size], b.order[low_b : low_b + size]
+        row_side = row_panel(a.matrix, rows, a.rest)
+        leaf_side = leaf_panel(b.matrix, columns, b.rest)
+        diagonal = self.second is None and low_a == low_b
+        ends = np.array(self.plan.ends)
+        start, groups = (0, 0), len(leaf_side[0])
+        while start[0] < groups:
+            n, *stop = join_leaves(
+                start, diagonal, a.matrix, b.matrix, rows, columns, a.rest, b.rest, ends, self.plan.tau,
+                row_side, leaf_side, out, values, counts,
+            )  # fmt: skip
+            start = (stop[0], stop[1])
+            yield self._decide(out[:n], values[:n])
+
+    def _product(
+        self, low_a: int, low_b: int, out: np.ndarray, values: np.ndarray, counts: np.ndarray
+    ) -> Iterator[Found]:
+        a, b, size, m = self.a, self.b, self.budget.block, self.plan.ends[0]
+        x, y = (torch.from_numpy(s.matrix[low : low + size, :m]) for s, low in ((a, low_a), (b, low_b)))
+        product = torch.mm(x, y.T).numpy()
+        ends, start = np.array(self.plan.ends), 0
+        while start < len(product):
+            n, start = scan_product(
+                start, product, low_a, low_b, self.second is None, a.matrix, b.matrix, a.rest, b.rest, ends,
+                self.plan.tau, out, values, counts,
+            )  # fmt: skip
+            yield self._decide(out[:n], values[:n])
+
+    def _decide(self, pairs: np.ndarray, values: np.ndarray) -> Found:
+        """Those of the candidates that the definition puts above the threshold, with their float64 correlation."""
+        i, j = pairs[:, 0].copy(), pairs[:, 1].copy()
+        if self.second is None:
+            i, j = np.minimum(i, j), np.maximum(i, j)
+        exact = np.empty(len(i))
+        for part in _parts(i, j, self.budget.decided):
+            exact[part] = _exact(self.first, self.second or self.first, i[part], j[part])
+        stay = np.abs(exact) > self.plan.threshold
+        doubtful = int((np.abs(np.abs(values) - self.plan.threshold) <= self.plan.margin).sum())
+        return Found(i[stay], j[stay], exact[stay], {"pairs_within_rounding": doubtful})
+
+
+def _parts(i: np.ndarray, j: np.ndarray, images: int) -> Iterator[slice]:
+    """Runs of candidates that touch at most `images` images (or single pairs)."""
+    stack = [(0, len(i))]
+    while stack:
+        low, high = stack.pop()
+        touched = len(np.unique(i[low:high])) + len(np.unique(j[low:high]))
+        if touched <= images or high - low <= 1:
+            if high > low:
+                yield slice(low, high)
+        else:
+            middle = (low + high) // 2
+            stack += [(middle, high), (low, middle)]
+
+
+def _exact(first: RowSource, second: RowSource, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Float64 correlations of paired images, each image read once."""
+    rows, where = np.unique(i, return_inverse=True)
+    columns, place = np.unique(j, return_inverse=True)
+    return correlations(first.take(rows), second.take(columns), where, place)

@@ -1,0 +1,161 @@
+"""Implements the published definition of likeness (T 3.3, appendix) in float64: pooled, centred, normalised rows.
+
+From the float32 pixels, all in float64: average-pool to `size` rows of square windows, subtract the image's mean over
+channels and pixels, divide by the norm (a zero norm counts as 0.001), take the dot product of two such rows, clip it
+to [-1, 1]. Every addition has one fixed order and nothing is contracted or reassociated, so a value depends on its two
+images alone: not on batches, threads, tiles or the machine.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numba
+import numpy as np
+import torch
+
+from core.errors import InputError
+
+POOLED_SIZE = 20
+ZERO_NORM = 0.001
+
+
+@numba.njit(nogil=True, cache=True)
+def _normalise(images: np.ndarray, k: int, out: np.ndarray) -> None:
+    """Fill `out` (b, d) float64 from (b, c, h, w) pixels and the pooling window `k`."""
+    n, channels, height, width = images.shape
+    for row in range(n):
+        position = 0
+        total = 0.0
+        for c in range(channels):
+            for y in range(height // k):
+                for x in range(width // k):
+                    s = 0.0
+                    for dy in range(k):
+                        for dx in range(k):
+                            s += np.float64(images[row, c, y * k + dy, x * k + dx])
+                    s /= k * k
+                    out[row, position] = s
+                    total += s
+                    position += 1
+        mean = total / position
+        square = 0.0
+        for p in range(position):
+            out[row, p] -= mean
+            square += out[row, p] * out[row, p]
+        norm = np.sqrt(square)
+        if norm == 0.0:
+            norm = ZERO_NORM
+        for p in range(position):
+            out[row, p] /= norm
+
+
+@numba.njit(nogil=True, cache=True)
+def correlations(a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Clipped dot products of rows a[i[p]] and b[j[p]] of two float64 matrices, in four interleaved sums."""
+    out = np.empty(len(i))
+    d = a.shape[1]
+    for p in range(len(i)):
+        x, y = a[i[p]], b[j[p]]
+        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+        whole = d - d % 4
+        for k in range(0, whole, 4):
+            s0 += x[k] * y[k]
+            s1 += x[k + 1] * y[k + 1]
+            s2 += x[k + 2] * y[k + 2]
+            s3 += x[k + 3] * y[k + 3]
+        for k in range(whole, d):
+            s0 += x[k] * y[k]
+        out[p] = min(1.0, max(-1.0, (s0 + s1) + (s2 + s3)))
+    return out
+
+
+def pooling_window(shape: tuple[int, ...], size: int = POOLED_SIZE, label: str = "images") -> int:
+    """Side of the pooling window for images of `shape` (..., h, w), as the published code takes it: h / size.
+
+    Raises:
+        InputError: if the images do not divide into whole windows.
+    """
+    height, width = shape[-2:]
+    if size < 1:
+        raise InputError(f"size: expected a positive number of pooled rows, got {size}")
+    window = height // size
+    if window < 1 or height != window * size or width % window:
+        raise InputError(
+            f"{label}: images of {height}x{width} cannot be pooled to {size} rows; "
+            f"expected a height divisible by {size} and a width divisible by the same window"
+        )
+    return window
+
+
+def normalised_rows(images: np.ndarray, size: int = POOLED_SIZE) -> np.ndarray:
+    """The rows that the definition compares: (b, c, h, w) pixels -> (b, c * h/k * w/k) float64, of norm one or zero.
+
+    A pixel that is not finite makes its whole row not finite.
+    """
+    window = pooling_window(images.shape, size)
+    images = np.ascontiguousarray(images, dtype=np.float32)
+    b, c, h, w = images.shape
+    out = np.empty((b, c * (h // window) * (w // window)))
+    _normalise(images, window, out)
+    return out
+
+
+class RowSource(Protocol):
+    """Images seen as the float64 rows of the definition."""
+
+    dimension: int
+    image_bytes: int  # of one image as it is read, in float32
+
+    def __len__(self) -> int: ...
+
+    def rows(self, low: int, high: int) -> np.ndarray:
+        """(high - low, d) float64 rows; InputError names the first image with a pixel that is not finite."""
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """(len(index), d) float64 rows of the images numbered `index` (ascending)."""
+
+
+class ArraySource:
+    """Images in memory, or in an array mapped to memory.
+
+    Args:
+        images: (n, c, h, w) pixels, floating-point or uint8, or (n, d) vectors, which count as one-row images that
+            need no pooling. Values are rounded to float32 and otherwise taken as they are.
+        size: number of pooled rows; ignored for vectors.
+        label: how errors call this input.
+    """
+
+    def __init__(self, images: np.ndarray | torch.Tensor, *, size: int = POOLED_SIZE, label: str = "images") -> None:
+        array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else np.asarray(images)
+        check_layout(array.shape, array.dtype, label)
+        self.images = array[:, None, None, :] if array.ndim == 2 else array
+        self.size = 1 if array.ndim == 2 else size
+        self.label = label
+        window = pooling_window(self.images.shape, self.size, label)
+        _, c, h, w = self.images.shape
+        self.dimension = c * (h // window) * (w // window)
+        self.image_bytes = 4 * c * h * w
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def rows(self, low: int, high: int) -> np.ndarray:
+        """Float64 rows low..high, checked for pixels that are not finite."""
+        rows = normalised_rows(self.images[low:high], self.size)
+        bad = np.flatnonzero(~np.isfinite(rows[:, 0]))
+        if len(bad):
+            raise InputError(f"{self.label}: image {low + bad[0]} has a pixel that is NaN or infinite")
+        return rows
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """Float64 rows of the images numbered `index`."""
+        return normalised_rows(self.images[index], self.size)
+
+
+def check_layout(shape: tuple[int, ...], dtype: np.dtype, label: str) -> None:
+    """InputError unless `shape` is (n, c, h, w) or (n, d), nothing but n is zero, and the values are pixels."""
+    if len(shape) not in (2, 4) or 0 in shape[1:]:
+        raise InputError(f"{label}: expected shape (n, c, h, w) or (n, d), got {tuple(shape)}")
+    if dtype.kind != "f" and dtype != np.uint8:
+        raise InputError(f"{label}: expected floating-point or uint8 pixels, got {dtype}")

@@ -1,0 +1,191 @@
+"""What the exact join needs to know before it starts: the rounding margin, the rotation, the order and the strategy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from core.dedup_rows import RowSource
+from core.join_kernels import BALL, LEAF, PREFIX, remainders
+
+UNIT = 2.0**-24  # unit roundoff of float32
+UNIT64 = 2.0**-53
+SAMPLE = 4096  # rows from which the rotation and the cost of each strategy are estimated
+CUT = 0.25  # share of 1 - threshold that the components not stored may hold on average
+_LEVELS = (8, 16, 32, 64, 96, 128, 192, 256)
+
+# Rough cost of a pair in nanoseconds on one core; only speed depends on it, never the result.
+_FUSED, _COLUMN, _SCAN, _SURVIVOR = 0.4, 0.025, 0.25, 40.0
+
+
+def gamma(n: int, unit: float) -> float:
+    """Implements gamma_n = n u / (1 - n u) (Higham, Accuracy and Stability, Lemma 3.1), for n roundings of unit u."""
+    return n * unit / (1 - n * unit)
+
+
+def margin(dimension: int, orthogonality: float = 0.0, *, unit: float = UNIT, stored: float = UNIT) -> float:
+    """How far a fast bound can lie below the float64 value of the definition: proven, absolute.
+
+    Let z, z' be float64 rows of the definition (d values), v their float64 value, Q the d x d rotation with
+    |Q Q^T - I|_F <= orthogonality, w = fl64(Q^T z), y = w rounded to the stored type (relative error `stored` an
+    entry), and s the fast product of the first m entries of y and y' in arithmetic of roundoff `unit`.
+
+    1. |z|, |z'| <= N = 1 + gamma64_{d+4}: the norm and the division round. A zero row has no error at all.
+    2. |v - <z, z'>| <= gamma64_d N^2 in any order of additions; clipping to [-1, 1] moves v by at most that again
+       plus N^2 - 1.
+    3. |<Q^T z, Q^T z'> - <z, z'>| = |z^T (Q Q^T - I) z'| <= orthogonality N^2.
+    4. |w - Q^T z| <= gamma64_d | |Q|^T |z| | <= gamma64_d sqrt(d) |Q|_2 N, as |(|Q|)|_2 <= |Q|_F. With
+       |Q|_2^2 <= 1 + orthogonality: |w| <= W = |Q|_2 N (1 + sqrt(d) gamma64_d).
+    5. |y - w| <= stored W, and 2^-149 an entry where float32 underflows; |y| <= Y = W (1 + stored). So by 4 and 5
+       |<y_m, y'_m> - <(Q^T z)_m, (Q^T z')_m>| <= 2 W^2 sqrt(d) gamma64_d + W^2 (2 stored + stored^2).
+    6. |s - <y_m, y'_m>| <= gamma_m Y^2 in any order of additions, with or without fused multiply-add, plus 2^-149 m.
+    7. The rest of <Q^T z, Q^T z'> is at most the product of the remainders (Cauchy-Schwarz), which are kept rounded
+       up (`Plan.store`); putting s and them together takes at most 8 float32 operations on numbers of at most
+       2 Y^2: 32 u covers them.
+
+    The sum of 2 to 7 is returned. With d = 400 it is 2.6e-5.
+    """
+    d = dimension
+    n2 = (1 + gamma(d + 4, UNIT64)) ** 2
+    rotating = float(np.sqrt(d)) * gamma(d, UNIT64)
+    w2 = n2 * (1 + orthogonality) * (1 + rotating) ** 2
+    y2 = w2 * (1 + stored) ** 2
+    definition = 2 * gamma(d, UNIT64) * n2 + (n2 - 1) + orthogonality * n2
+    storing = 2 * w2 * rotating + w2 * (2 * stored + stored**2)
+    product = gamma(d, unit) * y2 + 32 * UNIT * y2
+    return definition + storing + product + 4 * d * 2.0**-149
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to find the candidates. Every plan finds all pairs above the threshold; they differ in speed alone."""
+
+    threshold: float
+    dimension: int
+    rotation: np.ndarray | None  # (d, stored) float64, columns in falling order of energy; None: the rows themselves
+    fused: bool  # leaves and a compiled prefix of PREFIX components, or the product of the first ends[0] components
+    ends: tuple[int, ...]  # after which components the bound is tried again; the last is the width of stored rows
+    orthogonality: float = 0.0  # bound on |Q Q^T - I|_F of the whole rotation
+
+    @property
+    def columns(self) -> int:
+        """Width of a stored row."""
+        return self.ends[-1]
+
+    @property
+    def margin(self) -> float:
+        """The rounding margin of this plan's fast products."""
+        return margin(self.dimension, self.orthogonality)
+
+    @property
+    def tau(self) -> np.float32:
+        """The largest float32 number not above threshold - margin."""
+        value = np.float32(self.threshold - self.margin)
+        exact = float(value) <= self.threshold - self.margin
+        return value if exact else np.nextafter(value, np.float32(-1), dtype=np.float32)
+
+    @property
+    def levels(self) -> np.ndarray:
+        """(1 + len(ends),) int64: after which components remainders are kept, the ball's first."""
+        return np.array((min(BALL, self.columns), *self.ends))
+
+    def store(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(b, d) float64 rows -> (b, columns) float32, rotated, cut or padded, and (b, len(levels)) remainders.
+
+        With t^2 = |Q^T z|^2 - |(Q^T z)_m|^2 for what is cut off, |Q^T z|^2 <= (1 + orthogonality) |z|^2, and the
+        computed squares of z and w off by less than 4 sqrt(d) gamma64_d N^2 each, the slack added here keeps the tail
+        an upper bound.
+        """
+        stored = np.zeros((len(rows), self.columns), dtype=np.float32)
+        if self.rotation is None:
+            stored[:, : rows.shape[1]] = rows
+            return stored, remainders(stored, np.zeros(len(rows)), self.levels)
+        rotated = (torch.from_numpy(rows) @ torch.from_numpy(self.rotation)).numpy()
+        stored[:, : rotated.shape[1]] = rotated
+        slack = 2 * self.orthogonality + 8 * np.sqrt(self.dimension) * gamma(self.dimension, UNIT64)
+        tails = np.maximum(0.0, np.einsum("rd,rd->r", rows, rows) - np.einsum("rd,rd->r", rotated, rotated))
+        return stored, remainders(stored, tails + slack, self.levels)
+
+
+def make_plan(sources: list[RowSource], threshold: float, memory: int, prune: bool | None = None) -> Plan:
+    """Choose rotation and strategy from a sample of rows.
+
+    Args:
+        sources: one set, or two of equal dimension.
+        threshold: of the join.
+        memory: bytes that the plan may take; without room for a rotation the plain product is used.
+        prune: force pruning by leaves (True) or the plain product (False) instead of choosing.
+    """
+    d = sources[0].dimension
+    plain = Plan(threshold, d, None, False, (max(d, PREFIX),))
+    if prune is False or not all(len(s) for s in sources) or 6 * d * d * 8 > memory:
+        return plain
+    count = max(2, min(SAMPLE, memory // (32 * d)))
+    sample = torch.from_numpy(np.concatenate([_sample(s, count // len(sources)) for s in sources]))
+    energy, vectors = torch.linalg.eigh(sample.T @ sample)
+    rotation = np.ascontiguousarray(vectors.numpy()[:, ::-1])
+    orthogonality = float(torch.linalg.norm(vectors @ vectors.T - torch.eye(d, dtype=torch.float64)))
+    orthogonality += d * gamma(d, UNIT64)  # of computing it
+    rotated = np.zeros((len(sample), max(d, PREFIX)), dtype=np.float32)
+    rotated[:, :d] = sample.numpy() @ rotation
+    fused, first = (True, PREFIX) if prune else _cheapest(rotated, threshold - margin(d, orthogonality))
+    if not fused and first >= d:
+        return plain
+    kept = np.cumsum(energy.numpy()[::-1]) / max(float(energy.sum()), 1e-300)
+    width = int(np.searchsorted(kept, 1 - (1 - threshold) * CUT)) + 1  # what is cut off blurs a pair by CUT (1 - t)
+    width = max(-(-width // 16) * 16, first)
+    width = width if 2 * width < d else max(d, PREFIX)
+    ends = (first, *(m for m in (32, 96) if first < m < width), width)
+    return Plan(threshold, d, rotation[:, :width].copy(), fused, tuple(dict.fromkeys(ends)), orthogonality)
+
+
+def _sample(source: RowSource, count: int) -> np.ndarray:
+    """At most `count` rows, evenly spread; rows that are not finite count as zero here and are refused later."""
+    rows = source.take(np.unique(np.linspace(0, len(source) - 1, count).astype(np.int64)))
+    return np.where(np.isfinite(rows), rows, 0.0)
+
+
+def _cheapest(rotated: np.ndarray, tau: float) -> tuple[bool, int]:
+    """(fused, first end) of the strategy that should cost least, by the share of sampled pairs each prefix leaves."""
+    d = rotated.shape[1]
+    a, b = rotated[::4][:512], rotated[1::2][:1024]
+    best, choice = d * _COLUMN + _SCAN, (False, d)
+    product, done = np.zeros((len(a), len(b)), np.float32), 0
+    for m in (m for m in _LEVELS if m < d):
+        product += a[:, done:m] @ b[:, done:m].T
+        done = m
+        rests = [np.linalg.norm(x[:, m:], axis=1) for x in (a, b)]
+        left = float(np.mean(np.abs(product) + np.outer(*rests) > tau)) if product.size else 0.0
+        options = [((False, m), m * _COLUMN + _SCAN)] + ([((True, m), _FUSED)] if m == PREFIX else [])
+        for option, cost in options:
+            if cost + left * _SURVIVOR < best:
+                best, choice = cost + left * _SURVIVOR, option
+    return choice
+
+
+def tree_order(head: np.ndarray, leaf: int = LEAF) -> np.ndarray:
+    """An order of (n, k) points in which runs of `leaf` lie close together, by halving along the widest axis."""
+    order = np.arange(len(head))
+    stack = [(0, len(head))]
+    while stack:
+        low, high = stack.pop()
+        leaves = -(-(high - low) // leaf)
+        if leaves < 2:
+            continue
+        middle = low + leaves // 2 * leaf
+        points = head[order[low:high]]
+        axis = int(np.argmax(points.std(0)))
+        order[low:high] = order[low:high][np.argpartition(points[:, axis], middle - low)]
+        stack += [(low, middle), (middle, high)]
+    return order
+
+
+@dataclass(frozen=True)
+class Side:
+    """One set of rows, ready to be joined."""
+
+    matrix: np.ndarray  # (n, columns) float32, in input order
+    rest: np.ndarray  # (n, len(levels)) float32: remainders, rounded up
+    order: np.ndarray | None  # (n,) int64 in which leaves lie together; None for the product
