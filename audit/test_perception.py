@@ -72,7 +72,12 @@ def test_lpips_picks_another_nearest(
         return
     r, d, s = gather(desk, lpips, desk.sizes[-1])
     fresh = ~memorised(r)
-    about = {"kind": "synthetic", "n": int(fresh.sum()), "varies": "sample", "seeds": f"0:{len(desk.seeds)}, A and B"}
+    about: dict[str, Any] = {
+        "kind": "synthetic",
+        "n": int(fresh.sum()),
+        "varies": "sample",
+        "seeds": f"0:{len(desk.seeds)}, A and B",
+    }
     cell = Cell("random", desk.sizes[-1], "A")
     samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
     _, index = candidates(samples[:12], train)
@@ -91,7 +96,7 @@ def test_lpips_picks_another_nearest(
             "share whose nearest changes, copies", hits.share, kind="synthetic", n=hits.n, interval=hits.interval
         )
     large = Embedding("vgg", size=64)
-    a = samples.clamp(0, 1)
+    a = samples[:32]  # a forward pass at 64x64 costs ten at 20x20
     resized = rerank(large, a, train, candidates(a, train)[1]).numpy()
     both = nearest_change(d[: len(a)], resized)
     evidence.add(
@@ -121,27 +126,6 @@ def test_equal_orders_and_unrelated_ones_are_caught(judge: Callable[..., str]) -
     assert judge("T-rank-inversion", unrelated, "synthetic") != "reproduced"
 
 
-@pytest.mark.control("T-rank-inversion", "negative")
-def test_a_random_trunk_is_not_lpips(desk: Desk, lpips: Embedding | None) -> None:
-    """The trained trunk tells two images of one person from two of different people better than a random one."""
-    if lpips is None:
-        pytest.skip("needs VGG-16's weights: samenoise weights")
-    corpus = desk.corpus
-    assert corpus.identities is not None
-    chosen = np.flatnonzero(np.isin(corpus.identities, np.arange(1, 13)))[:160]
-    images, people = corpus.images[chosen], corpus.identities[chosen]
-    same = people[:, None] == people
-    apart = ~np.eye(len(people), dtype=bool)
-
-    def separation(embedding: Embedding) -> float:
-        distance = embedding.matrix(images, images).numpy()
-        mine, others = distance[same & apart], distance[~same]
-        return float((others.mean() - mine.mean()) / np.sqrt((others.var() + mine.var()) / 2))
-
-    random = with_random_trunk(Embedding("vgg"), SEED)
-    assert separation(lpips) > separation(random)
-
-
 DIFFERENCE = "largest relative difference from the lpips package"
 
 
@@ -168,7 +152,7 @@ def test_lpips_over_the_whole_training_set(
     samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
     true = nearest_lpips(lpips, samples, train, 1, progress=lambda done, total: desk.note("LPIPS search", done, total))
     _, index = candidates(samples, train)
-    about = {"kind": "synthetic", "n": len(samples), "seeds": f"0:{len(samples)}", "varies": "sample"}
+    about: dict[str, Any] = {"kind": "synthetic", "n": len(samples), "seeds": f"0:{len(samples)}", "varies": "sample"}
     package = by_package(lpips, samples[:16], train[true.index[:16, 0]])
     difference = float(((true.value[:16, 0] - package) / package).abs().max())
     evidence.add(DIFFERENCE, difference, kind="synthetic", n=16, note=f"{len(train)} training images ranked")
@@ -197,3 +181,17 @@ def test_a_harmless_preselection_is_recognised_as_such(judge: Callable[..., str]
     index = np.tile(np.arange(10), (64, 1))
     found = outside_ten(index, np.full(64, 3)) | {DIFFERENCE: 0.0}
     assert judge("T-lpips-exhaustive", found, "synthetic") != "reproduced"
+
+
+@pytest.mark.control("T-lpips-exhaustive", "negative")
+def test_a_random_trunk_is_not_lpips(judge: Callable[..., str], desk: Desk, lpips: Embedding | None) -> None:
+    if lpips is None:
+        pytest.skip("needs VGG-16's weights: samenoise weights")
+    a, b = desk.corpus.images[:8], desk.corpus.images[8:16]
+    package = by_package(lpips, a, b)
+    random = with_random_trunk(Embedding("vgg"), SEED).distance(a, b)
+    found = outside_ten(np.tile(np.arange(10), (64, 1)), np.full(64, 77))
+    honest = found | {DIFFERENCE: float(((lpips.distance(a, b) - package) / package).abs().max())}
+    broken = found | {DIFFERENCE: float(((random - package) / package).abs().max())}
+    assert judge("T-lpips-exhaustive", honest, "synthetic") == "reproduced"
+    assert judge("T-lpips-exhaustive", broken, "synthetic") == "refuted"
