@@ -1,0 +1,29 @@
+"""Tensors kept under the hash of what determines them: computed once, read afterwards, their bytes checked."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from core.checkpoint import pack, unpack
+from core.files import sha256_bytes, sha256_text, write_atomic
+
+
+def kept(directory: Path, key: Mapping[str, object], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors that `make` returns: from `directory` if they were made before, else made and written now.
+
+    `key` names everything that determines them, versions of the code included; it must be plain JSON. A file whose
+    bytes do not hash to what was recorded is made again.
+    """
+    name = sha256_text(json.dumps(key, sort_keys=True))
+    data, digest = directory / f"{name}.safetensors", directory / f"{name}.sha256"
+    if data.exists() and digest.exists():
+        raw = data.read_bytes()
+        if sha256_bytes(raw) == digest.read_text(encoding="utf-8").strip():
+            return unpack(raw, source=str(data))
+    made = make()
+    raw = pack(made)
+    write_atomic(data, raw)
+    write_atomic(digest, sha256_bytes(raw) + "\n")
+    return made

@@ -1,0 +1,139 @@
+"""The denoiser's Jacobian at a noisy image: shrinkage in an adaptive basis (Kadkhodaie et al. 2024, section 3.1).
+
+Exact where it fits, its leading eigenpairs by products alone where it does not. Of a bias-free network in evaluation
+mode f(y) = J(y) y, so that eigenvectors of J are what it keeps (eigenvalue near 1) or removes (near 0).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor
+
+from core.errors import InputError
+
+MEMORY = 2**31  # bytes a full Jacobian may take
+ROWS = 100  # of the Jacobian computed at once
+Denoise = Callable[[Tensor], Tensor]
+
+
+def jacobian(denoiser: Denoise, y: Tensor, *, memory: int = MEMORY) -> Tensor:
+    """d denoiser(y) / d y at one image y (c, h, w): (p, p) float64, row i the derivative of output pixel i.
+
+    Raises:
+        InputError: for another shape, or a Jacobian larger than `memory` bytes.
+    """
+    if y.ndim != 3:
+        raise InputError(f"y: found shape {tuple(y.shape)}; expected one image (c, h, w)")
+    p = y.numel()
+    needed = p * p * 8
+    if needed > memory:
+        raise InputError(
+            f"jacobian: {p} x {p} numbers take {needed / 2**30:.1f} GiB, more than the {memory / 2**30:.1f} GiB allowed; "
+            "use leading_eigenpairs, which needs products with it alone"
+        )
+    rows = torch.func.jacrev(lambda x: denoiser(x[None])[0].reshape(-1), chunk_size=ROWS)(y)
+    return rows.reshape(p, p).detach().double()
+
+
+def leading_eigenpairs(denoiser: Denoise, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest eigenvalues, falling, and eigenvectors (p, k) of (J + J^T) / 2 at y, by products with J and J^T.
+
+    Lanczos; memory is a few dozen images. Raises InputError unless 1 <= k < p.
+    """
+    p = y.numel()
+    if not 1 <= k < p:
+        raise InputError(f"k: found {k}; expected 1 to {p - 1}")
+
+    def f(x: Tensor) -> Tensor:
+        return denoiser(x[None])[0]
+
+    backward = torch.func.vjp(f, y)[1]
+
+    def product(v: np.ndarray) -> np.ndarray:
+        tangent = torch.from_numpy(np.asarray(v)).to(y.dtype).reshape(y.shape)
+        forth = torch.func.jvp(f, (y,), (tangent,))[1]
+        return (0.5 * (forth + backward(tangent)[0])).detach().reshape(-1).double().numpy()
+
+    start = np.random.default_rng(0).standard_normal(p)
+    values, vectors = eigsh(LinearOperator((p, p), product, dtype=np.float64), k=k, which="LA", v0=start)
+    return torch.from_numpy(values[::-1].copy()), torch.from_numpy(vectors[:, ::-1].copy())
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues (p,), falling, and orthonormal eigenvectors (p, p) as columns, of a Jacobian's symmetric part."""
+
+    values: Tensor
+    vectors: Tensor
+
+    @property
+    def effective_rank(self) -> float:
+        """How many directions are kept: the sum of the eigenvalues, by which the error is about sigma^2 times this."""
+        return float(self.values.sum())
+
+
+def spectrum(matrix: Tensor) -> Spectrum:
+    """Eigendecomposition of the symmetric part of a square matrix."""
+    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+    return Spectrum(values.flip(0), vectors.flip(1))
+
+
+def asymmetry(matrix: Tensor) -> float:
+    """Frobenius norm of the antisymmetric part over that of the matrix: 0 if symmetric, about 0.71 if random."""
+    return float(torch.linalg.norm(matrix - matrix.T) / 2 / torch.linalg.norm(matrix))
+
+
+def homogeneity_error(denoiser: Denoise, y: Tensor, matrix: Tensor) -> float:
+    """|f(y) - J(y) y| over |f(y)|: 0 up to rounding for a bias-free network in evaluation mode."""
+    with torch.no_grad():
+        value = denoiser(y[None])[0].reshape(-1).double()
+    return float(torch.linalg.norm(value - matrix @ y.reshape(-1).double()) / torch.linalg.norm(value))
+
+
+def contour_energy(vectors: Tensor, image: Tensor) -> Tensor:
+    """Gradient energy of each vector (h w, k) weighted by that of the image (h, w), over what an even spread would give: (k,).
+
+    Above 1: the vector varies where the image has contours. Differences are periodic; a mean of 1 is chance.
+    """
+    h, w = image.shape
+
+    def energy(x: Tensor) -> Tensor:
+        return sum(((x.roll(1, axis) - x) / 2 + (x - x.roll(-1, axis)) / 2).square() for axis in (-2, -1))  # type: ignore[return-value]
+
+    weight = energy(image.double())
+    weight = weight / weight.mean()
+    own = energy(vectors.T.reshape(-1, h, w).double())
+    return (own * weight).sum((1, 2)) / own.sum((1, 2))
+
+
+def principal_cosines(a: Tensor, b: Tensor) -> Tensor:
+    """Cosines of the principal angles between the spans of orthonormal columns (p, k) and (p, l), falling."""
+    return torch.linalg.svdvals(a.T @ b).clamp(0, 1)
+
+
+def kept_energy(coefficients: Tensor, share: float = 0.99) -> int:
+    """How many of the largest coefficients hold `share` of the energy: small means sparse."""
+    energy = coefficients.double().square().reshape(-1).sort(descending=True).values.cumsum(0)
+    return int((energy < share * energy[-1]).sum()) + 1
+
+
+def fourier_coefficients(image: Tensor) -> Tensor:
+    """Orthonormal cosine transform of (h, w): Fourier's basis for images with free borders."""
+    return torch.from_numpy(scipy.fft.dctn(image.double().numpy(), norm="ortho"))
+
+
+def haar_coefficients(image: Tensor) -> Tensor:
+    """Orthonormal Haar wavelet transform of (h, w), as many levels as both sides are even."""
+    found = image.double().clone()
+    h, w = found.shape
+    while h % 2 == 0 and w % 2 == 0:
+        for axis in (0, 1):
+            part = found[:h, :w].transpose(0, axis)
+            even, odd = part[0::2], part[1::2]
+            found[:h, :w] = (torch.cat([even + odd, even - odd]) / 2**0.5).transpose(0, axis)
+        h, w = h // 2, w // 2
+    return found

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from core.kept import kept
+
+
+def test_made_once_and_made_again_when_the_key_or_the_bytes_change(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def make() -> dict[str, Tensor]:
+        calls.append(1)
+        return {"a": torch.arange(3.0)}
+
+    for _ in range(2):
+        torch.testing.assert_close(kept(tmp_path, {"seed": 0}, make)["a"], torch.arange(3.0))
+    assert len(calls) == 1
+    kept(tmp_path, {"seed": 1}, make)
+    assert len(calls) == 2
+    for path in tmp_path.glob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    torch.testing.assert_close(kept(tmp_path, {"seed": 0}, make)["a"], torch.arange(3.0))
+    assert len(calls) == 3
