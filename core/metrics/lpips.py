@@ -145,12 +145,16 @@ class Embedding:
         x = self.prepare(images, what).contiguous(memory_format=torch.channels_last)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             features = self.model.net(self.model.scaling_layer(x))
-        parts = []
+        result = torch.empty(len(x), sum(f[0].numel() for f in features), device=x.device)
+        end = 0
         for feature, scale in zip(features, self.scales, strict=True):
-            place = 1 / (feature.shape[2] * feature.shape[3]) ** 0.5
-            length = torch.linalg.vector_norm(feature, dim=1, keepdim=True).add_(EPSILON)
-            parts.append((feature * (place / length)).mul_(scale).permute(0, 2, 3, 1).flatten(1))
-        return torch.cat(parts, dim=1)
+            rows = feature.permute(0, 2, 3, 1)  # channels last, as they lie in memory
+            start, end = end, end + rows[0].numel()
+            length = torch.linalg.vector_norm(rows, dim=3, keepdim=True).add_(EPSILON)
+            place = 1 / (rows.shape[1] * rows.shape[2]) ** 0.5
+            target = result[:, start:end].view(rows.shape)
+            torch.mul(rows, place / length, out=target).mul_(scale.flatten())
+        return result
 
     def embed_all(self, images: Tensor, *, batch: int = 32, what: str = "images") -> Tensor:
         """Vectors (n, d) float32 of all images, by batches."""
