@@ -106,9 +106,10 @@ class RunStore:
         key = self.key(images, config, seed)
         with self._lock(key):
             path = self.root / key
-            if (path / RECORD).exists() and self.record(key).model:
+            if (path / RECORD).exists():
                 try:
-                    return self.get(key)
+                    if self.record(key).model:
+                        return self.get(key)
                 except InputError as error:
                     if self.damaged == "refuse":
                         raise

@@ -109,7 +109,7 @@ def sample(
     residual = in_chunks(denoiser, chunk)
     active = torch.arange(len(y))  # compacted as images finish
     steps, converged = torch.zeros(len(y), dtype=torch.int64), torch.zeros(len(y), dtype=torch.bool)
-    kept: list[list[Tensor]] = [[image.cpu()] for image in y] if keep_every else []
+    kept: list[list[Tensor]] = [[image.clone().cpu()] for image in y] if keep_every else []
     for t in range(1, max_steps + 1):
         f, sigma = residual(y[active])
         level = sigma.flatten().cpu()
@@ -124,7 +124,7 @@ def sample(
         y[active] = y[active] - h * f + noise_amplitude(h, beta) * sigma * noise
         steps[active] = t
         for k in active.tolist() if keep_every and t % keep_every == 0 else ():
-            kept[k].append(y[k].cpu())
+            kept[k].append(y[k].clone().cpu())
         converged[active[level <= sigma_end]] = True
         active = active[(level > sigma_end) & (level <= 2 * sigma_0)]  # NaN is neither
         if progress:

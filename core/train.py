@@ -5,8 +5,8 @@ number of an epoch follows from (seed, epoch, rank), so a resumed run continues 
 """
 
 import contextlib
-import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,18 +15,24 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
-from core.checkpoint import load_state, save_state, tensor_sha256
+from core.checkpoint import load_state, pack, save_state, tensor_sha256, unpack
 from core.errors import InputError
 from core.files import sha256_text, write_atomic
 from core.presets import TrainConfig
+from core.schedule import epoch_order, generator, learning_rate, noise_levels
 from core.unet import UNet
 
 TRAINER_VERSION = 1
 """Raised whenever a change of the code changes the weights that a configuration and a seed give."""
 
+HISTORY = "history.jsonl"
 History = list[dict[str, Any]]
+Progress = Callable[[int, int], None]
+OnEpoch = Callable[[dict[str, Any]], None]
 PRECISION = {"32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -42,44 +48,6 @@ class TrainResult:
     history: History
     config: TrainConfig | None
     seed: int | None
-
-
-def derived_seed(seed: int, *purpose: object) -> int:
-    """A seed for one purpose, independent of those for others."""
-    text = "/".join(str(part) for part in (seed, *purpose))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-def generator(device: torch.device | str, seed: int, *purpose: object) -> torch.Generator:
-    """A generator for one purpose."""
-    return torch.Generator(device).manual_seed(derived_seed(seed, *purpose))
-
-
-def exposures(n: int, config: TrainConfig) -> int:
-    """Images shown per epoch with a set of `n`: see `TrainConfig.repetition`."""
-    return config.exposures if config.repetition == "exact" else max(1, config.exposures // n) * n
-
-
-def epoch_order(n: int, config: TrainConfig, seed: int, epoch: int) -> Tensor:
-    """Indices into the set, in the order of one epoch: (exposures,) int64.
-
-    Over any number of epochs the images are shown equally often; with `exact` repetition to within one.
-    """
-    count = exposures(n, config)
-    base = torch.randperm(n, generator=generator("cpu", seed, "base"))
-    start = epoch * count
-    return base[(start + torch.randperm(count, generator=generator("cpu", seed, "order", epoch))) % n]
-
-
-def noise_levels(count: int, law: str, source: torch.Generator) -> Tensor:
-    """Noise levels on [0, 1], (count, 1, 1, 1): uniform, or the square of a uniform one (`quadratic`)."""
-    sigma = torch.rand((count, 1, 1, 1), generator=source, device=source.device)
-    return sigma.square() if law == "quadratic" else sigma
-
-
-def learning_rate(config: TrainConfig, epoch: int) -> float:
-    """Halved every `halve_every` epochs."""
-    return config.learning_rate * 0.5 ** (epoch // config.halve_every)
 
 
 def build_model(config: TrainConfig, seed: int) -> UNet:
@@ -129,8 +97,8 @@ def train(
     directory: Path | str | None = None,
     device: str = "cpu",
     devices: int = 1,
-    progress: Callable[[int, int], None] | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    progress: Progress | None = None,
+    on_epoch: OnEpoch | None = None,
     test_images: Tensor | None = None,
 ) -> TrainResult:
     """Train a denoiser on `images`, or go on where `directory` stopped.
@@ -142,7 +110,7 @@ def train(
         directory: where the state is saved after every epoch; nothing is saved if absent.
         device: `cpu`, `cuda` or `mps`.
         devices: processes, one device each; the batch is divided among them.
-        progress: called with (images shown, images in all) after every batch.
+        progress: called with (images shown, images in all) after every batch; after every epoch with several devices.
         on_epoch: called with the row of history after every epoch.
         test_images: held-out images; their loss and PSNR enter the history and change nothing else.
 
@@ -160,17 +128,17 @@ def train(
     folder = Path(directory) if directory is not None else None
     identity = training_identity(images, config, seed) if folder else ""
     run = _Run(images, test_images, config, seed, folder, identity)
+    fabric = _fabric(device, devices, config)
     if devices == 1:
-        fabric = Fabric(accelerator=device, devices=1, precision=PRECISION[config.precision])  # type: ignore[arg-type]
         state, history = _fit(fabric, run, progress, on_epoch)
     else:
-        fabric = Fabric(
-            accelerator=device,
-            devices=devices,
-            strategy="ddp_spawn",
-            precision=PRECISION[config.precision],  # type: ignore[arg-type]
-        )
-        state, history = fabric.launch(_fit, run, None, None)
+        with _follow(run, progress, on_epoch):
+            # plain values: the launcher walks what it passes on, and refuses frozen dataclasses
+            plain = (images, test_images, config.to_dict(), seed, str(folder) if folder else "", identity)
+            outcome = fabric.launch(_fit_in_process, *plain)  # type: ignore[arg-type]
+        if isinstance(outcome, InputError):
+            raise outcome
+        state, history = unpack(outcome[0], source="worker"), outcome[1]
     model = UNet(config.base_channels, config.blocks, config.in_channels)
     model.load_state_dict(state)
     return TrainResult(model.eval(), history, config, seed)
@@ -186,11 +154,17 @@ class _Run:
     identity: str
 
 
+def _fabric(device: str, devices: int, config: TrainConfig) -> Fabric:
+    strategy = DDPStrategy(start_method="spawn", broadcast_buffers=False) if devices > 1 else "auto"
+    try:
+        precision: Any = PRECISION[config.precision]
+        return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=precision)
+    except Exception as error:  # Fabric has an exception for each accelerator that is not there
+        raise InputError(f"device: {device} x {devices} cannot be used here ({error})") from error
+
+
 def _fit(
-    fabric: Fabric,
-    run: _Run,
-    progress: Callable[[int, int], None] | None,
-    on_epoch: Callable[[dict[str, Any]], None] | None,
+    fabric: Fabric, run: _Run, progress: Progress | None = None, on_epoch: OnEpoch | None = None
 ) -> tuple[dict[str, Tensor], History]:
     config = run.config
     with _numerics(config):
@@ -204,61 +178,77 @@ def _fit(
         images = run.images.to(fabric.device)
         test = run.test_images.to(fabric.device) if run.test_images is not None else None
         for epoch in range(len(history), config.epochs):
-            row = _epoch(fabric, model, optimizer, images, run, epoch, progress)
-            _average_deviations(fabric, bare)
+            try:
+                row = _epoch(fabric, model, optimizer, images, run, epoch, progress)
+            except torch.OutOfMemoryError as error:
+                raise InputError(_what_fits(bare, images, config)) from error
+            for buffer in bare.buffers():  # each rank divides by the deviation of its own share
+                buffer.copy_(_over_ranks(fabric, buffer, "mean"))
             if test is not None:
                 row |= evaluate(model, test, config, run.seed)
             history.append(row)
-            if fabric.is_global_zero:
-                if run.directory:
-                    _save(run, bare, optimizer, history)
-                if on_epoch:
-                    on_epoch(row)
+            failure = _save(run, bare, optimizer, history) if run.directory and fabric.is_global_zero else ""
+            if failure := fabric.broadcast(failure):
+                raise InputError(failure)
+            if on_epoch:
+                on_epoch(row)
         return {name: value.detach().cpu().contiguous() for name, value in bare.state_dict().items()}, history
+
+
+def _fit_in_process(
+    fabric: Fabric, images: Tensor, test_images: Tensor | None, config: dict[str, Any], seed: int, *rest: str
+) -> tuple[bytes, History] | InputError:
+    folder, identity = rest
+    run = _Run(images, test_images, TrainConfig.from_dict(config), seed, Path(folder) if folder else None, identity)
+    try:
+        state, history = _fit(fabric, run)
+        return pack(state), history  # a tensor's shared memory would end with this process
+    except InputError as error:  # an exception would reach the parent as text only
+        return error
 
 
 def _epoch(
     fabric: Fabric,
-    model: nn.Module,
+    model: _FabricModule,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     run: _Run,
     epoch: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> dict[str, Any]:
-    config, world = run.config, fabric.world_size
+    config, world, rank = run.config, fabric.world_size, fabric.global_rank
     rate = learning_rate(config, epoch)
     for group in optimizer.param_groups:
         group["lr"] = rate
     order = epoch_order(len(images), config, run.seed, epoch)
     batches = order.to(fabric.device).split(config.batch)
-    source = generator(fabric.device, run.seed, "noise", epoch, fabric.global_rank)
+    source = generator(fabric.device, run.seed, "noise", epoch, rank)
     losses = torch.zeros(len(batches), device=fabric.device)
     decibels = torch.zeros((), device=fabric.device)
     model.train()
     began = time.perf_counter()
     for step, batch in enumerate(batches):
         optimizer.zero_grad()
-        parts = batch[fabric.global_rank :: world].chunk(config.accumulate)
+        share = batch[rank::world]
+        weight = 1.0 if len(share) else 0.0  # a last batch smaller than the number of ranks
+        parts = (share if len(share) else batch[:1]).chunk(config.accumulate)
         for k, part in enumerate(parts):
             with fabric.no_backward_sync(model, enabled=k + 1 < len(parts)):
                 errors = squared_errors(model, images[part], config.noise, source)
-                # gradients are averaged over ranks, so this is the mean over the whole batch
-                loss = errors.sum() * (world / len(batch))
-                fabric.backward(loss)
-            losses[step] += loss.detach() / world
-            decibels += psnr(errors.detach(), images[0].numel()).sum()
+                loss = errors.sum() * (weight / len(batch))
+                fabric.backward(loss * world)  # gradients are averaged over ranks: the mean over the whole batch
+            losses[step] += loss.detach()
+            decibels += weight * psnr(errors.detach(), images[0].numel()).sum()
         optimizer.step()
         if progress:
             progress(epoch * len(order) + min((step + 1) * config.batch, len(order)), config.epochs * len(order))
-    losses, decibels = fabric.all_reduce(losses, reduce_op="sum"), fabric.all_reduce(decibels, reduce_op="sum")
+    losses, decibels = _over_ranks(fabric, losses), _over_ranks(fabric, decibels)
     if not bool(torch.isfinite(losses).all()):
         step = int((~torch.isfinite(losses)).nonzero()[0])
+        kept = f"the state after {epoch} epochs is kept" if epoch and run.directory else "nothing was kept"
         raise Diverged(
             f"learning_rate: with {rate:g} the loss became {losses[step].item()} at step {step} of epoch {epoch} "
-            f"(step {epoch * len(batches) + step} in all); the state after epoch {epoch - 1} is kept"
-            if epoch
-            else f"learning_rate: with {rate:g} the loss became {losses[step].item()} at step {step} of the first epoch"
+            f"(step {epoch * len(batches) + step} of training); {kept}"
         )
     seconds = time.perf_counter() - began
     sizes = torch.tensor([len(b) for b in batches], device=losses.device)
@@ -297,14 +287,29 @@ def _has_triton() -> bool:
     return True
 
 
-def _average_deviations(fabric: Fabric, model: UNet) -> None:
-    """Each rank divides by the deviation of its own share; the running values are averaged over ranks here."""
-    if fabric.world_size > 1:
-        for buffer in model.buffers():
-            buffer.copy_(fabric.all_reduce(buffer, reduce_op="mean"))
+def _over_ranks(fabric: Fabric, value: Tensor, how: str = "sum") -> Tensor:
+    """Sum or mean over the processes; one process returns the value itself."""
+    return fabric.all_reduce(value, reduce_op=how) if fabric.world_size > 1 else value  # type: ignore[return-value]
 
 
-def _save(run: _Run, model: UNet, optimizer: torch.optim.Optimizer, history: History) -> None:
+def _what_fits(model: UNet, images: Tensor, config: TrainConfig) -> str:
+    """A message that says how much of the batch the device holds, found by halving it."""
+    part = config.batch // config.accumulate
+    while part > 1:
+        part //= 2
+        model.zero_grad()
+        with contextlib.suppress(torch.OutOfMemoryError):
+            source = torch.Generator(images.device)
+            squared_errors(model, images[torch.arange(part) % len(images)], config.noise, source).sum().backward()
+            return (
+                f"batch: {config.batch} images at once do not fit on {images.device}, {part} do: "
+                f"use accumulate = {-(-config.batch // part)} or more"
+            )
+    return f"batch: not even one image fits on {images.device}"
+
+
+def _save(run: _Run, model: UNet, optimizer: torch.optim.Optimizer, history: History) -> str:
+    """Write the state of an epoch; returns what went wrong, or nothing."""
     assert run.directory is not None
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
@@ -312,12 +317,41 @@ def _save(run: _Run, model: UNet, optimizer: torch.optim.Optimizer, history: His
             tensors[f"adam.{key}.{name}"] = value
     try:
         save_state(run.directory, tensors, identity=run.identity, history=history)
-        write_atomic(run.directory / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+        write_atomic(run.directory / HISTORY, "".join(json.dumps(row) + "\n" for row in history))
     except OSError as error:
         kept = f"the state after {len(history) - 1} epochs is intact" if len(history) > 1 else "nothing was saved yet"
-        raise InputError(
-            f"{run.directory}: cannot write the state after {len(history)} epochs ({error.strerror}); {kept}"
-        ) from error
+        return f"{run.directory}: cannot write the state after {len(history)} epochs ({error.strerror}); {kept}"
+    return ""
+
+
+@contextlib.contextmanager
+def _follow(run: _Run, progress: Progress | None, on_epoch: OnEpoch | None) -> Iterator[None]:
+    """Report the epochs that other processes finish, as their history file grows."""
+    done = threading.Event()
+
+    def look(seen: int) -> int:
+        path = run.directory / HISTORY if run.directory else None
+        rows = [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
+        for row in rows[seen:]:
+            if progress:
+                progress((row["epoch"] + 1) * row["exposures"], run.config.epochs * row["exposures"])
+            if on_epoch:
+                on_epoch(row)
+        return len(rows)
+
+    def watch() -> None:
+        seen = 0
+        while not done.wait(0.5):
+            seen = look(seen)
+        look(seen)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def _restore(model: UNet, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

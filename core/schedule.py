@@ -1,0 +1,49 @@
+"""What an epoch shows: which images, at which noise levels, at which learning rate (Topeza, 2025, section 4).
+
+All of it follows from the seed and the epoch, so that nothing has to be remembered between epochs.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from core.presets import TrainConfig
+
+
+def derived_seed(seed: int, *purpose: object) -> int:
+    """A seed for one purpose, independent of those for others."""
+    text = "/".join(str(part) for part in (seed, *purpose))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(device: torch.device | str, seed: int, *purpose: object) -> torch.Generator:
+    """A generator for one purpose."""
+    return torch.Generator(device).manual_seed(derived_seed(seed, *purpose))
+
+
+def exposures(n: int, config: TrainConfig) -> int:
+    """Images shown per epoch with a set of `n`: see `TrainConfig.repetition`."""
+    return config.exposures if config.repetition == "exact" else max(1, config.exposures // n) * n
+
+
+def epoch_order(n: int, config: TrainConfig, seed: int, epoch: int) -> Tensor:
+    """Indices into the set, in the order of one epoch: (exposures,) int64.
+
+    Over any number of epochs the images are shown equally often; with `exact` repetition to within one.
+    """
+    count = exposures(n, config)
+    base = torch.randperm(n, generator=generator("cpu", seed, "base"))
+    start = epoch * count
+    return base[(start + torch.randperm(count, generator=generator("cpu", seed, "order", epoch))) % n]
+
+
+def noise_levels(count: int, law: str, source: torch.Generator) -> Tensor:
+    """Noise levels on [0, 1], (count, 1, 1, 1): uniform, or the square of a uniform one (`quadratic`)."""
+    sigma = torch.rand((count, 1, 1, 1), generator=source, device=source.device)
+    return sigma.square() if law == "quadratic" else sigma
+
+
+def learning_rate(config: TrainConfig, epoch: int) -> float:
+    """Halved every `halve_every` epochs."""
+    return config.learning_rate * 0.5 ** (epoch // config.halve_every)

@@ -1,0 +1,92 @@
+"""The table of scales, and configurations that refuse what they do not know."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import InputError
+from core.presets import CHOICES, PRESETS, SampleConfig, TrainConfig, preset
+from core.train import build_model
+from core.unet import parameter_count
+
+
+def test_the_paper_scale_is_the_paper() -> None:
+    paper = preset("paper40").train
+    assert (paper.exposures, paper.epochs, paper.batch) == (100_000, 1000, 512)
+    assert (paper.learning_rate, paper.halve_every) == (1e-3, 100)
+    assert (paper.noise, paper.repetition, paper.precision) == ("uniform", "whole", "32")
+    assert preset("paper40").sizes == (10, 100, 1000, 10_000, 98_117)
+    assert preset("paper40").definition == "ends" and preset("paper40").start == "group"
+    assert parameter_count(build_model(paper, 0)) == 7_659_264
+
+
+def test_the_original_scale_is_the_original() -> None:
+    original = preset("paper80").train
+    assert (original.image_size, original.exposures, original.noise) == (80, 250_000, "quadratic")
+
+
+def test_schedules_scale_with_the_number_of_epochs() -> None:
+    for scale in PRESETS.values():
+        assert scale.train.halve_every * 10 == scale.train.epochs, scale.name
+
+
+def test_the_desk_network_is_small() -> None:
+    assert parameter_count(build_model(preset("desk").train, 0)) == 114_496
+
+
+configs = st.builds(
+    TrainConfig,
+    image_size=st.sampled_from([16, 40, 80]),
+    exposures=st.integers(1, 10**6),
+    epochs=st.integers(1, 1000),
+    learning_rate=st.floats(1e-6, 1.0),
+    **{name: st.sampled_from(CHOICES[name]) for name in ("noise", "repetition", "precision")},
+)
+
+
+@given(configs)
+def test_json_round_trip(config: TrainConfig) -> None:
+    assert TrainConfig.from_json(config.to_json()) == config
+    assert json.loads(config.to_json()) == config.to_dict()
+    assert TrainConfig.from_json(json.dumps(dict(reversed(config.to_dict().items())))).to_json() == config.to_json()
+
+
+def test_replacing_changes_one_option() -> None:
+    changed = TrainConfig().replace(noise="quadratic")
+    assert changed.noise == "quadratic" and dataclasses.replace(changed, noise="uniform") == TrainConfig()
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"epoch": 3}, "unknown option 'epoch', expected one of accumulate, base_channels"),
+        ({"noise": "cubic"}, "noise: got 'cubic', expected one of uniform, quadratic"),
+        ({"repetition": "half"}, "repetition: got 'half'"),
+        ({"precision": "16"}, "precision: got '16'"),
+        ({"batch": 0}, "batch: got 0, expected a positive whole number"),
+        ({"epochs": 2.5}, "epochs: got 2.5, expected a positive whole number"),
+        ({"epochs": True}, "epochs: got True"),
+        ({"learning_rate": -1.0}, "learning_rate: got -1.0, expected a positive number"),
+        ({"learning_rate": float("nan")}, "learning_rate: got nan"),
+        ({"compile": "yes"}, "compile: got 'yes', expected true or false"),
+        ({"image_size": 20}, r"image_size: got 20, expected a multiple of 8 \(2 \*\* blocks\)"),
+        ({"accumulate": 600}, "accumulate: got 600, expected at most the batch of 512"),
+    ],
+)
+def test_bad_options_are_named(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        TrainConfig.from_dict(values)
+
+
+def test_other_tables_refuse_too() -> None:
+    with pytest.raises(InputError, match="scale: got 'desktop', expected one of desk, .*paper80"):
+        preset("desktop")
+    with pytest.raises(InputError, match="unknown option 'gamma'"):
+        SampleConfig.from_dict({"gamma": 1})
+    for key in ("definition", "start"):
+        with pytest.raises(InputError, match=f"{key}: got 'middle'"):
+            dataclasses.replace(preset("desk"), **{key: "middle"})
