@@ -52,7 +52,7 @@ def kill_at_rename(count: int) -> None:
     Path.replace = replace  # type: ignore[method-assign, assignment]
 
 
-def in_child(target: Callable[..., None], *args: object, kill_after: float | None = None) -> int | None:
+def in_child(target: Callable[..., object], *args: object, kill_after: float | None = None) -> int | None:
     process = SERVER.Process(target=target, args=args)
     process.start()
     if kill_after is not None:

@@ -83,10 +83,10 @@ def test_bad_options_are_named(values: dict[str, Any], says: str) -> None:
 
 
 def test_other_tables_refuse_too() -> None:
-    with pytest.raises(InputError, match="scale: got 'desktop', expected one of desk, .*paper80"):
+    with pytest.raises(InputError, match=r"scale: got 'desktop', expected one of desk, .*paper80"):
         preset("desktop")
     with pytest.raises(InputError, match="unknown option 'gamma'"):
         SampleConfig.from_dict({"gamma": 1})
     for key in ("definition", "start"):
         with pytest.raises(InputError, match=f"{key}: got 'middle'"):
-            dataclasses.replace(preset("desk"), **{key: "middle"})
+            dataclasses.replace(preset("desk"), **{key: "middle"})  # type: ignore[arg-type]

@@ -197,7 +197,7 @@ def final_state(directory: Path) -> dict[str, Tensor]:
 
 
 def test_killed_at_random_points_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
-    in_child(bool)  # the server starts here, so that the next line times a training
+    in_child(pictures)  # the server starts here, so that the next line times a training
     began = time.perf_counter()
     assert in_child(child_training, str(tmp_path / "whole"), LONGER) == 0
     duration = time.perf_counter() - began
