@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy import integrate, special, stats
 from torch import Tensor, nn
@@ -250,17 +251,17 @@ def expected_to_nearest(dimensions: int, sigma: float, n: int) -> float:
     Given the fresh point's own squared length (chi^2), squared distances to the others are noncentral chi^2, so that
     P(nearest > r) = E[(1 - F(r^2))^n], integrated over r; about sigma sqrt(2 d) less the reach of the smallest of n.
     """
-    lengths = stats.chi2.ppf((torch.arange(64).numpy() + 0.5) / 64, dimensions)
+    lengths = stats.chi2.ppf((np.arange(64) + 0.5) / 64, dimensions)
 
     def beyond(r: float) -> float:
-        return float((stats.ncx2.sf(r * r, dimensions, lengths) ** n).mean())
+        return float(np.exp(n * np.log1p(-stats.ncx2.cdf(r * r, dimensions, lengths))).mean())
 
     top = 3 * math.sqrt(2 * dimensions)
     return sigma * integrate.quad(beyond, 0, top, limit=200, epsabs=1e-6)[0]
 
 
 def crossing_time(steps: Tensor, curve: Tensor, level: float, *, falling: bool = False) -> Tensor:
-    """First time at which each row of (r, e) passes `level`, linear in log time between evaluations; inf if it never does.
+    """First time at which each row of (r, e) passes `level`, linear in log time between evaluations; inf if never.
 
     Rising by default; an evaluation at step 0 counts as half a step.
     """

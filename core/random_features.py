@@ -1,9 +1,9 @@
-"""Random-features denoiser in closed form: the law of training times, with its spectrum (Bonnaire et al. 2025, section 3).
+"""Random-features denoiser in closed form: the law of training times (Bonnaire et al. 2025, section 3).
 
 Data x ~ N(0, I_d), noisy points z = sqrt(1 - h) x + sqrt(h) noise at one noise level. The model predicts the noise as
 A phi(z), phi_j(z) = sqrt(2 / p) cos(w_j z + b_j), with only A trained by gradient flow on the loss over n points, its
-average over the noise taken exactly (cosines of Gaussians are known). So A(tau) = B U^-1 (1 - exp(-tau U)), with U and B
-the features' and the target's moments, and both losses at any time follow from one eigendecomposition.
+average over the noise taken exactly (cosines of Gaussians are known). So A(tau) = B U^-1 (1 - exp(-tau U)), with U
+and B the features' and the target's moments, and both losses at any time follow from one eigendecomposition.
 """
 
 import math

@@ -32,8 +32,8 @@ def jacobian(denoiser: Denoise, y: Tensor, *, memory: int = MEMORY) -> Tensor:
     needed = p * p * 8
     if needed > memory:
         raise InputError(
-            f"jacobian: {p} x {p} numbers take {needed / 2**30:.1f} GiB, more than the {memory / 2**30:.1f} GiB allowed; "
-            "use leading_eigenpairs, which needs products with it alone"
+            f"jacobian: {p} x {p} numbers take {needed / 2**30:.1f} GiB, more than the "
+            f"{memory / 2**30:.1f} GiB allowed; use leading_eigenpairs, which needs products with it alone"
         )
     rows = torch.func.jacrev(lambda x: denoiser(x[None])[0].reshape(-1), chunk_size=ROWS)(y)
     return rows.reshape(p, p).detach().double()
@@ -95,7 +95,7 @@ def homogeneity_error(denoiser: Denoise, y: Tensor, matrix: Tensor) -> float:
 
 
 def contour_energy(vectors: Tensor, image: Tensor) -> Tensor:
-    """Gradient energy of each vector (h w, k) weighted by that of the image (h, w), over what an even spread would give: (k,).
+    """Gradient energy of each vector (h w, k) weighted by that of the image (h, w), over that of an even spread: (k,).
 
     Above 1: the vector varies where the image has contours. Differences are periodic; a mean of 1 is chance.
     """
