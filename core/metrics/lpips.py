@@ -9,88 +9,29 @@ never guessed nor rescaled: the published notebooks divide by 255 whenever a max
 """
 
 import hashlib
-import re
-import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from core import weights
 from core.errors import InputError
 from core.files import write_atomic
 from core.metrics.correlation import Neighbours, Progress, check_search, merge_top
+from core.metrics.lpips_models import fingerprint, package_model
 
 EPSILON = 1e-10  # where the `lpips` package puts it: added to the norm, outside the root
 QUERY_BYTES = 2**31  # embeddings of queries held at once; more queries take more passes over the training set
-_operators: list[torch.library.Library] = []  # definitions live as long as the object that made them
-
-
-def import_lpips() -> ModuleType:
-    """The `lpips` package, whatever torchvision's compiled operators think of this build of torch.
-
-    lpips takes the definitions of VGG and AlexNet from torchvision. torchvision's default wheel beside a CPU build of
-    torch finds none of its compiled operators and then fails on import, where it describes their shapes ('operator
-    torchvision::nms does not exist'). Only the definitions of networks are needed here: each operator that the import
-    asks for is declared, without a kernel.
-    """
-    for _ in range(16):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that the image decoders cannot be loaded either
-                import torchvision  # noqa: F401
-            break
-        except RuntimeError as error:
-            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
-            if missing is None:
-                raise
-            for name in [m for m in sys.modules if m.split(".")[0] == "torchvision"]:
-                del sys.modules[name]  # half imported
-            _operators.append(torch.library.Library("torchvision", "FRAGMENT"))
-            _operators[-1].define(f"{missing[1]}(Tensor a, Tensor b, float c) -> Tensor")
-    import lpips
-
-    return lpips
-
-
-def package_model(net: str = "vgg", trunk: dict[str, Tensor] | None = None) -> nn.Module:
-    """The `lpips` package's own model with real weights, every key of it accounted for; inputs in [-1, 1].
-
-    `trunk` defaults to `core.weights.load(net)`.
-
-    Raises:
-        WeightsMissing: if the trunk is not here and cannot be fetched. A random trunk is not LPIPS.
-    """
-    trunk = weights.load(net) if trunk is None else weights.check(net, trunk, "trunk")
-    lpips = import_lpips()
-    # on the meta device no random number is drawn and torchvision's 124 M classifier parameters take no memory
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # lpips asks torchvision for networks in a deprecated way
-        model = lpips.LPIPS(net=net, pnet_rand=True, pretrained=False, verbose=False)
-    head_file = Path(str(lpips.__file__)).parent / "weights" / "v0.1" / f"{net}.pth"
-    heads = torch.load(head_file, map_location="cpu", weights_only=True)
-    scaling = lpips.lpips.ScalingLayer().state_dict()
-    state = {f"scaling_layer.{name}": value for name, value in scaling.items()} | heads
-    state |= {name.replace("lin", "lins.", 1): value for name, value in heads.items()}  # the same modules, listed
-    for name in model.state_dict():
-        if place := re.fullmatch(r"net\.slice\d\.(\d+\.\w+)", name):
-            state[name] = trunk[f"features.{place[1]}"]
-    model.load_state_dict(state, strict=True, assign=True)
-    if any((value < 0).any() for value in heads.values()):
-        raise InputError(f"{head_file}: found negative weights, expected the heads of LPIPS, which have none")
-    return model.eval().requires_grad_(False)
 
 
 class Embedding:
     """Maps images (n, channels, h, w) to vectors (n, d) float32 whose squared distances are LPIPS.
 
-    `value_range` declares the images' range and is checked; `channels` declares 1 (repeated three times) or 3;
-    `size`, when given, resizes bilinearly to (size, size) first.
+    `net` is vgg, alex, st-vgg or st-alex (see `core.metrics.lpips_models`). `value_range` declares the images' range
+    and is checked; `channels` declares 1 (repeated three times) or 3; `size`, when given, resizes bilinearly to
+    (size, size) first.
     """
 
     def __init__(
@@ -114,8 +55,8 @@ class Embedding:
     @property
     def key(self) -> str:
         """What the vectors depend on besides the images."""
-        trunk = weights.trunk_of(self.net).sha256
-        return f"lpips 0.1 {self.net} {trunk} channels {self.channels} range {self.value_range} size {self.size}"
+        how = f"channels {self.channels} range {self.value_range} size {self.size}"
+        return f"lpips {self.net} {fingerprint(self.net)} {how}"
 
     def check(self, images: Tensor, what: str = "images") -> None:
         """Refuse images of another shape, channel count or range than declared, or with missing values."""
@@ -165,13 +106,13 @@ class Embedding:
         if a.shape != b.shape:
             raise InputError(f"lpips: found shapes {tuple(a.shape)} and {tuple(b.shape)}, expected equal ones")
         pairs = zip(a.split(batch), b.split(batch), strict=True)
-        return torch.cat([squared_distance(self.embed(x, "a"), self.embed(y, "b")) for x, y in pairs])
+        return torch.cat([squared_distance(self.embed(x, "a"), self.embed(y, "b")) for x, y in pairs]).cpu()
 
     def matrix(self, a: Tensor, b: Tensor, *, batch: int = 32) -> Tensor:
         """LPIPS of every image of `a` with every image of `b`, (n, m) float64; holds the vectors of `b`."""
         columns = self.embed_all(b, batch=batch, what="b")
         rows = (row for part in a.split(batch) for row in self.embed(part, "a"))
-        return torch.stack([squared_distance(columns, row) for row in rows])
+        return torch.stack([squared_distance(columns, row) for row in rows]).cpu()
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -244,7 +185,7 @@ class _Checkpoint:
         for part in (*_pieces(queries), *_pieces(train)):
             digest.update(part)
         self.path = Path(folder) / f"lpips-search-{digest.hexdigest()[:32]}.safetensors"
-        self.shape = (len(queries), k)
+        self.shape, self.device = (len(queries), k), embedding.device
 
     def load(self) -> tuple[int, Neighbours | None]:
         if not self.path.is_file():
@@ -252,7 +193,7 @@ class _Checkpoint:
         saved = safetensors.torch.load(self.path.read_bytes())
         if saved["index"].shape != saved["value"].shape or saved["index"].shape[0] != self.shape[0]:
             raise InputError(f"{self.path}: found a search of another shape, expected {self.shape}; delete it")
-        return int(saved["end"]), Neighbours(saved["index"], saved["value"])
+        return int(saved["end"]), Neighbours(saved["index"].to(self.device), saved["value"].to(self.device))
 
     def save(self, end: int, best: Neighbours) -> None:
         tensors = {"end": torch.tensor(end), "index": best.index.cpu(), "value": best.value.cpu()}

@@ -1,5 +1,6 @@
 """LPIPS as an embedding, held against the `lpips` package called pair by pair."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,8 @@ import torch
 from core import weights
 from core.errors import InputError
 from core.metrics import lpips as module
-from core.metrics.lpips import (
-    Embedding,
-    import_lpips,
-    nearest_lpips,
-    package_model,
-    rerank,
-    squared_distance,
-)
+from core.metrics.lpips import Embedding, nearest_lpips, rerank, squared_distance
+from core.metrics.lpips_models import SHIFT_TOLERANT, import_lpips, package_model
 
 
 @pytest.fixture(scope="module", params=["vgg", "alex"])
@@ -203,3 +198,33 @@ def test_construction_draws_no_random_numbers(embedding: Embedding) -> None:
     before = torch.get_rng_state()
     package_model(embedding.net)
     assert torch.equal(before, torch.get_rng_state())
+
+
+# --- the shift-tolerant form
+
+
+@pytest.fixture(scope="module", params=sorted(SHIFT_TOLERANT))
+def tolerant(request: pytest.FixtureRequest) -> Embedding:
+    try:
+        return Embedding(request.param)
+    except weights.WeightsMissing as error:
+        pytest.skip(str(error))
+
+
+def test_shift_tolerant_values_are_those_of_its_package(tolerant: Embedding) -> None:
+    a, b = _images(2, 0, size=40), _images(3, 1, size=40)
+    _assert_equal(tolerant.matrix(a, b), _package(package_model(tolerant.net), a, b))
+    assert tolerant.key != Embedding(tolerant.net[3:]).key
+
+
+def test_shift_tolerant_weights_are_pinned(tolerant: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHIFT_TOLERANT, tolerant.net, "0" * 64)
+    with pytest.raises(InputError, match=r"expected 000.*stlpips-pytorch 0\.0\.2"):
+        Embedding(tolerant.net)
+
+
+def test_without_its_package_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "stlpips_pytorch.stlpips", None)
+    with pytest.raises(weights.WeightsMissing, match="pip install stlpips-pytorch"):
+        Embedding("st-vgg")
+    assert "IPython" not in sys.modules or sys.modules["IPython"].__file__

@@ -15,7 +15,7 @@ import torch
 from core import weights
 from core.errors import InputError
 from core.files import sha256_bytes
-from core.metrics.lpips import import_lpips
+from core.metrics.lpips_models import import_lpips
 
 
 @pytest.fixture(autouse=True)
