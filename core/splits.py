@@ -25,6 +25,7 @@ SHUFFLE = "names sorted by SHA-256 of seed, purpose and name"
 BALANCING = (
     "identities in decreasing order of image count (equal counts in hash order), each to the group with fewer images"
 )
+_BREAK = re.compile(r"[\n\r]")
 
 
 @dataclass(frozen=True)
@@ -88,27 +89,39 @@ def by_attribute(
         InputError: if the attribute does not have exactly two values, or fewer than n images have one of them.
     """
     names = _names(names)
-    values = _column(labels, names, "labels")
-    kinds = np.unique(values)
-    if len(kinds) != 2:
-        raise InputError(
-            f"attribute {attribute}: found {len(kinds)} distinct value(s) {kinds[:3].tolist()}; expected two"
-        )
-    sides = {
-        group: shuffled((names[i] for i in np.flatnonzero(values == kind)), seed, f"attribute/{group}")
-        for group, kind in (("A", kinds[1]), ("B", kinds[0]))
-    }
-    minority = min(len(side) for side in sides.values())
-    n = minority if n is None else n
-    _size(n, minority, f"the smaller side of {attribute}")
-    parameters = {
-        "attribute": attribute,
-        "n": int(n),
-        "available": {group: len(side) for group, side in sides.items()},
-        "shuffle": SHUFFLE,
-    }
-    groups = {group: side[:n] for group, side in sides.items()}
-    return Split("attribute", groups, parameters, int(seed), names_sha256(names))
+    table = {attribute: _column(labels, names, "labels")}
+    return by_attributes(names, table, seed, n=n)[attribute]
+
+
+def by_attributes(
+    names: Sequence[str], labels: Mapping[str, ArrayLike], seed: int, *, n: int | None = None
+) -> dict[str, Split]:
+    """`by_attribute` for many attributes of one corpus, whose names are hashed once."""
+    names = _names(names)
+    order_sha256 = names_sha256(names)
+    orders = {group: _hash_order(names, seed, f"attribute/{group}") for group in "AB"}
+    splits = {}
+    for attribute, column in labels.items():
+        values = _column(column, names, "labels")
+        kinds = np.unique(values)
+        if len(kinds) != 2:
+            found = f"found {len(kinds)} distinct value(s) {kinds[:3].tolist()}"
+            raise InputError(f"attribute {attribute}: {found}; expected two")
+        sides = {
+            group: orders[group][values[orders[group]] == kind] for group, kind in (("A", kinds[1]), ("B", kinds[0]))
+        }
+        minority = min(len(side) for side in sides.values())
+        size = minority if n is None else n
+        _size(size, minority, f"the smaller side of {attribute}")
+        parameters = {
+            "attribute": attribute,
+            "n": int(size),
+            "available": {group: len(side) for group, side in sides.items()},
+            "shuffle": SHUFFLE,
+        }
+        groups = {group: tuple(names[i] for i in side[:size].tolist()) for group, side in sides.items()}
+        splits[attribute] = Split("attribute", groups, parameters, int(seed), order_sha256)
+    return splits
 
 
 def by_identity(names: Sequence[str], identities: ArrayLike, seed: int, *, n: int | None = None) -> Split:
@@ -134,7 +147,7 @@ def by_identity(names: Sequence[str], identities: ArrayLike, seed: int, *, n: in
     people, owner, counts = np.unique(values, return_inverse=True, return_counts=True)
     if len(people) < 2:
         raise InputError(f"identities: found {len(people)}; a split by identity needs two or more")
-    keys = [_digest(seed, "identity", str(person)) for person in people.tolist()]
+    keys = [hashlib.sha256(f"{int(seed)}\0identity\0{person}".encode()).digest() for person in people.tolist()]
     side = np.zeros(len(people), dtype=np.int8)
     totals = [0, 0]
     for i in sorted(range(len(people)), key=lambda i: (-counts[i], keys[i])):
@@ -158,7 +171,16 @@ def by_identity(names: Sequence[str], identities: ArrayLike, seed: int, *, n: in
 
 def shuffled(names: Iterable[str], seed: int, purpose: str) -> tuple[str, ...]:
     """Names in the order of the SHA-256 of (seed, purpose, name): a permutation that no library version can change."""
-    return tuple(sorted(names, key=lambda name: (_digest(seed, purpose, name), name)))
+    names = list(names)
+    return tuple(names[i] for i in _hash_order(names, seed, purpose).tolist())
+
+
+def _hash_order(names: Sequence[str], seed: int, purpose: str) -> np.ndarray:
+    """(len(names),) positions of the names in the order of their hashes."""
+    prefix = f"{int(seed)}\0{purpose}\0".encode()
+    digests = b"".join([hashlib.sha256(prefix + name.encode()).digest() for name in names])
+    words = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)  # lexsort's last key counts first
+    return np.lexsort(words.T[::-1])
 
 
 def save_split(split: Split, directory: Path | str) -> Path:
@@ -227,16 +249,12 @@ def _read_group(path: Path, sha256: str) -> tuple[str, ...]:
     return tuple(raw.decode("utf-8").split("\n")[:-1])
 
 
-def _digest(seed: int, purpose: str, name: str) -> bytes:
-    return hashlib.sha256(f"{int(seed)}\0{purpose}\0{name}".encode()).digest()
-
-
 def _names(names: Sequence[str]) -> tuple[str, ...]:
     names = tuple(names)
     if not names:
         raise InputError("names: found none; expected one or more")
-    bad = [name for name in names if not isinstance(name, str) or not name or "\n" in name or "\r" in name]
-    if bad:
+    if not all(isinstance(name, str) and name for name in names) or _BREAK.search("\0".join(names)):
+        bad = [name for name in names if not isinstance(name, str) or not name or _BREAK.search(name)]
         raise InputError(f"names: {bad[0]!r} is no name that fits on a line (and {len(bad) - 1} more)")
     if len(set(names)) != len(names):
         seen: set[str] = set()

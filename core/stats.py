@@ -163,7 +163,8 @@ def bootstrap_difference(
 def _proportion(k: int, n: int, method: Literal["exact", "wilson"], name: str, level: float) -> Interval:
     if not (0 <= k <= n and n >= 1):
         raise InputError(f"proportion: found {k} of {n}, expected 0 <= k <= n and n >= 1")
-    found = stats.binomtest(int(k), int(n)).proportion_ci(confidence_level=level, method=method)
+    # testing k / n against itself spares the p-value, which takes far longer than the interval
+    found = stats.binomtest(int(k), int(n), k / n).proportion_ci(confidence_level=level, method=method)
     return Interval(float(found.low), float(found.high), name, level)
 
 

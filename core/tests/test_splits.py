@@ -120,6 +120,14 @@ def test_orders_differ_by_seed_and_are_unbiased():
     assert 150 < low < 250
 
 
+def test_many_attributes_at_once_are_the_same_splits():
+    names = [f"{i}.png" for i in range(40)]
+    table = {"x": [1, 0] * 20, "y": [-1] * 39 + [1]}
+    assert splits.by_attributes(names, table, 3) == {
+        name: splits.by_attribute(names, column, 3, attribute=name) for name, column in table.items()
+    }
+
+
 def test_n_takes_the_front_of_each_group():
     names = [f"{i}.png" for i in range(40)]
     whole = splits.by_attribute(names, [1, 0] * 20, 3)
