@@ -15,8 +15,9 @@ import torch
 
 from core.dedup_rows import POOLED_SIZE, ArraySource, RowSource
 from core.errors import InputError
-from core.join import Found, Join, Progress, in_threads, make_budget, parse_memory, prepare
+from core.join import Found, Join, Progress, in_threads, make_budget, prepare
 from core.join_plan import make_plan
+from core.memory import parse_memory
 
 THRESHOLD = 0.95
 RULES = ("drop-later", "representatives")

@@ -7,7 +7,6 @@ No pair above the threshold can be missed (`core.join_plan.margin`), and none be
 from __future__ import annotations
 
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,20 +36,6 @@ from core.join_plan import Plan, Side, tree_order
 
 Progress = Callable[[int, int], None]
 Task = tuple[int, int]
-
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-
-
-def parse_memory(memory: int | str) -> int:
-    """Bytes of a limit such as 256000000, "256MB" or "1GiB".
-
-    Raises:
-        InputError: if it cannot be read.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(memory))
-    if not match or match[2].upper() not in _UNITS:
-        raise InputError(f"memory: expected bytes or a size like 256MB, got {memory!r}")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
 @dataclass(frozen=True)
@@ -83,7 +68,7 @@ def make_budget(memory: int, threads: int | None, image_bytes: int, columns: int
             f"expected at least {smallest * threads} bytes, or fewer threads"
         )
     widest = min(16384, share // 1024) if fused else min(1024, int((share / 16) ** 0.5))
-    block = max(LEAF, min(widest, -(-longest // 16)) // LEAF * LEAF)
+    block = max(LEAF, min(widest, max(1024, -(-longest // 16))) // LEAF * LEAF)
     found = min(65536, share // 8 // 24)
     return Budget(threads, block, found, share // 8 // image, share // 4 // image, max(block, memory // 512))
 

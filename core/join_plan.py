@@ -12,7 +12,7 @@ from core.join_kernels import BALL, LEAF, PREFIX, remainders
 
 UNIT = 2.0**-24  # unit roundoff of float32
 UNIT64 = 2.0**-53
-SAMPLE = 4096  # rows from which the rotation and the cost of each strategy are estimated
+SAMPLE = 2048  # rows from which the rotation and the cost of each strategy are estimated
 CUT = 0.25  # share of 1 - threshold that the components not stored may hold on average
 _LEVELS = (8, 16, 32, 64, 96, 128, 192, 256)
 
@@ -124,12 +124,15 @@ def make_plan(sources: list[RowSource], threshold: float, memory: int, prune: bo
         return plain
     count = max(2, min(SAMPLE, memory // (32 * d)))
     sample = torch.from_numpy(np.concatenate([_sample(s, count // len(sources)) for s in sources]))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # small matrices: waiting for a second thread costs more than it brings
     energy, vectors = torch.linalg.eigh(sample.T @ sample)
     rotation = np.ascontiguousarray(vectors.numpy()[:, ::-1])
     orthogonality = float(torch.linalg.norm(vectors @ vectors.T - torch.eye(d, dtype=torch.float64)))
     orthogonality += d * gamma(d, UNIT64)  # of computing it
     rotated = np.zeros((len(sample), max(d, PREFIX)), dtype=np.float32)
-    rotated[:, :d] = sample.numpy() @ rotation
+    rotated[:, :d] = (sample @ torch.from_numpy(rotation)).numpy()
+    torch.set_num_threads(threads)
     fused, first = (True, PREFIX) if prune else _cheapest(rotated, threshold - margin(d, orthogonality))
     if not fused and first >= d:
         return plain
@@ -150,7 +153,7 @@ def _sample(source: RowSource, count: int) -> np.ndarray:
 def _cheapest(rotated: np.ndarray, tau: float) -> tuple[bool, int]:
     """(fused, first end) of the strategy that should cost least, by the share of sampled pairs each prefix leaves."""
     d = rotated.shape[1]
-    a, b = rotated[::4][:512], rotated[1::2][:1024]
+    a, b = rotated[::8], rotated[1::2]
     best, choice = d * _COLUMN + _SCAN, (False, d)
     product, done = np.zeros((len(a), len(b)), np.float32), 0
     for m in (m for m in _LEVELS if m < d):

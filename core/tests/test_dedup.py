@@ -13,7 +13,7 @@ from core import join_plan
 from core.dedup import Kept, Pairs, kept, near_duplicates, pool
 from core.dedup_rows import ArraySource, correlations, normalised_rows
 from core.errors import InputError
-from core.join import parse_memory
+from core.memory import parse_memory
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 few = settings(
@@ -96,7 +96,7 @@ def test_result_is_the_float64_answer_whatever_the_tiles(data: st.DataObject, th
             }
         )
     )
-    pairs = near_duplicates(images, threshold=threshold, size=size, **options)
+    pairs = near_duplicates(images, threshold=threshold, size=size, **options)  # type: ignore[arg-type]
     assert found(pairs) == all_pairs(images, None, threshold, size)
     assert (np.abs(pairs.correlation) > threshold).all()
 

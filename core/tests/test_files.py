@@ -13,9 +13,7 @@ def test_names_hash_is_that_of_the_list_file(tmp_path: Path) -> None:
     assert names_sha256([]) == sha256_text("")
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "state.json"
     write_atomic(target, "old")
 

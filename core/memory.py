@@ -1,0 +1,36 @@
+"""Memory limits as people write them, and the peak that a process has reached."""
+
+import re
+import resource
+import sys
+from pathlib import Path
+
+from core.errors import InputError
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def parse_memory(memory: int | str) -> int:
+    """Bytes of a limit such as 256000000, "256MB" or "1GiB".
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(memory))
+    if not match or match[2].upper() not in _UNITS:
+        raise InputError(f"memory: expected bytes or a size like 256MB, got {memory!r}")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def peak_rss() -> int:
+    """Largest resident set of this process so far, in bytes.
+
+    Linux keeps the peak of the parent in `ru_maxrss` of a new process; VmHWM is the process's own.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        match = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        if match:
+            return int(match[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
