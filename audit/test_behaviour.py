@@ -127,7 +127,10 @@ def test_same_noise_gives_the_same_image(
             f"mismatched seeds at N = {n}, 95th percentile", a.weak_threshold, kind="synthetic", n=len(a.mismatched)
         )
         evidence.add(f"B's image retrieved at N = {n}", retrieval, kind="synthetic", interval=exact, **seeds_of(desk))
-    record(evidence, found, figures=figures, **seeds_of(desk))
+    about = seeds_of(desk)
+    for name, item in found.items():
+        n = 2 * len(desk.seeds) if name.startswith("share of copies") else len(desk.seeds)
+        record(evidence, {name: item}, figures=figures, **{**about, "n": n})
 
 
 def ideal(n_seeds: int = 64, size: int = 8) -> tuple[list[Agreement], np.ndarray, np.ndarray]:
