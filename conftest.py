@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["reports.plugin", "fixtures.plugin"]
+pytest_plugins = ["reports.plugin", "fixtures.plugin", "fixtures.groups"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

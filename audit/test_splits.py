@@ -288,8 +288,8 @@ def test_identity_split(evidence: ClaimRecord, published_or_none: Published | No
         note=f"The tensor that the notebook loads: {used // 2:,} a group, {len(a) + len(b) - used:,} fewer than the "
         f"lists. The same procedure took {removed:,} near-duplicates out of the baseline's tensor, which holds all but "
         f"ten of these images; so, were that count the same in any order, {removed - (len(a) + len(b) - used):,} of "
-        "them are still in this tensor. That is what removal inside each half alone would leave: near-duplicates across the "
-        "halves, the same photograph under two identities.",
+        "them are still in it. That is what removal inside each half alone would leave: near-duplicates across "
+        "the halves, the same photograph under two identities.",
     )
 
 
