@@ -182,8 +182,8 @@ def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord) 
     axes.legend(frameon=False, fontsize=7)
     unit = float(data.deviation.mean())
     centre = expected_to_centre(config.dimensions, config.sigma) / unit
-    to_point, _, _ = distances(samplers["exact generaliser"], data)[1], None, None
-    hidden = 1 - float(distances(samplers["exact generaliser"], data)[0].mean() / to_point.mean())
+    to_centre, to_point, _ = distances(samplers["exact generaliser"], data)
+    hidden = 1 - float(to_centre.mean() / to_point.mean())
     figures = [evidence.figure("distances", figure)]
     evidence.add("expected distance to the centre, closed form", centre, kind="property", figures=figures)
     for n in (1000, 5000):
@@ -213,7 +213,7 @@ def flip(dimensions: int) -> int:
     centre = expected_to_centre(dimensions, 1.0)
 
     def excess(log_n: float) -> float:
-        return expected_to_nearest(dimensions, 1.0, round(10**log_n)) - centre
+        return expected_to_nearest(dimensions, 1.0, 10**log_n) - centre
 
     return round(10 ** float(optimize.brentq(excess, 0, 12, xtol=0.01)))
 
@@ -269,7 +269,7 @@ NOISE = 0.1  # of the random-features model: variance share of the noise
 
 
 def feature_law(scale: Mixtures) -> tuple[dict[int, list[RandomFeatures]], np.ndarray, np.ndarray]:
-    """Losses by N, and the times at which the test loss is 80 % of its way to the optimum and the training loss far below."""
+    """Losses by N, and when the test loss is 80 % of its way to the optimum and the training loss far below it."""
     sizes, seeds, bayes = scale.feature_sizes, range(scale.feature_seeds), 1 - NOISE
     found = {
         n: [learn(scale.feature_dimensions, scale.features, n, FEATURE_TIMES, h=NOISE, seed=s) for s in seeds]

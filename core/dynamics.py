@@ -8,6 +8,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -205,7 +206,7 @@ def train_curves(
         loss.backward()
         optimizer.step()
     if not bool(torch.isfinite(loss)):
-        raise InputError(f"learning_rate: with {config.learning_rate:g} the loss became {float(loss)}")
+        raise InputError(f"learning_rate: with {config.learning_rate:g} the loss became {float(loss.detach())}")
     columns = [list(zip(*row, strict=True)) for row in found]
     to_centre, to_train = (torch.stack([torch.stack(c[k]) for c in columns], dim=1) for k in (0, 1))
     memorised, quality = (torch.tensor([c[k] for c in columns]).T.contiguous() for k in (2, 3))
@@ -245,19 +246,24 @@ def expected_to_centre(dimensions: int, sigma: float) -> float:
     return sigma * math.sqrt(2) * math.exp(special.gammaln((dimensions + 1) / 2) - special.gammaln(dimensions / 2))
 
 
-def expected_to_nearest(dimensions: int, sigma: float, n: int) -> float:
+def expected_to_nearest(dimensions: int, sigma: float, n: float) -> float:
     """Mean distance of a fresh point of a round Gaussian to the nearest of n others of the same Gaussian.
 
     Given the fresh point's own squared length (chi^2), squared distances to the others are noncentral chi^2, so that
     P(nearest > r) = E[(1 - F(r^2))^n], integrated over r; about sigma sqrt(2 d) less the reach of the smallest of n.
     """
-    lengths = stats.chi2.ppf((np.arange(64) + 0.5) / 64, dimensions)
+    radii, below = _distance_law(dimensions)
+    with np.errstate(divide="ignore"):
+        beyond = np.exp(n * np.log1p(-below)).mean(axis=1)
+    return float(sigma * integrate.simpson(beyond, x=radii))
 
-    def beyond(r: float) -> float:
-        return float(np.exp(n * np.log1p(-stats.ncx2.cdf(r * r, dimensions, lengths))).mean())
 
-    top = 3 * math.sqrt(2 * dimensions)
-    return sigma * integrate.quad(beyond, 0, top, limit=200, epsabs=1e-6)[0]
+@cache
+def _distance_law(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distances r (k,), and P(distance < r) given each of 24 equally likely lengths of the fresh point, (k, 24)."""
+    lengths = stats.chi2.ppf((np.arange(24) + 0.5) / 24, dimensions)
+    radii = np.linspace(0, 3 * math.sqrt(2 * dimensions), 401)
+    return radii, stats.ncx2.cdf(radii[:, None] ** 2, dimensions, lengths).clip(0, 1)
 
 
 def crossing_time(steps: Tensor, curve: Tensor, level: float, *, falling: bool = False) -> Tensor:

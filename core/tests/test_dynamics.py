@@ -1,0 +1,108 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from core.dynamics import (
+    StackedPerceptrons,
+    crossing_time,
+    ddpm,
+    distances,
+    draw_mixture,
+    energy_distance,
+    expected_to_centre,
+    expected_to_nearest,
+    kept_signal,
+    oracle_noise,
+    train_curves,
+)
+from core.errors import InputError
+from core.oracles import Empirical, Gaussian
+from core.presets import DynamicsConfig
+
+SMALL = DynamicsConfig(
+    dimensions=4, clusters=2, hidden=16, timesteps=20, beta_last=0.5, batch=32, samples=20, evaluations=(0, 5, 40)
+)
+
+
+def test_mixture_is_standardised_and_knows_its_own_density() -> None:
+    data = draw_mixture(DynamicsConfig(), 4000, 0)
+    torch.testing.assert_close(data.train.mean(0), torch.zeros(128), atol=1e-5, rtol=0)
+    torch.testing.assert_close(data.train.std(0), torch.ones(128), atol=1e-5, rtol=0)
+    fresh = data.oracle.sample(4000, torch.Generator().manual_seed(0))
+    assert abs(energy_distance(fresh[:2000], data.train[:2000])) < 0.02
+    raw = data.centres.double() * data.deviation
+    apart = torch.cdist(raw, raw)
+    assert float(apart.max()) < 10 and float(data.deviation.mean()) == pytest.approx(math.sqrt(4 + 25 / 128), abs=0.05)
+
+
+def test_network_is_the_published_one_for_each_of_the_stack() -> None:
+    model = StackedPerceptrons(2, 3, 8, [torch.Generator().manual_seed(s) for s in (0, 1)])
+    layers = [nn.Linear(3, 8), nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3)]
+    x, t = torch.randn(2, 5, 3), torch.randint(20, (2, 5))
+    for k in (0, 1):
+        for layer, w, b in zip(layers, model.weights, model.biases, strict=True):
+            layer.weight.data, layer.bias.data = w.data[k].T, b.data[k, 0]
+        angle = t[k][:, None] / 10_000 ** (torch.arange(0, 8, 2) / 8)
+        h = layers[0](x[k]) + torch.cat([angle.sin(), angle.cos()], dim=1)
+        expected = layers[3](layers[2](layers[1](h).relu()).relu())
+        torch.testing.assert_close(model(x, t)[k], expected)
+    assert float(model.weights[0].detach().abs().max()) <= 3**-0.5
+
+
+def test_schedule_ends_in_noise() -> None:
+    beta, signal = kept_signal(DynamicsConfig())
+    assert float(beta[0]) == pytest.approx(1e-4) and float(beta[-1]) == pytest.approx(0.02)
+    assert float(signal[-1]) == pytest.approx(4e-5, rel=0.05)
+
+
+def test_sampling_with_exact_noise_gives_the_density_and_the_training_points() -> None:
+    config = DynamicsConfig(dimensions=2)
+    variances = torch.tensor([1.5, 0.5]).double()
+    source = torch.Generator().manual_seed(0)
+    start = torch.randn(4000, 2, dtype=torch.float64, generator=source)
+    gaussian = Gaussian(torch.zeros(2), torch.eye(2), variances)
+    found = ddpm(oracle_noise(gaussian, config), start, config, source)
+    torch.testing.assert_close(found.var(0), variances, rtol=0.08, atol=0)
+    points = torch.randn(10, 2, generator=source)
+    copies = ddpm(oracle_noise(Empirical(points), config), start[:50], config, source)
+    assert float(torch.cdist(copies, points.double()).amin(1).max()) < 1e-3
+
+
+def test_curves_learn_and_repeat() -> None:
+    found = train_curves(SMALL, 10, [0, 1])
+    assert found.to_train.shape == (2, 3, 20) and found.quality.shape == (2, 3)
+    torch.testing.assert_close(found.to_train, train_curves(SMALL, 10, [0, 1]).to_train, rtol=0, atol=0)
+    assert bool((found.to_train[:, -1] != found.to_train[:, 0]).any())
+
+
+def test_divergence_and_a_single_point_are_refused() -> None:
+    with pytest.raises(InputError, match="loss became"):
+        train_curves(SMALL.replace(learning_rate=1e18), 10, [0])
+    with pytest.raises(InputError, match="n: found 1"):
+        draw_mixture(SMALL, 1, 0)
+
+
+@pytest.mark.parametrize(("d", "n"), [(2, 20), (128, 1000)])
+def test_expected_distances_by_simulation(d: int, n: int) -> None:
+    source = torch.Generator().manual_seed(0)
+    fresh = 2 * torch.randn(1000, d, generator=source)
+    sets = [2 * torch.randn(n, d, generator=source) for _ in range(30)]
+    nearest = torch.stack([torch.cdist(fresh, x).amin(1).mean() for x in sets]).mean()
+    assert expected_to_centre(d, 2.0) == pytest.approx(float(fresh.norm(dim=1).mean()), rel=0.04)
+    assert expected_to_nearest(d, 2.0, n) == pytest.approx(float(nearest), rel=0.04)
+
+
+def test_distances_by_hand() -> None:
+    data = draw_mixture(SMALL, 10, 0)
+    to_centre, first, second = distances(data.train[:3], data)
+    assert float(first.max()) < 1e-6 < float(second.min()) and to_centre.shape == (3,)
+
+
+def test_crossing_times() -> None:
+    steps = torch.tensor([1, 10, 100])
+    curve = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.1, 0.2], [0.6, 0.7, 0.8]])
+    found = crossing_time(steps, curve, 0.5)
+    assert found.tolist() == pytest.approx([10**1.5, math.inf, 1.0])
+    assert crossing_time(steps, 1 - curve, 0.5, falling=True).tolist() == pytest.approx([10**1.5, math.inf, 1.0])
