@@ -116,9 +116,8 @@ def load_state(directory: Path, *, identity: str) -> tuple[dict[str, Tensor], li
     Raises:
         InputError: if the directory holds the state of another training.
     """
-    for name in (INDEX, "state-*", "history.jsonl", "record.json", "model.safetensors"):
-        for leftover in directory.glob(f".{name}.*"):
-            leftover.unlink(missing_ok=True)  # half-written when a process was killed
+    for leftover in directory.glob(".*.*"):
+        leftover.unlink(missing_ok=True)  # half-written when a process was killed
     index = _index(directory)
     if not index:
         return None

@@ -18,13 +18,22 @@ import torch
 from torch import Tensor
 
 from core.checkpoint import discard_state, pack, read_json, read_tensors, tensor_sha256
+from core.corpus import load_corpus
 from core.errors import InputError
 from core.files import sha256_bytes, sha256_text, write_atomic
 from core.presets import TrainConfig
 from core.train import TRAINER_VERSION, History, TrainResult, train, training_identity
 from core.unet import UNet, architecture, load_published
 
-RECORD, MODEL = "record.json", "model.safetensors"
+RECORD, MODEL, MEAN, NAMES = "record.json", "model.safetensors", "mean.safetensors", "names.txt"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where training images can be found again: a saved corpus, and their names in order."""
+
+    corpus: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ class RunStore:
         *,
         seed: int,
         label: Mapping[str, Any] | None = None,
+        origin: Origin | None = None,
         test_images: Tensor | None = None,
         device: str = "cpu",
         devices: int = 1,
@@ -114,7 +124,7 @@ class RunStore:
                     if self.damaged == "refuse":
                         raise
                     warnings.warn(f"{error}; training it again", stacklevel=2)
-            data = {"sha256": tensor_sha256(images), "n": len(images)}
+            data = self._describe(path, images, origin)
             record = Record(key, path, "trained", dict(label or {}), config, seed, data, None)
             self._write(record)
             result = train(
@@ -175,8 +185,54 @@ class RunStore:
         """Finished models whose label has all these entries."""
         return [r for r in self.records() if r.model and all(r.label.get(k) == v for k, v in label.items())]
 
-    def add(self, state: Mapping[str, Tensor], *, label: Mapping[str, Any], source: str) -> Record:
+    def mean(self, record: Record) -> Tensor | None:
+        """Mean of the training images, (c, h, w): where the published sampling starts; None if it is not known.
+
+        Raises:
+            InputError: if its file is damaged.
+        """
+        if "mean" not in record.data:
+            return None
+        return read_tensors(record.path / MEAN, sha256=record.data["mean"])["mean"]
+
+    def images(self, record: Record) -> Tensor:
+        """Training images of a model, (n, c, h, w), read again from the corpus they came from.
+
+        Raises:
+            InputError: if it is not known where they are, they are not there, or they are not the same.
+        """
+        if "corpus" not in record.data:
+            raise InputError(f"{record.path}: it is not recorded where the training images are")
+        names = (record.path / NAMES).read_text(encoding="utf-8").splitlines()
+        images = load_corpus(record.data["corpus"]).by_names(names).images
+        if tensor_sha256(images) != record.data["sha256"]:
+            raise InputError(f"{record.data['corpus']}: its images are not those of {record.key}")
+        return images
+
+    def busy(self, key: str) -> bool:
+        """Whether another process holds this model's lock, so that one can do something else first."""
+        path = self.root / key / ".lock"
+        if not path.exists():
+            return False
+        with path.open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def add(
+        self,
+        state: Mapping[str, Tensor],
+        *,
+        label: Mapping[str, Any],
+        source: str,
+        images: Tensor | None = None,
+        origin: Origin | None = None,
+    ) -> Record:
         """Copy a model that was trained elsewhere into the store, keyed by the hash of its weights.
+
+        `images` and `origin` are what it was trained on, where that is known.
 
         Raises:
             InputError: if the state is not one of this network, or the store cannot be written.
@@ -185,9 +241,24 @@ class RunStore:
         load_published(model, state, source=source)
         digest = sha256_bytes(pack(model.state_dict()))
         with self._lock(digest):
-            record = Record(digest, self.root / digest, "imported", dict(label), None, None, {}, None, source=source)
+            path = self.root / digest
+            data = self._describe(path, images, origin) if images is not None else {}
+            record = Record(digest, path, "imported", dict(label), None, None, data, None, source=source)
             self._write(record, model.state_dict(), [], {})
         return self.record(digest)
+
+    def _describe(self, path: Path, images: Tensor, origin: Origin | None) -> dict[str, Any]:
+        """What the record says of the images; their mean and names go to files of their own."""
+        raw = pack({"mean": images.mean(dim=0, dtype=torch.float64).to(images.dtype)})
+        data = {"sha256": tensor_sha256(images), "n": len(images), "mean": sha256_bytes(raw)}
+        try:
+            write_atomic(path / MEAN, raw)
+            if origin:
+                write_atomic(path / NAMES, "".join(f"{name}\n" for name in origin.names))
+                data["corpus"] = origin.corpus
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        return data
 
     def _write(
         self,

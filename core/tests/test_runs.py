@@ -53,7 +53,13 @@ def test_a_model_is_trained_once(tmp_path: Path, trainings: list[int]) -> None:
     (record,) = RunStore(tmp_path).records()
     assert record.label == label and record.kind == "trained" and record.epochs == 2
     assert record.data["n"] == 6 and record.environment["torch"] == torch.__version__
-    assert sorted(path.name for path in record.path.iterdir()) == [".lock", "history.jsonl", MODEL, RECORD]
+    assert sorted(path.name for path in record.path.iterdir()) == [
+        ".lock",
+        "history.jsonl",
+        "mean.safetensors",
+        MODEL,
+        RECORD,
+    ]
 
 
 def test_everything_that_determines_a_model_changes_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,93 @@
+"""Any folder of pictures as a corpus, with a table of identities and attributes where there is one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from core.corpus import Corpus
+from core.errors import InputError
+
+SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+def read_picture(path: Path, size: int) -> torch.Tensor:
+    """One picture, cropped to its central square, resized (bicubic), mean of RGB: (1, size, size) in [0, 1].
+
+    Raises:
+        InputError: naming the file, if it is no picture or it is truncated.
+    """
+    try:
+        with Image.open(path) as image:
+            side = min(image.size)
+            left, top = (image.width - side) // 2, (image.height - side) // 2
+            square = image.convert("RGB").crop((left, top, left + side, top + side))
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise InputError(f"{path}: not a readable picture ({error})") from error
+    pixels = np.asarray(square.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float64)
+    return torch.from_numpy((pixels.mean(axis=2) / 255).astype(np.float32))[None]
+
+
+def read_folder(
+    directory: Path | str,
+    *,
+    size: int = 40,
+    table: Path | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Corpus:
+    """The pictures of a folder, in the order of the table, or of their names.
+
+    Args:
+        directory: the folder; subfolders are not read.
+        size: pixels a side of the corpus.
+        table: CSV with a column `name`, and if they are known `identity` (whole numbers) and one column an attribute
+            with values -1 and 1, or 0 and 1.
+        progress: called with (pictures done, pictures in all).
+
+    Raises:
+        InputError: naming the file or column, what was found and what was expected.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise InputError(f"{directory}: found no directory, expected a folder of pictures")
+    present = sorted(path.name for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+    rows = _read_table(Path(table)) if table is not None else pd.DataFrame({"name": present})
+    names = list(rows["name"])
+    if not names:
+        raise InputError(f"{table or directory}: found no picture, expected at least one")
+    if missing := [name for name in names if name not in set(present)]:
+        raise InputError(f"{directory}: lacks {len(missing)} of {len(names)} pictures, first {missing[0]!r}")
+    images = torch.empty(len(names), 1, size, size)
+    for k, name in enumerate(names):
+        images[k] = read_picture(directory / name, size)
+        if progress:
+            progress(k + 1, len(names))
+    identities = rows["identity"].to_numpy(np.int64) if "identity" in rows else None
+    attributes = rows.drop(columns=["name", "identity"], errors="ignore")
+    return Corpus(images, tuple(names), identities, attributes.astype(np.int8) if len(attributes.columns) else None)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        rows = pd.read_csv(path, dtype={"name": str})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable CSV table ({error})") from error
+    if "name" not in rows:
+        raise InputError(f"{path}: columns are {', '.join(map(str, rows.columns))}; expected one called name")
+    if rows["name"].isna().any():
+        raise InputError(f"{path}: line {int(np.flatnonzero(rows['name'].isna())[0]) + 2} has no name")
+    for column in rows.columns.drop("name"):
+        values = set(rows[column].unique())
+        if column == "identity":
+            if not pd.api.types.is_integer_dtype(rows[column]):
+                raise InputError(f"{path}: column identity holds {rows[column].dtype}, expected whole numbers")
+        elif values <= {0, 1}:
+            rows[column] = rows[column] * 2 - 1
+        elif not values <= {-1, 1}:
+            raise InputError(
+                f"{path}: column {column} holds {sorted(map(str, values))[:4]}, expected -1 and 1, or 0 and 1"
+            )
+    return rows
