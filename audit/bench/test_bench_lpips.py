@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from audit.bench.lpips_search import main
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.weights import WeightsMissing
 
@@ -64,6 +65,7 @@ def test_search_against_pair_by_pair(benchmark: Any, embedding: Embedding) -> No
 
 PEAK = """
 import resource, sys, torch
+from audit.bench.lpips_search import main
 from core.metrics.lpips import Embedding, nearest_lpips
 torch.set_num_threads(1)
 embedding, n = Embedding(), int(sys.argv[1])
@@ -81,3 +83,9 @@ def test_memory_does_not_grow_with_the_training_set(embedding: Embedding) -> Non
         )
         peaks.append(float(done.stdout))
     assert peaks[1] - peaks[0] < 45
+
+
+def test_the_demonstration_runs(embedding: Embedding, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--images", "40", "--queries", "3", "--size", "20"])
+    out = capsys.readouterr().out
+    assert "of 40 images, 3 queries" in out and "among the first 10 by correlation" in out
