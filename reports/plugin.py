@@ -140,6 +140,13 @@ def _hold(item: pytest.Item, record: ClaimRecord, report: pytest.TestReport) -> 
         report.longrepr = (*where, f"refuted, as recorded: {record.claim.reason}")
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A run that -k, -m or a path left without claims and controls leaves the report of the last audit alone."""
+    judging = any(item.get_closest_marker("claim") or item.get_closest_marker("control") for item in session.items)
+    if RUN in session.config.stash and not judging:
+        del session.config.stash[RUN]
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write `audit.json` and the page, also after failures or an interruption; bad input ends as a usage error."""
     run = session.config.stash.get(RUN, None)

@@ -200,3 +200,11 @@ def test_a_wrong_option_stops_before_anything_runs(audit: Audit, option: str) ->
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert written == {}
     result.stderr.fnmatch_lines([f"*{option.split('=')[0]}*{option.split('=')[1]}*expected*"])
+
+
+def test_a_run_without_claims_leaves_the_report_alone(audit: Audit) -> None:
+    audit.one(add(1, 0.5, 1.5))
+    (audit.pytester.path / "audit" / "test_other.py").write_text("def test_other():\n    pass\n", encoding="utf-8")
+    result, written = audit.run("-k", "other")
+    result.assert_outcomes(passed=1, deselected=1)
+    assert written["counts"] == {"reproduced": 1}
