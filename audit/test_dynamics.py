@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy import optimize, stats
 from torch import Tensor
 
+from audit.calibration import record_calibration
 from core.dynamics import (
     Curves,
     MixtureData,
@@ -22,6 +23,7 @@ from core.dynamics import (
     expected_to_nearest,
     oracle_noise,
 )
+from core.metrics.lpips import Embedding
 from core.metrics.replication import gap_ratio, groups_of, join, nearest_l2
 from core.oracles import Empirical
 from core.presets import DynamicsConfig, Mixtures
@@ -409,7 +411,8 @@ def copier_measures(points: Tensor) -> tuple[dict[str, float], float]:
 
 
 @pytest.mark.claim("B-memorised-fraction")
-def test_the_gap_ratio_finds_every_copy(evidence: ClaimRecord) -> None:
+def test_the_gap_ratio_finds_every_copy(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+    record_calibration(evidence, desk, lpips)
     points = draw_mixture(DynamicsConfig(), 500, 0).train
     found, joined = copier_measures(points)
     for name, share in found.items():
