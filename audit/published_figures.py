@@ -174,7 +174,12 @@ def published_identity_convergence(evidence: ClaimRecord, published: HasRoot) ->
     disjoint, overlap = found["no_overlap"], found["celeba"]
     agree = int((disjoint.same > disjoint.weak_threshold).sum())
     put(evidence, "share of seeds that agree", share(agree, 20), **SEEDS, figures=pictures)
-    put(evidence, "weakest seeds: overlap minus disjoint", measures.lowest_decile(overlap.same, disjoint.same), **SEEDS)
+    put(
+        evidence,
+        "weakest decile of seeds: overlap minus identity-disjoint",
+        measures.lowest_decile(overlap.same, disjoint.same),
+        **SEEDS,
+    )
     put(evidence, "overlap minus disjoint, all seeds", measures.paired(overlap.same, disjoint.same), **SEEDS)
     for a, title in ((overlap, "overlap"), (disjoint, "disjoint")):
         put(evidence, f"seeds below 0.9, {title}", int((a.same < 0.9).sum()), **SEEDS)
@@ -189,7 +194,6 @@ def published_convergence_order(evidence: ClaimRecord, published: HasRoot) -> No
     for (name, item), (a, b) in zip(measures.steps(found).items(), pairwise(ORDER), strict=True):
         test = permutation_test(found[a].same, found[b].same, seed=measures.SEED, paired=True)
         put(evidence, name, item, **SEEDS, figures=pictures, note=f"{test.method}: p = {test.pvalue:.2g}")
-    put(evidence, "random halves minus male/female", measures.paired(found["celeba"].same, found["male"].same), **SEEDS)
     put(
         evidence,
         "random halves minus eyeglasses",
@@ -215,16 +219,10 @@ def published_figure_provenance(evidence: ClaimRecord, published: HasRoot) -> No
         evidence.figure("published-agreement", plots.plot_agreements(found, seeds)),
         evidence.figure("published-male-cells", plots.male_cells(tiles)),
     ]
-    put(evidence, "tiles at the largest size not among the twenty seeds", int(seeds.missing.sum()), n=2 * len(seeds))
-    odd = measures.differing_cells(tiles)
-    put(
-        evidence,
-        "cells that show other samples than their neighbours",
-        len(odd),
-        n=len(measures.shown_seeds(tiles)),
-        note=", ".join(odd) or None,
-        figures=pictures,
-    )
+    missing, differing = measures.provenance(tiles, seeds).items()
+    put(evidence, *missing, n=2 * len(seeds))
+    note = ", ".join(measures.differing_cells(tiles)) or None
+    put(evidence, *differing, n=len(measures.shown_seeds(tiles)), note=note, figures=pictures)
     put(evidence, "tiles at smaller sizes that no cell prints", int(seeds.missing_smaller.sum()))
     put(evidence, "figures", seeds.drop(columns="file").to_dict("records"))
     put(evidence, "seed that each cell shows", measures.shown_seeds(tiles).to_dict("records"))
@@ -299,18 +297,16 @@ def published_lpips_protocol(evidence: ClaimRecord, published: HasRoot) -> None:
     rows = reported.reported_neighbours()
     samples, candidates = neighbours.neighbour_pairs(notebook_tiles(published), rows)
     try:
-        stated = Embedding("vgg", channels=1, value_range=(0.0, 1.0))
+        network = Embedding("vgg", channels=1, value_range=(0.0, 1.0))
     except WeightsMissing as error:
         evidence.block(kind="published", needs=f"the weights of LPIPS ({error})", command=COMMAND)
         return
     computed = {
-        "stated: [-1, 1], ImageNet trunk": neighbours.lpips_of(stated, samples, candidates),
-        "[0, 1] taken for [-1, 1]": neighbours.lpips_of(
-            Embedding("vgg", channels=1, value_range=(-1.0, 1.0)), samples, candidates
-        ),
+        "stated: [-1, 1], ImageNet trunk": neighbours.lpips_of(network, samples, candidates),
+        # declared [0, 1], so that (x + 1) / 2 reaches the network as x
+        "[0, 1] taken for [-1, 1]": neighbours.lpips_of(network, (samples + 1) / 2, (candidates + 1) / 2),
+        "random trunk": neighbours.lpips_of(neighbours.with_random_trunk(network, measures.SEED), samples, candidates),
     }
-    random = neighbours.with_random_trunk(Embedding("vgg"), measures.SEED)
-    computed["random trunk"] = neighbours.lpips_of(random, samples, candidates)
     printed = rows.lpips_vgg.to_numpy().reshape(-1, 10)
     use = rows.correlation.to_numpy().reshape(-1, 10) <= neighbours.COPY  # a copy scores near 0 with any network
     first, other, drawn = computed.values()
@@ -337,7 +333,14 @@ def put_equal_size(evidence: ClaimRecord, tiles: Tiles, found: dict[str, Agreeme
     value = float(random[10000] - glasses[10000])
     interval = measures.one_seed(value, found["celeba"].same - found["eyeglasses"].same)
     note = f"random halves {random[10000]:.3f}, eyeglasses {glasses[10000]:.3f}"
-    put(evidence, "random halves minus eyeglasses at equal size", (value, interval), n=1, seeds="0", note=note)
+    put(
+        evidence,
+        "agreement of random halves of the same size, minus this",
+        (value, interval),
+        n=1,
+        seeds="0",
+        note=note,
+    )
 
 
 def put_attribute(evidence: ClaimRecord, tiles: Tiles, experiment: str, pictures: list[str]) -> None:
@@ -348,14 +351,14 @@ def put_attribute(evidence: ClaimRecord, tiles: Tiles, experiment: str, pictures
         own, real = int((sign * scores[group] > 0).sum()), int((sign * scores[faces] > 0).sum())
         put(
             evidence,
-            f"share of samples that carry their attribute, {title}",
+            f"samples of the '{title}' model that are",
             share(own, 20),
             **SEEDS,
             figures=pictures,
             note=f"linear classifier of the {len(scores['faces_a']) + len(scores['faces_b'])} real faces shown",
         )
         n = len(scores[faces])
-        put(evidence, f"share of real faces recognised, {title}", share(real, n), n=n, varies="face, left out")
+        put(evidence, f"real '{title}' faces recognised as such", share(real, n), n=n, varies="face, left out")
     more = int((scores["A"] > scores["B"]).sum())
     put(evidence, f"share of seeds whose A looks more {about.group_a} than B", share(more, 20), **SEEDS)
 

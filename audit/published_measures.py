@@ -196,6 +196,14 @@ def figure_seeds(tiles: Tiles, figures: Tiles, found: Mapping[str, Agreement]) -
     return pd.DataFrame(rows)
 
 
+def provenance(tiles: Tiles, seeds: pd.DataFrame) -> dict[str, int]:
+    """What T-figure-provenance is judged by; `seeds` from `figure_seeds`."""
+    return {
+        "tiles at the largest size not among the twenty seeds": int(seeds.missing.sum()),
+        "cells that show other samples than their neighbours": len(differing_cells(tiles)),
+    }
+
+
 def _largest(tiles: Tiles, **columns: object) -> bytes:
     return tiles.where(**columns, role="sample", set_size=LARGEST).fingerprints()[0]
 

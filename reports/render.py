@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from core.errors import InputError
 from reports.judge import VERDICTS
@@ -59,7 +59,7 @@ def render(audit: Mapping[str, Any], folder: Path | str) -> str:
     budget = LIMIT
     while True:
         figures = Figures(Path(folder), budget)
-        page = _environment(figures).get_template("report.html").render(audit=audit, topics=_topics(audit))
+        page = template("report.html", figures).render(audit=audit, topics=_topics(audit))
         excess = len(page.encode("utf-8")) - LIMIT
         if excess <= 0 or not figures.used:
             return page
@@ -220,6 +220,11 @@ def _environment(figures: Figures) -> Environment:
         embed=figures.embed, verdicts=VERDICTS, verdict_words=VERDICT_WORDS, kind_words=KIND_WORDS
     )
     return environment
+
+
+def template(name: str, figures: Figures) -> Template:
+    """One of the templates beside this file, with this module's filters; `figures` embeds pictures."""
+    return _environment(figures).get_template(name)
 
 
 def _topics(audit: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:

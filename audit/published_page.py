@@ -1,0 +1,118 @@
+"""What the published notebooks and figures show, as one page: every recovered tile and every finding.
+
+Made so that the original author can check both: the tiles are embedded at their own size and gray levels.
+"""
+
+import base64
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from audit.published_figures import PUBLISHED
+from audit.published_measures import ORDER, SEED, agreements
+from core.errors import InputError
+from fixtures.notebooks import (
+    CELLS,
+    EXPERIMENTS,
+    FIGURES,
+    HasRoot,
+    Tiles,
+    figure_tiles,
+    notebook_tiles,
+    published_samples,
+    recovered_faces,
+)
+from reports.judge import judge_claim
+from reports.ledger import load_ledger
+from reports.record import ROOT, ClaimRecord
+from reports.render import Figures, template
+
+GAP = 4  # white pixels between tiles
+ROLES = {"train": "training images", "sample": "samples", "nearest": "nearest training images"}
+
+
+def published_page(published: HasRoot, progress: Callable[[int, int], None] | None = None) -> str:
+    """The page as HTML; it needs nothing but itself."""
+    ledger = load_ledger(ROOT / "audit" / "claims.toml")
+    claims = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number, (claim, measure) in enumerate(PUBLISHED.items()):
+            record = ClaimRecord(ledger[claim], folder, {})
+            measure(record, published)
+            if record.evidence:
+                record.judgement = judge_claim(record.claim, record.evidence)
+            claims.append(record.as_json())
+            if progress is not None:
+                progress(number + 1, len(PUBLISHED))
+        return template("published.html", Figures(folder, budget=20_000_000)).render(
+            claims=claims,
+            experiments=[experiment(published, name) for name in ORDER],
+            figures=[figure(published, file) for file in FIGURES],
+            faces=len(recovered_faces(published)),
+            samples=len(published_samples(published)),
+            tiles=len(notebook_tiles(published).images) + len(figure_tiles(published).images),
+        )
+
+
+def experiment(published: HasRoot, name: str) -> dict[str, Any]:
+    """One notebook: its cells as sheets of tiles, and the agreement of every seed."""
+    about, tiles = EXPERIMENTS[name], notebook_tiles(published).where(experiment=name)
+    found = agreements(notebook_tiles(published))[name]
+    mean, interval = found.mean(seed=SEED)
+    cells = []
+    for cell, plan in CELLS.items():
+        if cell in about.cleared:
+            cells.append({"cell": cell, "note": "published without output", "uri": None, "rows": []})
+            continue
+        parts = [(g, role, rank, tiles.where(cell=cell, group=g, role=role, rank=rank)) for g, role, rank in plan]
+        rows = [f"{g}: {ROLES[role]}" + (f", rank {rank}" if rank else "") for g, role, rank, _ in parts]
+        cells.append({"cell": cell, "note": "", "uri": sheet([part[-1] for part in parts]), "rows": rows})
+    return {
+        "title": about.title,
+        "notebook": about.notebook,
+        "images": about.images,
+        "group_a": about.group_a,
+        "group_b": about.group_b,
+        "cells": cells,
+        "mean": mean,
+        "interval": [interval.low, interval.high],
+        "method": interval.method,
+        "threshold": found.weak_threshold,
+        "seeds": [{"seed": k, "agreement": float(value)} for k, value in enumerate(found.same)],
+    }
+
+
+def figure(published: HasRoot, file: str) -> dict[str, Any]:
+    """One figure of the report as a sheet of tiles."""
+    number, name, plan = FIGURES[file]
+    tiles = figure_tiles(published).where(figure=file)
+    rows = [tiles.where(group=g, role=role) for g, role, _ in plan]
+    return {"number": number, "file": file, "experiment": EXPERIMENTS[name].title, "uri": sheet(rows)}
+
+
+def sheet(rows: list[Tiles]) -> str:
+    """Rows of tiles as a PNG data URI, one image pixel a screen pixel, gray levels as recovered."""
+    width = max(len(row.images) for row in rows)
+    step = 40 + GAP
+    canvas = np.full((len(rows) * step - GAP, width * step - GAP), 255, dtype=np.uint8)
+    for k, row in enumerate(rows):
+        for j, image in enumerate(row.images):
+            canvas[k * step : k * step + 40, j * step : j * step + 40] = image
+    stream = io.BytesIO()
+    Image.fromarray(canvas).save(stream, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def require_folder(directory: Path) -> None:
+    """Refuse what is no checkout of the published repository before anything is measured."""
+    for name in ("notebooks", "results"):
+        if not (directory / name).is_dir():
+            raise InputError(
+                f"{directory}: found no folder {name}/, expected a checkout of Sylvain-Topeza/inria-internship"
+            )
