@@ -11,9 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from core.across import near_duplicates_across
 from core.celeba import read_attributes, read_identities, read_list
-from core.dedup import THRESHOLD
 from core.errors import InputError
 from core.files import sha256_file, write_atomic
 from core.leakage import Leakage, count_leakage
@@ -47,7 +45,7 @@ def command(
     images: Annotated[
         Path | None, typer.Option(help="A folder with the images, or a saved corpus: look for near-duplicates too.")
     ] = None,
-    threshold: Annotated[float, typer.Option(help="Correlation from which images are near-duplicates.")] = THRESHOLD,
+    threshold: Annotated[float, typer.Option(help="Correlation from which images are near-duplicates.")] = 0.95,
     require: Annotated[str, typer.Option(help=f"What must hold, by commas: {', '.join(PROPERTIES)}.")] = "",
     on_unknown: Annotated[
         Literal["error", "skip"], typer.Option(help="Images without an identity: refuse, or count and go on.")
@@ -126,6 +124,8 @@ def _from_lists(
 
 
 def _near(membership: Membership, images: Path, threshold: float) -> Any:
+    from core.across import near_duplicates_across  # numba takes seconds to import
+
     with Progress(transient=True) as bar:
         task = bar.add_task("reading images", total=None)
         return near_duplicates_across(

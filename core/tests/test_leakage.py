@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from core.tables import read_table
 
 
 @st.composite
-def grouped(draw):
+def grouped(draw: st.DrawFn) -> Any:
     """Two or three groups of names that may share images, with identities and one attribute."""
     n = draw(st.integers(2, 30))
     names = [f"{i:06d}.jpg" for i in range(n)]
@@ -28,7 +30,7 @@ def grouped(draw):
 
 
 @given(grouped())
-def test_counts_equal_those_of_plain_sets(case):
+def test_counts_equal_those_of_plain_sets(case: Any) -> None:
     groups, identities, male = case
     found = count_leakage(from_lists(groups, identities, male))
     who = {name: {identities[x] for x in listed} for name, listed in groups.items()}
@@ -54,7 +56,7 @@ def test_counts_equal_those_of_plain_sets(case):
 
 
 @given(grouped())
-def test_requirements_hold_exactly_where_the_counts_say_so(case):
+def test_requirements_hold_exactly_where_the_counts_say_so(case: Any) -> None:
     groups, identities, male = case
     found = count_leakage(from_lists(groups, identities, male))
     broken = {name for name, _ in violations(found, ["image", "identity", "attribute:Male", "balance:0"])}
@@ -67,14 +69,14 @@ def test_requirements_hold_exactly_where_the_counts_say_so(case):
 
 
 @given(grouped())
-def test_a_group_against_itself_leaks_entirely(case):
+def test_a_group_against_itself_leaks_entirely(case: Any) -> None:
     groups, identities, _ = case
     pair = count_leakage(from_lists({"A": groups["A"], "B": groups["A"]}, identities)).pairs[0]
     assert pair.shared_images == len(groups["A"])
     assert pair.fraction_of_a == pair.fraction_of_b == 1.0
 
 
-def test_swapping_the_groups_swaps_the_counts():
+def test_swapping_the_groups_swaps_the_counts() -> None:
     identities = pd.Series([1, 1, 1, 2, 3], index=list("abcde"))
     one = count_leakage(from_lists({"A": list("abd"), "B": list("ce")}, identities)).pairs[0]
     two = count_leakage(from_lists({"B": list("ce"), "A": list("abd")}, identities)).pairs[0]
@@ -82,7 +84,7 @@ def test_swapping_the_groups_swaps_the_counts():
     assert (two.images_of_a_with_identity_in_b, two.images_of_b_with_identity_in_a) == (1, 2)
 
 
-def test_one_planted_image_among_a_hundred_thousand_is_caught():
+def test_one_planted_image_among_a_hundred_thousand_is_caught() -> None:
     names = [f"{i:06d}.jpg" for i in range(100_000)]
     identities = pd.Series(np.arange(100_000) // 20, index=names)
     a, b = names[:50_000], names[50_000:]
@@ -94,7 +96,7 @@ def test_one_planted_image_among_a_hundred_thousand_is_caught():
     assert "1 of 50,000 of B" in broken[1][1]
 
 
-def test_balance_is_a_share_of_the_larger_group():
+def test_balance_is_a_share_of_the_larger_group() -> None:
     names = [f"{i}" for i in range(199)]
     found = count_leakage(from_lists({"A": names[:100], "B": names[100:]}))
     assert not violations(found, ["balance"])
@@ -102,13 +104,13 @@ def test_balance_is_a_share_of_the_larger_group():
 
 
 @pytest.mark.parametrize("require", ["images", "attribute", "attribute:Hat", "identity", "duplicate", "balance:x"])
-def test_a_requirement_that_cannot_be_judged_is_refused(require):
+def test_a_requirement_that_cannot_be_judged_is_refused(require: str) -> None:
     found = count_leakage(from_lists({"A": ["a"], "B": ["b"]}))
     with pytest.raises(InputError):
         violations(found, [require])
 
 
-def test_near_duplicates_are_counted_from_both_sides():
+def test_near_duplicates_are_counted_from_both_sides() -> None:
     membership = from_lists({"A": ["a", "b", "c"], "B": ["d", "e"]})
     near = {("A", "B"): np.array([[0, 3], [1, 3], [1, 4]])}
     found = count_leakage(membership, near)
@@ -134,13 +136,13 @@ def test_near_duplicates_are_counted_from_both_sides():
         ((10, 10, 0, 20), (0.6791, 1.0)),
     ],
 )
-def test_interval_agrees_with_newcombes_table(counts, interval):
+def test_interval_agrees_with_newcombes_table(counts: tuple[int, int, int, int], interval: tuple[float, float]) -> None:
     """Newcombe (1998), table II, method 10."""
     ours = rate_difference(*counts)
     assert (ours.low, ours.high) == pytest.approx(interval, abs=6e-5)
 
 
-def test_unknown_images_are_named_or_skipped():
+def test_unknown_images_are_named_or_skipped() -> None:
     identities = pd.Series([1, 2], index=["1.jpg", "2.jpg"])
     groups = {"A": ["1.jpg", "3.jpg"], "B": ["2.jpg"]}
     with pytest.raises(InputError, match=r"identities: 1 of 3 images .* '3\.jpg' \(names there look like '1\.jpg'\)"):
@@ -153,7 +155,7 @@ def test_unknown_images_are_named_or_skipped():
         from_lists({"A": ["x/1.png"], "B": ["2.jpg"]}, identities)
 
 
-def test_too_few_or_empty_groups_are_refused():
+def test_too_few_or_empty_groups_are_refused() -> None:
     with pytest.raises(InputError, match="found 1"):
         from_lists({"A": ["a"]})
     with pytest.raises(InputError, match="group B: found no image"):
@@ -171,7 +173,7 @@ TABLE = pd.DataFrame(
 )
 
 
-def write(path, table):
+def write(path: Path, table: pd.DataFrame) -> Any:
     if path.suffix == ".parquet":
         table.to_parquet(path, index=False)
     else:
@@ -180,7 +182,7 @@ def write(path, table):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
-def test_a_table_of_any_data_set(tmp_path, suffix):
+def test_a_table_of_any_data_set(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"t.{suffix}", TABLE)
     found = count_leakage(read_table(path, group_column="split", name_column="file", identity_column="patient"))
     assert (found.groups["test"].rows, found.groups["test"].images) == (3, 2)
@@ -195,10 +197,10 @@ def test_a_table_of_any_data_set(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_missing_identities_are_counted_or_refused(tmp_path, suffix):
+def test_missing_identities_are_counted_or_refused(tmp_path: Path, suffix: str) -> None:
     table = TABLE.assign(patient=[7.0, np.nan, 7.0, np.nan, np.nan])
     path = write(tmp_path / f"t.{suffix}", table)
-    options = {"group_column": "split", "name_column": "file", "identity_column": "patient"}
+    options: dict[str, Any] = {"group_column": "split", "name_column": "file", "identity_column": "patient"}
     with pytest.raises(InputError, match=r"3 of 5 rows have no patient, the first is row 2"):
         read_table(path, **options)
     found = count_leakage(read_table(path, on_unknown="skip", **options))
@@ -208,14 +210,14 @@ def test_missing_identities_are_counted_or_refused(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_rows_without_a_group_are_left_out(tmp_path, suffix):
-    path = write(tmp_path / f"t.{suffix}", TABLE.assign(split=["train", None, "test", "test", "test"]))
+def test_rows_without_a_group_are_left_out(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"t.{suffix}", TABLE.assign(split=["train", "", "test", "test", "test"]))
     found = count_leakage(read_table(path, group_column="split", name_column="file", on_unknown="skip"))
     assert found.groups["train"].images == 1
     assert found.notes == {"rows without split or file": 1}
 
 
-def test_an_image_with_two_identities_breaks_the_identity_requirement(tmp_path):
+def test_an_image_with_two_identities_breaks_the_identity_requirement(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", TABLE.assign(patient=[1, 2, 3, 4, 5]))
     found = count_leakage(read_table(path, group_column="split", name_column="file", identity_column="patient"))
     assert found.images_with_two_identities == 1
@@ -235,14 +237,14 @@ def test_an_image_with_two_identities_breaks_the_identity_requirement(tmp_path):
         (b"", "t.csv"),
     ],
 )
-def test_bad_csv_is_named(tmp_path, content, message):
+def test_bad_csv_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(InputError) as caught:
         read_table(tmp_path / "t.csv", group_column="split")
     assert message in str(caught.value)
 
 
-def test_other_bad_tables_are_named(tmp_path):
+def test_other_bad_tables_are_named(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
     (tmp_path / "t.xlsx").write_bytes(b"x")
     pd.DataFrame({"name": ["a", "b"], "split": [["x"], ["y"]]}).to_parquet(tmp_path / "n.parquet")
@@ -259,7 +261,7 @@ def test_other_bad_tables_are_named(tmp_path):
             read_table(tmp_path / name, group_column="split")
 
 
-def test_wide_columns_are_no_attributes_unless_named(tmp_path):
+def test_wide_columns_are_no_attributes_unless_named(tmp_path: Path) -> None:
     table = pd.DataFrame({"name": [f"{i}.png" for i in range(1200)], "split": ["x", "y"] * 600, "path": range(1200)})
     path = write(tmp_path / "t.csv", table)
     membership = read_table(path, group_column="split")
@@ -284,7 +286,7 @@ print(found.pairs[0].shared_identities, resource.getrusage(resource.RUSAGE_SELF)
 """
 
 
-def test_memory_grows_by_less_than_300_bytes_a_row(tmp_path):
+def test_memory_grows_by_less_than_300_bytes_a_row(tmp_path: Path) -> None:
     """Ten million rows must fit into 4 GB; peak resident memory is measured in a process of its own."""
     ran = subprocess.run(
         [sys.executable, "-c", SCALE, str(tmp_path / "t.parquet")], capture_output=True, text=True, check=True

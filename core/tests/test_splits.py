@@ -1,5 +1,8 @@
 import itertools
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from core.files import names_sha256
 
 
 @st.composite
-def corpora(draw):
+def corpora(draw: st.DrawFn) -> Any:
     """Names, identities, labels: one identity may hold most images, many hold one, labels may be nearly constant."""
     counts = draw(st.lists(st.sampled_from([1, 1, 1, 2, 3, 20]), min_size=2, max_size=12))
     identities = np.repeat(np.arange(len(counts)) * 7 - 3, counts)
@@ -24,7 +27,7 @@ def corpora(draw):
 
 
 @given(corpora(), st.data())
-def test_baseline_groups_are_disjoint_and_as_defined(corpus, data):
+def test_baseline_groups_are_disjoint_and_as_defined(corpus: Any, data: st.DataObject) -> None:
     names = corpus[0]
     n = data.draw(st.integers(1, len(names) // 2))
     ends, consecutive = splits.baseline(names, n), splits.baseline(names, n, "consecutive")
@@ -37,7 +40,7 @@ def test_baseline_groups_are_disjoint_and_as_defined(corpus, data):
 
 
 @given(corpora(), st.integers(0, 3))
-def test_attribute_groups_are_pure_balanced_and_keep_the_minority_whole(corpus, seed):
+def test_attribute_groups_are_pure_balanced_and_keep_the_minority_whole(corpus: Any, seed: int) -> None:
     names, _, labels = corpus
     split = splits.by_attribute(names, labels, seed, attribute="Hat")
     label = dict(zip(names, labels, strict=True))
@@ -50,7 +53,7 @@ def test_attribute_groups_are_pure_balanced_and_keep_the_minority_whole(corpus, 
 
 
 @given(corpora(), st.integers(0, 3))
-def test_identity_groups_share_no_identity_and_lose_no_image(corpus, seed):
+def test_identity_groups_share_no_identity_and_lose_no_image(corpus: Any, seed: int) -> None:
     names, identities, _ = corpus
     split = splits.by_identity(names, identities, seed)
     owner = dict(zip(names, identities, strict=True))
@@ -60,7 +63,7 @@ def test_identity_groups_share_no_identity_and_lose_no_image(corpus, seed):
 
 
 @given(corpora())
-def test_identity_groups_are_no_less_balanced_than_a_coin(corpus):
+def test_identity_groups_are_no_less_balanced_than_a_coin(corpus: Any) -> None:
     names, identities, _ = corpus
     counts = np.unique(identities, return_counts=True)[1]
     a, b = splits.by_identity(names, identities, 0).sizes.values()
@@ -68,7 +71,7 @@ def test_identity_groups_are_no_less_balanced_than_a_coin(corpus):
     assert abs(a - b) <= np.abs(signs @ counts).mean() + 1e-9
 
 
-def test_identity_groups_are_even_where_single_images_exist():
+def test_identity_groups_are_even_where_single_images_exist() -> None:
     counts = [400, 90, 90, 30] + [1] * 300
     identities = np.repeat(np.arange(len(counts)), counts)
     a, b = splits.by_identity([f"{i}.png" for i in range(len(identities))], identities, 1).sizes.values()
@@ -76,7 +79,7 @@ def test_identity_groups_are_even_where_single_images_exist():
 
 
 @given(corpora(), st.integers(0, 3), st.randoms())
-def test_the_choice_does_not_depend_on_the_input_order(corpus, seed, random):
+def test_the_choice_does_not_depend_on_the_input_order(corpus: Any, seed: int, random: Any) -> None:
     names, identities, labels = corpus
     turn = list(range(len(names)))
     random.shuffle(turn)
@@ -86,7 +89,7 @@ def test_the_choice_does_not_depend_on_the_input_order(corpus, seed, random):
 
 
 @given(corpora(), st.integers(0, 3))
-def test_round_trip_and_the_same_bytes_twice(tmp_path_factory, corpus, seed):
+def test_round_trip_and_the_same_bytes_twice(tmp_path_factory: pytest.TempPathFactory, corpus: Any, seed: int) -> None:
     names, identities, labels = corpus
     for split in (
         splits.baseline(names, 1),
@@ -102,7 +105,7 @@ def test_round_trip_and_the_same_bytes_twice(tmp_path_factory, corpus, seed):
         assert (first / "A.txt").read_bytes() == "".join(f"{n}\n" for n in split.groups["A"]).encode()
 
 
-def test_known_bytes():
+def test_known_bytes() -> None:
     """Pinned: a change here would silently change every split that was ever published with its seed."""
     names = [f"{i:06d}.jpg" for i in range(1, 13)]
     assert splits.shuffled(names, 0, "test")[:3] == ("000011.jpg", "000008.jpg", "000001.jpg")
@@ -112,7 +115,7 @@ def test_known_bytes():
     assert [names_sha256(split.groups[g])[:12] for g in "AB"] == ["c1a96d575f3e", "b97ed56374e9"]
 
 
-def test_orders_differ_by_seed_and_are_unbiased():
+def test_orders_differ_by_seed_and_are_unbiased() -> None:
     names = [f"{i:06d}.jpg" for i in range(400)]
     first = [splits.shuffled(names, seed, "test")[0] for seed in range(400)]
     assert len(set(first)) > 200
@@ -120,7 +123,7 @@ def test_orders_differ_by_seed_and_are_unbiased():
     assert 150 < low < 250
 
 
-def test_many_attributes_at_once_are_the_same_splits():
+def test_many_attributes_at_once_are_the_same_splits() -> None:
     names = [f"{i}.png" for i in range(40)]
     table = {"x": [1, 0] * 20, "y": [-1] * 39 + [1]}
     assert splits.by_attributes(names, table, 3) == {
@@ -128,7 +131,7 @@ def test_many_attributes_at_once_are_the_same_splits():
     }
 
 
-def test_n_takes_the_front_of_each_group():
+def test_n_takes_the_front_of_each_group() -> None:
     names = [f"{i}.png" for i in range(40)]
     whole = splits.by_attribute(names, [1, 0] * 20, 3)
     part = splits.by_attribute(names, [1, 0] * 20, 3, n=5)
@@ -158,13 +161,13 @@ NAMES = ["a.png", "b.png", "c.png", "d.png"]
         (lambda: splits.by_identity(NAMES, [1, 1, 1, 2], 0, n=2), "the smaller group"),
     ],
 )
-def test_bad_input_is_named(build, message):
+def test_bad_input_is_named(build: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=None) as caught:
         build()
     assert message in str(caught.value)
 
 
-def test_a_changed_or_missing_list_is_refused(tmp_path):
+def test_a_changed_or_missing_list_is_refused(tmp_path: Path) -> None:
     splits.save_split(splits.baseline(NAMES, 2), tmp_path)
     (tmp_path / "B.txt").write_text("a.png\nd.png\n")
     with pytest.raises(InputError, match=r"B\.txt.*was changed"):
@@ -174,7 +177,7 @@ def test_a_changed_or_missing_list_is_refused(tmp_path):
         splits.load_split(tmp_path)
 
 
-def test_split_json_is_checked(tmp_path):
+def test_split_json_is_checked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not found"):
         splits.load_split(tmp_path)
     (tmp_path / "split.json").write_text("{")
@@ -183,14 +186,14 @@ def test_split_json_is_checked(tmp_path):
     (tmp_path / "split.json").write_text(json.dumps({"schema": splits.SCHEMA}))
     with pytest.raises(InputError, match="a key is missing"):
         splits.load_split(tmp_path)
-    record = {"schema": splits.SCHEMA, "kind": "x", "parameters": {}, "seed": None, "order_sha256": ""}
+    record: dict[str, Any] = {"schema": splits.SCHEMA, "kind": "x", "parameters": {}, "seed": None, "order_sha256": ""}
     outside = {"A": {"file": "../../secret.txt", "sha256": "0"}}
     (tmp_path / "split.json").write_text(json.dumps({**record, "groups": outside}))
     with pytest.raises(InputError, match=str(tmp_path / "secret.txt")):
         splits.load_split(tmp_path)
 
 
-def test_group_names_are_plain(tmp_path):
+def test_group_names_are_plain(tmp_path: Path) -> None:
     split = splits.baseline(NAMES, 1)
     odd = splits.Split(split.kind, {"../A": ("a.png",)}, {}, None, "")
     with pytest.raises(InputError, match="letters"):

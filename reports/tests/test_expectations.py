@@ -1,5 +1,7 @@
 import re
 import socket
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,18 +13,18 @@ N = 60
 
 
 @pytest.fixture
-def table():
+def table() -> Any:
     names = [f"{i:06d}.jpg" for i in range(1, N + 1)]
     male = np.where(np.arange(N) < N // 2, 1, -1)
     return pd.DataFrame({"name": names, "identity": np.arange(N) // 3, "Male": male, "Young": 1})
 
 
-def check(table, **options):
+def check(table: pd.DataFrame, **options: Any) -> Any:
     return validate(table, metadata_suite(("Male", "Young"), **options), name="small")
 
 
-def test_good_metadata_passes_without_a_connection(table, monkeypatch):
-    def refuse(*_):
+def test_good_metadata_passes_without_a_connection(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
         raise AssertionError("a connection was opened")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
@@ -31,7 +33,7 @@ def test_good_metadata_passes_without_a_connection(table, monkeypatch):
     assert found.expectations == 12
 
 
-DEFECTS = {
+DEFECTS: dict[str, tuple[str, int, Any]] = {
     "unique": ("name", 1, "000001.jpg"),
     "match_regex": ("name", 1, "img/000002.jpg"),
     "in_set": ("Male", 0, 0),
@@ -42,7 +44,7 @@ DEFECTS = {
 
 
 @pytest.mark.parametrize("which", DEFECTS)
-def test_every_planted_defect_is_caught(table, which):
+def test_every_planted_defect_is_caught(table: pd.DataFrame, which: str) -> None:
     column, row, value = DEFECTS[which]
     table[column] = table[column].astype(object)
     table.loc[row, column] = value
@@ -51,7 +53,7 @@ def test_every_planted_defect_is_caught(table, which):
     assert any(which in sentence for sentence in found.failed)
 
 
-def test_a_missing_row_is_caught(table):
+def test_a_missing_row_is_caught(table: pd.DataFrame) -> None:
     found = check(table[1:], totals={"images": N})
     assert found.failed == ("expect_table_row_count_to_equal: found 59",)
 
@@ -65,7 +67,7 @@ def test_a_missing_row_is_caught(table):
         (slice(31, 61), {"balanced"}),
     ],
 )
-def test_custom_expectations_on_groups(table, rows_of_b, failed):
+def test_custom_expectations_on_groups(table: pd.DataFrame, rows_of_b: slice, failed: set[str]) -> None:
     groups = pd.concat([table[:30].assign(group="A"), table[rows_of_b].assign(group="B")], ignore_index=True)
     found = validate(groups, group_suite(identity=True, attribute="Male", tolerance=0), name="groups")
     assert found.expectations == 4
@@ -74,20 +76,20 @@ def test_custom_expectations_on_groups(table, rows_of_b, failed):
     } == failed
 
 
-def test_shared_identities_are_told_in_words(table):
+def test_shared_identities_are_told_in_words(table: pd.DataFrame) -> None:
     table.loc[45, "identity"] = 0
     groups = table.assign(group=["A"] * 30 + ["B"] * 30)
     (sentence,) = validate(groups, group_suite(identity=True), name="groups").failed
     assert "A and B share 1 identity (0): 3 of 30 images of A (10.00%)" in sentence
 
 
-def test_an_unknown_column_is_a_failure_and_not_a_pass(table):
+def test_an_unknown_column_is_a_failure_and_not_a_pass(table: pd.DataFrame) -> None:
     found = validate(table, group_suite(), name="groups")
     assert not found.success
     assert "group" in found.failed[0]
 
 
-def test_data_docs_need_no_network(table, tmp_path):
+def test_data_docs_need_no_network(table: pd.DataFrame, tmp_path: Path) -> None:
     found = validate(table, metadata_suite(("Male",)), name="small", docs=tmp_path / "docs")
     pages = list((tmp_path / "docs").rglob("*.html"))
     assert found.docs in pages

@@ -2,6 +2,8 @@
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,7 @@ from core.errors import InputError
 from core.splits import load_split
 
 
-def run(*words, module=verify):
+def run(*words: Any, module: Any = verify) -> Any:
     """Exit code and output of one command; bad input is raised, as the program's own frame expects."""
     app = typer.Typer()
     app.command()(module.command)
@@ -29,7 +31,7 @@ def run(*words, module=verify):
 
 
 @pytest.fixture
-def lists(tmp_path):
+def lists(tmp_path: Path) -> Any:
     """Two lists of 60 and 40 names without an image in common but with one identity in common."""
     names = [f"{i:06d}.jpg" for i in range(1, 101)]
     (tmp_path / "a.txt").write_text("".join(f"{n}\r\n" for n in names[:60]))
@@ -40,11 +42,11 @@ def lists(tmp_path):
     return tmp_path
 
 
-def groups(folder):
+def groups(folder: Path) -> Any:
     return "--group", f"A={folder / 'a.txt'}", "--group", f"B={folder / 'b.txt'}"
 
 
-def test_what_holds_and_what_does_not(lists):
+def test_what_holds_and_what_does_not(lists: Path) -> None:
     who = "--identities", lists / "who.txt"
     assert run(*groups(lists), "--require", "image")[0] == 0
     code, out = run(*groups(lists), *who, "--require", "image,identity,balance")
@@ -56,7 +58,7 @@ def test_what_holds_and_what_does_not(lists):
     assert run(*groups(lists), *who)[0] == 0
 
 
-def test_json_and_html(lists):
+def test_json_and_html(lists: Path) -> None:
     code, _ = run(
         *groups(lists), "--identities", lists / "who.txt", "--attributes", lists / "attr.txt",
         "--require", "identity,attribute:Male", "--json", lists / "o.json", "--html", lists / "o.html",
@@ -76,7 +78,7 @@ def test_json_and_html(lists):
     assert not re.search(r"(?:src|href)\s*=|url\(|@import|<script", page)
 
 
-def test_text_in_the_page_is_escaped(tmp_path):
+def test_text_in_the_page_is_escaped(tmp_path: Path) -> None:
     table = pd.DataFrame({"name": ["a", "<b>"], "group": ["<img src=x>", "y"], "<i>": ["&", "<s>"]})
     table.to_csv(tmp_path / "t.csv", index=False)
     run("--table", tmp_path / "t.csv", "--html", tmp_path / "o.html")
@@ -85,7 +87,7 @@ def test_text_in_the_page_is_escaped(tmp_path):
     assert not re.search(r"<img|<i>|<s>", page)
 
 
-def test_a_slice_of_a_list_is_a_group(lists):
+def test_a_slice_of_a_list_is_a_group(lists: Path) -> None:
     code, out = run(
         "--group", f"x={lists / 'a.txt'}[:20]", "--group", f"y={lists / 'a.txt'}[19:]", "--require", "image"
     )
@@ -93,7 +95,7 @@ def test_a_slice_of_a_list_is_a_group(lists):
     assert "share 1 image (000020.jpg)" in out
 
 
-def test_tables_serve_other_data_sets(tmp_path):
+def test_tables_serve_other_data_sets(tmp_path: Path) -> None:
     table = pd.DataFrame(
         {
             "scan": list("abcdef"),
@@ -122,13 +124,13 @@ def test_tables_serve_other_data_sets(tmp_path):
         ("a.jpg\n\xff.jpg\n", "not there"),
     ],
 )
-def test_bad_lists_are_named(lists, text, message):
+def test_bad_lists_are_named(lists: Path, text: str, message: str) -> None:
     (lists / "b.txt").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         run(*groups(lists), "--identities", lists / "who.txt")
 
 
-def test_mixed_encodings_are_named_with_their_line(lists):
+def test_mixed_encodings_are_named_with_their_line(lists: Path) -> None:
     (lists / "b.txt").write_bytes(b"000061.jpg\n\xe9.jpg\n")
     with pytest.raises(InputError, match=r"b\.txt, line 2: found byte 0xe9"):
         run(*groups(lists))
@@ -148,12 +150,12 @@ def test_mixed_encodings_are_named_with_their_line(lists):
         (("--group", "A={a}", "--group", "B={b}", "--table", "t.csv"), "give no lists beside it"),
     ],
 )
-def test_bad_options_are_named(lists, words, message):
+def test_bad_options_are_named(lists: Path, words: Any, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         run(*(word.format(a=lists / "a.txt", b=lists / "b.txt") for word in words))
 
 
-def test_unknown_images_are_an_error_or_are_counted(lists):
+def test_unknown_images_are_an_error_or_are_counted(lists: Path) -> None:
     (lists / "who.txt").write_text("".join(f"{i:06d}.jpg {i // 9}\n" for i in range(11, 101)))
     words = *groups(lists), "--identities", lists / "who.txt", "--require", "image"
     with pytest.raises(InputError, match="10 of 100 images are not there"):
@@ -163,7 +165,7 @@ def test_unknown_images_are_an_error_or_are_counted(lists):
     assert "note: 10 images without identities" in out
 
 
-def pictures(folder, source):
+def pictures(folder: Path, source: np.random.Generator) -> None:
     """Six different pictures; the last is the first again, brighter and stored under another name and in PNG."""
     folder.mkdir()
     for i in range(6):
@@ -173,7 +175,7 @@ def pictures(folder, source):
     Image.fromarray(copy.clip(0, 255).astype(np.uint8)).save(folder / "5.png")
 
 
-def test_the_same_picture_under_two_names_is_caught(tmp_path):
+def test_the_same_picture_under_two_names_is_caught(tmp_path: Path) -> None:
     pictures(tmp_path / "img", np.random.default_rng(0))
     (tmp_path / "a.txt").write_text("0.png\n1.png\n2.png\n")
     (tmp_path / "b.txt").write_text("3.png\n4.png\n5.png\n")
@@ -185,7 +187,7 @@ def test_the_same_picture_under_two_names_is_caught(tmp_path):
     assert run(*groups(tmp_path), "--images", tmp_path / "img", "--require", "duplicate")[0] == 0
 
 
-def test_images_stay_inside_their_folder(tmp_path):
+def test_images_stay_inside_their_folder(tmp_path: Path) -> None:
     pictures(tmp_path / "img", np.random.default_rng(0))
     pd.DataFrame({"name": ["0.png", "../secret.png"], "group": ["a", "b"]}).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(InputError, match="leads out of"):
@@ -196,7 +198,7 @@ def test_images_stay_inside_their_folder(tmp_path):
 
 
 @pytest.fixture
-def corpus(tmp_path):
+def corpus(tmp_path: Path) -> Any:
     source = torch.Generator().manual_seed(0)
     images = torch.rand(24, 1, 20, 20, generator=source)
     images[23] = images[2]
@@ -217,7 +219,9 @@ def corpus(tmp_path):
         (["--kind", "baseline", "--size", 11, "--drop-duplicates"], (11, 11)),
     ],
 )
-def test_split_writes_a_directory_that_verify_and_a_rebuild_accept(tmp_path, corpus, words, sizes):
+def test_split_writes_a_directory_that_verify_and_a_rebuild_accept(
+    tmp_path: Path, corpus: Any, words: Any, sizes: tuple[int, int]
+) -> None:
     for out in ("one", "two"):
         assert run(tmp_path / "corpus", *words, "--out", tmp_path / out, module=split)[0] == 0
     made = load_split(tmp_path / "one")
@@ -232,7 +236,7 @@ def test_split_writes_a_directory_that_verify_and_a_rebuild_accept(tmp_path, cor
     assert code == 0
 
 
-def test_dropping_duplicates_is_written_down(tmp_path, corpus):
+def test_dropping_duplicates_is_written_down(tmp_path: Path, corpus: Any) -> None:
     words = ["--kind", "baseline", "--size", 11, "--out", tmp_path / "out"]
     run(tmp_path / "corpus", *words, "--drop-duplicates", module=split)
     made = load_split(tmp_path / "out")
@@ -242,7 +246,7 @@ def test_dropping_duplicates_is_written_down(tmp_path, corpus):
     assert load_split(tmp_path / "out").groups["B"][-1] == "023.png"
 
 
-def test_a_list_with_its_files_gives_the_same_split_as_a_corpus(tmp_path, corpus):
+def test_a_list_with_its_files_gives_the_same_split_as_a_corpus(tmp_path: Path, corpus: Any) -> None:
     (tmp_path / "names.txt").write_text("\n".join(corpus.names))
     (tmp_path / "who.txt").write_text("".join(f"{n} {i // 4}\n" for i, n in enumerate(corpus.names)))
     run(tmp_path / "corpus", "--kind", "identity", "--out", tmp_path / "one", module=split)
@@ -262,7 +266,7 @@ def test_a_list_with_its_files_gives_the_same_split_as_a_corpus(tmp_path, corpus
         (["--kind", "identity", "--identities", "x"], "go with a list"),
     ],
 )
-def test_bad_splits_are_named(tmp_path, corpus, words, message):
+def test_bad_splits_are_named(tmp_path: Path, corpus: Any, words: Any, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         run(tmp_path / "corpus", *words, "--out", tmp_path / "out", module=split)
     assert not (tmp_path / "out").exists()
