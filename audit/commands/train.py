@@ -1,0 +1,118 @@
+"""`samenoise train`: every model of a grid, from the run store or trained now."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from core.corpus import Corpus, load_corpus
+from core.errors import InputError
+from core.grid import Cell, grid, held_out, number_list, options
+from core.presets import TrainConfig, preset
+from core.runs import Origin, RunStore
+from core.splits import load_split
+
+
+def command(
+    corpus: Annotated[Path, typer.Option(help="A saved corpus: samenoise prepare.")],
+    runs: Annotated[Path, typer.Option(help="The run store; it may be filled by many machines at once.")],
+    scale: Annotated[str, typer.Option(help="desk, workstation, paper40, paper80.")] = "desk",
+    split: Annotated[Path | None, typer.Option(help="A split directory; without it, baseline halves.")] = None,
+    sizes: Annotated[
+        str | None, typer.Option(help="Images a group, as 10,100,1000; default: those of the scale.")
+    ] = None,
+    groups: Annotated[str, typer.Option(help="Groups to train.")] = "A,B",
+    definition: Annotated[str | None, typer.Option(help="Baseline halves: ends or consecutive.")] = None,
+    seed: Annotated[int, typer.Option(help="Of group A; B has the next.")] = 0,
+    task: Annotated[int | None, typer.Option(help="Train only cell K of the grid, counted from 0.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    devices: Annotated[int, typer.Option(help="Devices that share a batch.")] = 1,
+    precision: Annotated[str | None, typer.Option(help="32, tf32 or bf16.")] = None,
+    noise: Annotated[str | None, typer.Option(help="Law of the noise level: uniform or quadratic.")] = None,
+    repetition: Annotated[str | None, typer.Option(help="whole or exact.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other option, KEY=VALUE; may be repeated.")
+    ] = None,
+    events: Annotated[Path | None, typer.Option(help="Also write TensorBoard events here.")] = None,
+) -> None:
+    """Train what is missing; killed at any moment, the same command goes on where it stopped."""
+    chosen = preset(scale)
+    named = {"precision": precision, "noise": noise, "repetition": repetition}
+    config = options(chosen.train.replace(**{k: v for k, v in named.items() if v is not None}), set_ or [])
+    images = load_corpus(corpus)
+    cells = grid(
+        images,
+        load_split(split) if split else None,
+        sizes=number_list(sizes, "--sizes") if sizes else chosen.sizes,
+        groups=groups.split(","),
+        definition=definition or chosen.definition,
+        seed=seed,
+        scale=scale,
+    )
+    rest = held_out(images, cells)
+    if task is not None:
+        if not 0 <= task < len(cells):
+            raise InputError(f"--task: got {task}, expected 0 to {len(cells) - 1}: the grid has {len(cells)} cells")
+        cells = [cells[task]]
+    store = RunStore(runs)
+    keys = {id(cell): store.key(images.by_names(cell.names).images, config, cell.seed) for cell in cells}
+    # what other processes are training comes last: by then it is done
+    for cell in sorted(cells, key=lambda cell: store.busy(keys[id(cell)])):
+        _train(store, images, corpus, cell, config, rest, device, devices, events)
+
+
+def _train(
+    store: RunStore,
+    images: Corpus,
+    corpus: Path,
+    cell: Cell,
+    config: TrainConfig,
+    rest: list[str],
+    device: str,
+    devices: int,
+    events: Path | None,
+) -> None:
+    name = f"{cell.label['protocol']} N={cell.label['n']:,} {cell.label['group']}"
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[state]}"))
+    log = _events(events / name.replace(" ", "-")) if events else None
+    with Progress(*columns) as bar:
+        task = bar.add_task(name, total=None, state="")
+
+        def on_epoch(row: dict[str, Any]) -> None:
+            psnr = row.get("test_psnr", row["psnr"])
+            state = f"epoch {row['epoch'] + 1}, {row['images_per_second']:,.0f} images/s, loss {row['loss']:.3g}"
+            bar.update(task, state=f"{state}, PSNR {psnr:.2f} dB")
+            if log:
+                for key in row.keys() - {"epoch"}:
+                    log.add_scalar(key, row[key], row["epoch"])
+
+        result = store.get_or_train(
+            images.by_names(cell.names).images,
+            config,
+            seed=cell.seed,
+            label=cell.label,
+            origin=Origin(str(corpus.resolve()), cell.names),
+            test_images=images.by_names(rest).images if rest else None,
+            device=device,
+            devices=devices,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            on_epoch=on_epoch,
+        )
+        bar.update(task, completed=1, total=1)
+    if log:
+        log.close()
+    last = result.history[-1] if result.history else {}
+    typer.echo(
+        f"{name}: {len(result.history)} epochs, loss {last.get('loss', math.nan):.4g}, "
+        f"test PSNR {last.get('test_psnr', math.nan):.2f} dB"
+    )
+
+
+def _events(directory: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise InputError("--events: TensorBoard is not installed: pip install tensorboard") from error
+    return SummaryWriter(str(directory))  # type: ignore[no-untyped-call]

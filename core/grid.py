@@ -1,0 +1,104 @@
+"""The grid of an experiment: which models there are to train, and on which images each."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.corpus import Corpus
+from core.errors import InputError
+from core.presets import CHOICES, TrainConfig
+from core.splits import Split, baseline
+
+HELD_OUT = 512  # images of neither group that the history is measured on; the published code has a batch of them
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model: its images by name, its seed, and what people call it."""
+
+    names: tuple[str, ...]
+    seed: int
+    label: dict[str, Any]
+
+
+def grid(
+    corpus: Corpus,
+    split: Split | None,
+    *,
+    sizes: Sequence[int],
+    groups: Sequence[str] = ("A", "B"),
+    definition: str = "ends",
+    seed: int = 0,
+    scale: str = "",
+) -> list[Cell]:
+    """Cells of an experiment, sizes rising, groups inside sizes; group A has the seed, B the next one.
+
+    Without a split, the halves of every size are built from the order of the corpus (T 3.4). With one, its groups
+    are cut to each size: the first names, except that B of `ends` keeps the last, which is the same as building it.
+
+    Raises:
+        InputError: for a size that a group cannot fill, or a group that is not there.
+    """
+    cells = []
+    for n in sorted(set(sizes)):
+        chosen = split or baseline(corpus.names, n, definition)
+        for group in groups:
+            if group not in chosen.groups:
+                raise InputError(f"groups: got {group!r}, expected some of {', '.join(chosen.groups)}")
+            names = chosen.groups[group]
+            if not 1 <= n <= len(names):
+                raise InputError(f"sizes: got {n:,}, but group {group} of the split has {len(names):,} images")
+            last = chosen.kind == "baseline" and chosen.parameters.get("definition") == "ends" and group == "B"
+            label = {"scale": scale, "protocol": protocol(chosen), "n": n, "group": group}
+            if chosen.kind == "baseline":
+                label["definition"] = chosen.parameters.get("definition")
+            cells.append(Cell(names[-n:] if last else names[:n], seed + list(chosen.groups).index(group), label))
+    return cells
+
+
+def protocol(split: Split) -> str:
+    """`random` for baseline halves, `identity`, or the name of the attribute."""
+    return {"baseline": "random", "attribute": str(split.parameters.get("attribute"))}.get(split.kind, split.kind)
+
+
+def held_out(corpus: Corpus, cells: Sequence[Cell], count: int = HELD_OUT) -> list[str]:
+    """The first names of the corpus that no cell trains on; fewer than `count`, or none, where the cells take all."""
+    used = {name for cell in cells for name in cell.names}
+    return [name for name in corpus.names if name not in used][:count]
+
+
+def options(config: TrainConfig, assignments: Sequence[str]) -> TrainConfig:
+    """A configuration with some options set by `KEY=VALUE`, values as in JSON or bare words.
+
+    Raises:
+        InputError: for an assignment of another form, an unknown key or a value out of range.
+    """
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise InputError(f"--set: got {assignment!r}, expected KEY=VALUE")
+        try:
+            changes[key] = value if key in CHOICES else json.loads(value)
+        except json.JSONDecodeError as error:
+            raise InputError(f"--set {key}: got {value!r}, expected a number, true or false") from error
+    return config.replace(**changes)
+
+
+def number_list(text: str, what: str) -> list[int]:
+    """Whole numbers from `0:64`, `3,5,8` or both: ranges stop before their end.
+
+    Raises:
+        InputError: naming `what` and the part that is neither.
+    """
+    numbers: list[int] = []
+    for part in text.replace("_", "").split(","):
+        first, colon, last = part.partition(":")
+        try:
+            numbers += range(int(first), int(last)) if colon else [int(first)]
+        except ValueError as error:
+            raise InputError(f"{what}: got {part!r}, expected whole numbers such as 10,100 or 0:64") from error
+    if not numbers:
+        raise InputError(f"{what}: got {text!r}, expected at least one number")
+    return numbers

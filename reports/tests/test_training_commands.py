@@ -1,0 +1,222 @@
+"""`samenoise prepare`, `train`, `runs`, `sample` and `import`, as a user runs them."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from audit.cli import main
+from core.checkpoint import read_tensors
+from core.corpus import load_corpus
+from core.grid import grid, number_list
+from core.runs import RunStore
+from core.splits import baseline, by_identity, save_split
+from core.unet import UNet
+from fixtures.faces import generate
+
+TINY = ("--set", "exposures=32", "--set", "epochs=2", "--set", "base_channels=2", "--set", "blocks=1")
+
+
+def run(*words: object, code: int = 0) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    assert ended.value.code == code
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "faces"
+    run("prepare", "--faces", 40, "--size", 20, "--out", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "runs"
+    run("train", "--corpus", corpus, "--runs", path, "--sizes", "4,12", *TINY)
+    return path
+
+
+def test_faces_are_prepared(corpus: Path) -> None:
+    expected = generate(40, size=20, seed=0).corpus
+    assert torch.equal(load_corpus(corpus).images, expected.images)
+    assert json.loads((corpus / "corpus.json").read_text())["provenance"]["faces"] == "40"
+
+
+def test_a_published_tensor_becomes_a_corpus(tmp_path: Path) -> None:
+    images = torch.rand(5, 1, 8, 8)
+    torch.save(images, tmp_path / "train40x40_no_repeats.pt")
+    run("prepare", "--tensor", tmp_path / "train40x40_no_repeats.pt", "--out", tmp_path / "out")
+    loaded = load_corpus(tmp_path / "out")
+    assert torch.equal(loaded.images, images) and loaded.names[0] == "000001"
+
+
+def test_one_source_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("prepare", "--out", tmp_path, code=2)
+    run("prepare", "--out", tmp_path, "--faces", 3, "--tensor", "x.pt", code=2)
+    assert "got --tensor and --faces, expected exactly one" in capsys.readouterr().err
+
+
+def test_the_grid_is_trained_and_listed(corpus: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, loaded = RunStore(trained), load_corpus(corpus)
+    assert [(r.label["n"], r.label["group"]) for r in store.find()] == [(4, "A"), (12, "A"), (4, "B"), (12, "B")]
+    (last,) = store.find(n=4, group="B")
+    assert torch.equal(store.images(last), loaded.images[-4:])
+    mean = store.mean(last)
+    assert mean is not None and torch.allclose(mean, loaded.images[-4:].mean(dim=0))
+    assert last.config is not None and last.config.base_channels == 2 and last.label["scale"] == "desk"
+    assert "test_psnr" in last.history[-1]
+    run("runs", "--runs", trained, "--check")
+    shown = capsys.readouterr().out
+    assert "4 of 4 models finished" in shown and shown.count("2/2") == 4 and shown.count("checked") == 4
+
+
+def test_one_task_trains_one_cell(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("train", "--corpus", corpus, "--runs", tmp_path, "--sizes", "4,12", *TINY)
+    run(*arguments, "--task", 3)
+    assert [(r.label["n"], r.label["group"]) for r in RunStore(tmp_path).find()] == [(12, "B")]
+    run(*arguments, "--task", 4, code=2)
+    assert "--task: got 4, expected 0 to 3" in capsys.readouterr().err
+
+
+def test_a_split_is_cut_to_size(corpus: Path, tmp_path: Path) -> None:
+    loaded = load_corpus(corpus)
+    assert loaded.identities is not None
+    save_split(by_identity(loaded.names, loaded.identities, 0), tmp_path / "split")
+    run("train", "--corpus", corpus, "--runs", tmp_path / "runs", "--split", tmp_path / "split", "--sizes", 5, *TINY)
+    (record,) = RunStore(tmp_path / "runs").find(group="A", protocol="identity")
+    split = by_identity(loaded.names, loaded.identities, 0)
+    names = (record.path / "names.txt").read_text().split()
+    assert names == list(split.groups["A"][:5])
+
+
+@pytest.mark.parametrize("definition", ["ends", "consecutive"])
+def test_a_cut_baseline_split_is_the_smaller_baseline(corpus: Path, definition: str) -> None:
+    loaded = load_corpus(corpus)
+    whole = baseline(loaded.names, 20, "ends")
+    for n in (3, 20):
+        cut, built = (grid(loaded, split, sizes=[n], definition="ends") for split in (whole, None))
+        assert [cell.names for cell in cut] == [cell.names for cell in built]
+    (cell,) = grid(loaded, None, sizes=[4], groups=["B"], definition=definition)
+    assert cell.names == baseline(loaded.names, 4, definition).groups["B"] and cell.seed == 1
+
+
+def test_events_are_written(corpus: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    events = tmp_path / "events"
+    run("train", "--corpus", corpus, "--runs", tmp_path / "r", "--sizes", 4, "--groups", "A", "--events", events, *TINY)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(events / "random-N=4-A"))
+    found.Reload()
+    assert [event.step for event in found.Scalars("loss")] == [0, 1]
+
+
+@pytest.mark.parametrize("sampler", ["ascent", "flow", "heun", "euler"])
+def test_samples_are_written_per_model(trained: Path, tmp_path: Path, sampler: str) -> None:
+    run("sample", "--runs", trained, "--seeds", "0:2,7", "--out", tmp_path, "--sampler", sampler)
+    paths = sorted(tmp_path.glob("*.safetensors"))
+    assert len(paths) == 4
+    for path in paths:
+        about = json.loads(path.with_suffix(".json").read_text())
+        tensors = read_tensors(path, sha256=about["sha256"])
+        assert tensors["images"].shape == (3, 1, 20, 20) and tensors["seeds"].tolist() == [0, 1, 7]
+        assert about["model"].startswith(path.name[:16]) and about["sampler"] == sampler
+
+
+def test_starts_differ_as_they_say(trained: Path, tmp_path: Path) -> None:
+    images = {}
+    for start in ("group", "shared", "none"):
+        run("sample", "--runs", trained, "--seeds", "0", "--out", tmp_path / start, "--start", start)
+        images[start] = [read_tensors(path)["images"] for path in sorted((tmp_path / start).glob("*.safetensors"))]
+    for a in images["group"]:
+        assert not any(torch.equal(a, b) for other in ("shared", "none") for b in images[other])
+
+
+def published(root: Path) -> None:
+    for seed, folder in enumerate(("0to255_RF_90x90_set_size_10", "0to255_RF_90x90_set_size_10_swapped")):
+        path = root / "UNet" / "faces" / folder / "model.pt"
+        path.parent.mkdir(parents=True)
+        model = UNet(2, 1, generator=torch.Generator().manual_seed(seed))
+        torch.save({f"module.{name}": value for name, value in model.state_dict().items()}, path)
+
+
+def test_published_models_are_imported_and_sampled(corpus: Path, tmp_path: Path) -> None:
+    published(tmp_path / "hub")
+    run("import", "--checkpoints", tmp_path / "hub", "--runs", tmp_path / "runs", "--corpus", corpus)
+    store = RunStore(tmp_path / "runs")
+    (last,) = store.find(group="B", protocol="faces", n=10)
+    assert torch.equal(store.images(last), load_corpus(corpus).images[-10:])
+    run("sample", "--runs", tmp_path / "runs", "--seeds", "0:2", "--out", tmp_path / "out", "--start", "shared")
+    assert len(list((tmp_path / "out").glob("*.safetensors"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("train", "--scale", "enormous"), "scale: got 'enormous', expected one of desk"),
+        (("train", "--sizes", "21"), "expected 1 to 20 (half of the 40 images)"),
+        (("train", "--sizes", "some"), "--sizes: got 'some', expected whole numbers"),
+        (("train", "--groups", "C", "--sizes", "4"), "groups: got 'C', expected some of A, B"),
+        (("train", "--set", "epoch=3"), "unknown option 'epoch'"),
+        (("train", "--set", "epochs"), "--set: got 'epochs', expected KEY=VALUE"),
+        (("train", "--set", "epochs=many"), "--set epochs: got 'many', expected a number"),
+        (("train", "--noise", "cubic"), "noise: got 'cubic', expected one of uniform, quadratic"),
+        (("train", "--sizes", "4", "--set", "image_size=40"), "images: got shape (4, 1, 20, 20), expected"),
+        (("train", "--sizes", "4", "--set", "learning_rate=1e30", *TINY), "learning_rate: with 1e+30 the loss became"),
+        (("train", "--sizes", "4", "--split", "nowhere"), "nowhere"),
+        (("sample", "--out", "x"), "found no finished model"),
+        (("sample", "--out", "x", "--sampler", "magic"), "--sampler: got 'magic'"),
+        (("import", "--checkpoints", "."), "no model found, expected UNet/<data>/"),
+        (("import", "--checkpoints", ".", "--fetch", "all"), "--fetch: got 'all'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    words: tuple[str, ...],
+    says: str,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = ("--corpus", corpus) if words[0] == "train" else ()
+    run(*words, "--runs", "runs", *more, code=2)
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("samenoise: ") and says in message
+
+
+def test_a_sample_without_a_known_start_says_so(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published(tmp_path / "hub")
+    run("import", "--checkpoints", tmp_path / "hub", "--runs", tmp_path / "runs")
+    run("sample", "--runs", tmp_path / "runs", "--out", tmp_path / "x", code=2)
+    assert "training images of published faces 10 A are not known; use --start none" in capsys.readouterr().err
+    run("sample", "--runs", trained, "--out", tmp_path / "x", "--start", "middle", code=2)
+    assert "--start: got 'middle'" in capsys.readouterr().err
+
+
+def test_a_killed_command_goes_on(corpus: Path, tmp_path: Path) -> None:
+    words = ["train", "--corpus", str(corpus), "--sizes", "4", "--groups", "A", *TINY, "--set", "epochs=40"]
+    command = [sys.executable, "-c", "from audit.cli import main; main()", *words, "--runs", str(tmp_path / "cut")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not list(tmp_path.glob("cut/*/checkpoint.json")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() in (-signal.SIGKILL, 0)
+    run(*words, "--runs", tmp_path / "cut")
+    run(*words, "--runs", tmp_path / "whole")
+    (cut,), (whole,) = (RunStore(tmp_path / name).find() for name in ("cut", "whole"))
+    assert cut.key == whole.key and len(cut.history) == 40
+    assert cut.model is not None and whole.model is not None
+    assert cut.model["sha256"] == whole.model["sha256"]
+
+
+def test_number_lists() -> None:
+    assert number_list("10,100,1_000", "x") == [10, 100, 1000] and number_list("0:3,9", "x") == [0, 1, 2, 9]
