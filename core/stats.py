@@ -227,7 +227,11 @@ def tost(
         ci = stats.ttest_ind(a, b, equal_var=False).confidence_interval(level)
     p = float(max(lower, upper))
     return Equivalence(
-        difference, margin, p, Interval(float(ci.low), float(ci.high), f"{name} interval", level), p < alpha
+        difference,
+        margin,
+        p,
+        Interval(float(ci.low), float(ci.high), f"{name} interval, {level:.0%}", level),
+        p < alpha,
     )
 
 
