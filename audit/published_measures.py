@@ -16,7 +16,8 @@ from torch import nn
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.correlation import correlation, correlation_matrix, normalise
 from core.stats import Interval, bootstrap_difference, bootstrap_statistic
-from fixtures.notebooks import EXPERIMENTS, FIGURES, SET_SIZES, SIDE, Tiles
+from fixtures.notebooks import EXPERIMENTS, FIGURES, SET_SIZES
+from fixtures.tiles import SIDE, Tiles
 
 SEED = 0  # of every bootstrap here
 ORDER = ("celeba", "no_overlap", "male", "eyeglasses")  # of falling agreement, as claimed

@@ -11,7 +11,7 @@ from core.errors import InputError
 from core.metrics.correlation import correlation
 from core.metrics.lpips import Embedding, squared_distance
 from core.stats import bootstrap_statistic, row_kendall
-from fixtures.notebooks import Tiles
+from fixtures.tiles import Tiles
 
 COPY = 0.99  # a sample that correlates more with a training image is that image
 

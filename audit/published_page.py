@@ -21,12 +21,12 @@ from fixtures.notebooks import (
     EXPERIMENTS,
     FIGURES,
     HasRoot,
-    Tiles,
     figure_tiles,
     notebook_tiles,
     published_samples,
     recovered_faces,
 )
+from fixtures.tiles import Tiles
 from reports.judge import judge_claim
 from reports.ledger import load_ledger
 from reports.record import ROOT, ClaimRecord

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from audit.published_measures import LARGEST, ORDER, SEED
 from core.metrics.agreement import Agreement
-from fixtures.notebooks import EXPERIMENTS, SET_SIZES, Tiles
+from fixtures.notebooks import EXPERIMENTS, SET_SIZES
+from fixtures.tiles import Tiles
 
 
 def plot_agreements(found: Mapping[str, Agreement], marks: pd.DataFrame | None = None) -> Figure:

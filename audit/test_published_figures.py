@@ -19,8 +19,9 @@ from audit.published_figures import (
 from core.errors import InputError
 from core.metrics.agreement import Agreement, agreement
 from fixtures import reported
-from fixtures.notebooks import CELLS, EXPERIMENTS, FIGURES, SET_SIZES, Tiles, notebook_tiles
+from fixtures.notebooks import CELLS, EXPERIMENTS, FIGURES, SET_SIZES, notebook_tiles
 from fixtures.published import Published
+from fixtures.tiles import Tiles
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]
