@@ -15,7 +15,7 @@ import torch
 
 from core.dedup_rows import POOLED_SIZE, ArraySource, RowSource
 from core.errors import InputError
-from core.join import Found, Join, Progress, in_threads, make_budget, prepare
+from core.join import Found, Join, Progress, in_threads, make_budget, new_side, order_rows, prepare
 from core.join_plan import make_plan
 from core.memory import parse_memory
 
@@ -140,6 +140,7 @@ def near_duplicates(
     memory: int | str = "256MB",
     threads: int | None = None,
     prune: bool | None = None,
+    device: str | None = None,
     progress: Progress | None = None,
 ) -> Pairs:
     """All near-duplicate pairs within `images`, or between `images` and `against`: the float64 answer, certified.
@@ -152,6 +153,7 @@ def near_duplicates(
         memory: scratch beyond the pooled matrix and the pairs found, in bytes or like "256MB".
         threads: worker threads (default: one a core).
         prune: force pruning by leaves (True) or the plain tiled product (False); by default the cheaper, by a sample.
+        device: take whole products on this accelerator instead ("cuda"); float64 still decides what they leave.
         progress: called with (tiles done, tiles in all).
 
     Raises:
@@ -159,7 +161,7 @@ def near_duplicates(
     """
     first = ArraySource(images, size=size, label="images")
     second = None if against is None else ArraySource(against, size=size, label="against")
-    join = make_join(first, second, threshold=threshold, memory=memory, threads=threads, prune=prune)
+    join = make_join(first, second, threshold=threshold, memory=memory, threads=threads, prune=prune, device=device)
     tasks = join.tasks
     found = []
     for done, part in enumerate(in_threads(join.run, tasks, join.budget.threads)):
@@ -177,23 +179,33 @@ def make_join(
     memory: int | str = "256MB",
     threads: int | None = None,
     prune: bool | None = None,
+    device: str | None = None,
 ) -> Join:
     """Plan a join of row sources and prepare its rows in memory; arguments as for `near_duplicates`."""
     threshold, limit = check_threshold(threshold), parse_memory(memory)
     sources = [first] if second is None else [first, second]
     if sources[-1].dimension != first.dimension:
         raise InputError(f"against: expected {first.dimension} pooled values an image, got {sources[-1].dimension}")
-    plan = make_plan(sources, threshold, limit // 2, prune)
+    plan = make_plan(sources, threshold, limit // 2, prune, device)
     image_bytes = max(source.image_bytes for source in sources)
     longest = max(len(source) for source in sources)
-    budget = make_budget(limit, threads, image_bytes, plan.columns, longest, plan.fused)
-    a = prepare(first, plan, budget)
-    return Join(first, second, a, a if second is None else prepare(second, plan, budget), plan, budget)
+    budget = make_budget(limit, threads, image_bytes, longest, plan)
+    sides = [new_side(len(source), plan) for source in sources]
+    for source, side in zip(sources, sides, strict=True):
+        prepare(source, plan, budget, side)
+        order_rows(side, budget.segment)
+    return Join(first, second, sides[0], sides[-1], plan, budget)
 
 
 def as_pairs(found: list[Found], join: Join) -> Pairs:
     """Sort what the tasks found; statistics say how much work each bound saved."""
     merged = Found.merge(found, ordered=True)
-    strategy = "leaves" if join.plan.fused else f"product of {join.plan.ends[0]} of {join.plan.columns} components"
+    strategy = (
+        f"tiles on {join.plan.device}"
+        if join.plan.device
+        else "leaves"
+        if join.plan.fused
+        else f"product of {join.plan.ends[0]} of {join.plan.columns} components"
+    )
     statistics = {"strategy": strategy, "margin": join.plan.margin, **merged.counts}
     return Pairs(merged.i, merged.j, merged.correlation, join.plan.threshold, statistics)

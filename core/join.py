@@ -35,7 +35,7 @@ from core.join_kernels import (
 from core.join_plan import Plan, Side, tree_order
 
 Progress = Callable[[int, int], None]
-Task = tuple[int, int]
+Task = tuple[int, int]  # numbers of the block of rows and of the block of columns
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,10 @@ class Budget:
     segment: int  # rows ordered at a time
 
 
-def make_budget(memory: int, threads: int | None, image_bytes: int, columns: int, longest: int, fused: bool) -> Budget:
+def make_budget(memory: int, threads: int | None, image_bytes: int, longest: int, plan: Plan) -> Budget:
     """Divide `memory` bytes among `threads` (default: one a core) for images and rows of the given size.
+
+    On a device the products live in its own memory.
 
     Raises:
         InputError: if a share cannot hold the smallest tile.
@@ -60,14 +62,15 @@ def make_budget(memory: int, threads: int | None, image_bytes: int, columns: int
     if threads < 1:
         raise InputError(f"threads: expected at least 1, got {threads}")
     share = memory // threads
-    image = image_bytes + 48 * columns
+    image = image_bytes + 24 * (plan.dimension + plan.columns)
     smallest = 8 * max(24 * LEAF * GROUP, image)
     if share < smallest:
         raise InputError(
             f"memory: {memory} bytes for {threads} threads cannot hold a tile; "
             f"expected at least {smallest * threads} bytes, or fewer threads"
         )
-    widest = min(16384, share // 1024) if fused else min(1024, int((share / 16) ** 0.5))
+    widest = min(16384, share // 1024) if plan.fused else min(1024, int((share / 16) ** 0.5))
+    widest = min(4096, share // (64 * plan.columns)) if plan.device else widest
     block = max(LEAF, min(widest, max(1024, -(-longest // 16))) // LEAF * LEAF)
     found = min(65536, share // 8 // 24)
     return Budget(threads, block, found, share // 8 // image, share // 4 // image, max(block, memory // 512))
@@ -95,26 +98,28 @@ class Found:
 EMPTY = Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
 
-def prepare(
-    source: RowSource, plan: Plan, budget: Budget, side: Side | None = None, progress: Progress | None = None
-) -> Side:
-    """Read, rotate and order the rows of a source, into `side` (arrays mapped to a file, say) or new arrays."""
-    n = len(source)
-    if side is None:
-        matrix = np.empty((n, plan.columns), dtype=np.float32)
-        rest = np.empty((n, len(plan.levels)), dtype=np.float32)
-        side = Side(matrix, rest, np.empty(n, dtype=np.int64) if plan.fused else None)
+def new_side(n: int, plan: Plan, allocate: Callable[[str, tuple[int, ...], str], np.ndarray] | None = None) -> Side:
+    """Room for n rows: in memory, or wherever `allocate(name, shape, dtype)` puts an array."""
+    allocate = allocate or (lambda name, shape, dtype: np.empty(shape, dtype))
+    matrix = allocate("matrix", (n, plan.columns), "<f4")
+    rest = allocate("rest", (n, len(plan.levels)), "<f4")
+    return Side(matrix, rest, allocate("order", (n,), "<i8") if plan.fused else None)
 
-    def fill(span: Task) -> None:
+
+def prepare(
+    source: RowSource, plan: Plan, budget: Budget, side: Side, *, start: int = 0, progress: Progress | None = None
+) -> None:
+    """Read and rotate the rows of a source from `start` on into `side`; `progress` hears how many rows stand."""
+    n = len(source)
+
+    def fill(span: tuple[int, int]) -> int:
         low, high = span
         side.matrix[low:high], side.rest[low:high] = plan.store(source.rows(low, high))
+        return high
 
-    spans = list(pairwise((*range(0, n, budget.read), n)))
-    for done, _ in enumerate(in_threads(fill, spans, budget.threads)):
+    for done in in_threads(fill, pairwise((*range(start, n, budget.read), n)), budget.threads):
         if progress:
-            progress(min((done + 1) * budget.read, n), n)
-    order_rows(side, budget.segment)
-    return side
+            progress(done, n)
 
 
 def order_rows(side: Side, segment: int) -> None:
@@ -165,7 +170,7 @@ class Join:
         counts = np.zeros(4, dtype=np.int64)
         out = np.empty((self.budget.found, 2), dtype=np.int64)
         values = np.empty(self.budget.found, dtype=np.float32)
-        search = self._leaves if self.plan.fused else self._product
+        search = self._on_device if self.plan.device else self._leaves if self.plan.fused else self._product
         found = Found.merge(search(task[0] * size, task[1] * size, out, values, counts))
         rows, columns = (min(size, len(s.matrix) - b * size) for s, b in zip((self.a, self.b), task, strict=True))
         pairs = rows * (rows - 1) // 2 if self.second is None and task[0] == task[1] else rows * columns
@@ -212,6 +217,28 @@ class Join:
             )  # fmt: skip
             yield self._decide(out[:n], values[:n])
 
+    def _on_device(
+        self, low_a: int, low_b: int, out: np.ndarray, values: np.ndarray, counts: np.ndarray
+    ) -> Iterator[Found]:
+        a, b, size = self.a, self.b, self.budget.block
+        x, y = (cut_to_tf32(torch.from_numpy(s.matrix[low : low + size])) for s, low in ((a, low_a), (b, low_b)))
+        product = tensor_product(x.to(self.plan.device), y.to(self.plan.device))
+        mask = product.abs() > float(self.plan.tau)
+        if self.second is None and low_a == low_b:
+            mask = mask.triu(diagonal=1)
+        counts[SURVIVED] += int(mask.sum())
+        counts[FOUND] = counts[SURVIVED]
+        spans = [(0, len(mask))]
+        while spans:
+            low, high = spans.pop()
+            if high - low > 1 and int(mask[low:high].sum()) > len(out):
+                spans += [((low + high) // 2, high), (low, (low + high) // 2)]
+                continue
+            hits = mask[low:high].nonzero()
+            hits[:, 0] += low
+            fast = product[hits[:, 0], hits[:, 1]].cpu().numpy()
+            yield self._decide(hits.cpu().numpy() + np.array([low_a, low_b]), fast)
+
     def _decide(self, pairs: np.ndarray, values: np.ndarray) -> Found:
         """Those of the candidates that the definition puts above the threshold, with their float64 correlation."""
         i, j = pairs[:, 0].copy(), pairs[:, 1].copy()
@@ -223,6 +250,23 @@ class Join:
         stay = np.abs(exact) > self.plan.threshold
         doubtful = int((np.abs(np.abs(values) - self.plan.threshold) <= self.plan.margin).sum())
         return Found(i[stay], j[stay], exact[stay], {"pairs_within_rounding": doubtful})
+
+
+def cut_to_tf32(rows: torch.Tensor) -> torch.Tensor:
+    """float32 rows rounded to nearest in TF32's eleven significant bits, so that the hardware has nothing to round."""
+    bits = rows.contiguous().view(torch.int32)
+    return ((bits + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+def tensor_product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """x @ y.T of TF32 rows, on tensor cores where the device has them."""
+    settings = torch.backends.cuda.matmul
+    saved = settings.allow_tf32
+    settings.allow_tf32 = True
+    try:
+        return x @ y.T
+    finally:
+        settings.allow_tf32 = saved
 
 
 def _parts(i: np.ndarray, j: np.ndarray, images: int) -> Iterator[slice]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from core.dedup_rows import RowSource
+from core.errors import InputError
 from core.join_kernels import BALL, LEAF, PREFIX, remainders
 
 UNIT = 2.0**-24  # unit roundoff of float32
 UNIT64 = 2.0**-53
+TF32 = 2.0**-11  # rounding of a float32 number to TF32's eleven bits, to nearest
+# Tensor cores add products exactly formed, in float32, but cut instead of rounding and with few guard bits (Fasi,
+# Higham, Mikaitis and Pranesh 2021 measured one unit in the last place an addition); four times that is assumed here.
+TENSOR_UNIT = 2.0**-21
 SAMPLE = 2048  # rows from which the rotation and the cost of each strategy are estimated
 CUT = 0.25  # share of 1 - threshold that the components not stored may hold on average
 _LEVELS = (8, 16, 32, 64, 96, 128, 192, 256)
@@ -68,6 +74,7 @@ class Plan:
     fused: bool  # leaves and a compiled prefix of PREFIX components, or the product of the first ends[0] components
     ends: tuple[int, ...]  # after which components the bound is tried again; the last is the width of stored rows
     orthogonality: float = 0.0  # bound on |Q Q^T - I|_F of the whole rotation
+    device: str | None = None  # an accelerator for whole products of rows cut to TF32; None: this processor
 
     @property
     def columns(self) -> int:
@@ -77,7 +84,8 @@ class Plan:
     @property
     def margin(self) -> float:
         """The rounding margin of this plan's fast products."""
-        return margin(self.dimension, self.orthogonality)
+        units = {"unit": TENSOR_UNIT, "stored": TF32} if self.device else {}
+        return margin(self.dimension, self.orthogonality, **units)
 
     @property
     def tau(self) -> np.float32:
@@ -109,7 +117,9 @@ class Plan:
         return stored, remainders(stored, tails + slack, self.levels)
 
 
-def make_plan(sources: list[RowSource], threshold: float, memory: int, prune: bool | None = None) -> Plan:
+def make_plan(
+    sources: Sequence[RowSource], threshold: float, memory: int, prune: bool | None = None, device: str | None = None
+) -> Plan:
     """Choose rotation and strategy from a sample of rows.
 
     Args:
@@ -117,8 +127,14 @@ def make_plan(sources: list[RowSource], threshold: float, memory: int, prune: bo
         threshold: of the join.
         memory: bytes that the plan may take; without room for a rotation the plain product is used.
         prune: force pruning by leaves (True) or the plain product (False) instead of choosing.
+        device: take whole products on this accelerator instead.
+
+    Raises:
+        InputError: if the device is not there.
     """
     d = sources[0].dimension
+    if device is not None:
+        return Plan(threshold, d, None, False, (max(d, PREFIX),), device=check_device(device))
     plain = Plan(threshold, d, None, False, (max(d, PREFIX),))
     if prune is False or not all(len(s) for s in sources) or 6 * d * d * 8 > memory:
         return plain
@@ -142,6 +158,16 @@ def make_plan(sources: list[RowSource], threshold: float, memory: int, prune: bo
     width = width if 2 * width < d else max(d, PREFIX)
     ends = (first, *(m for m in (32, 96) if first < m < width), width)
     return Plan(threshold, d, rotation[:, :width].copy(), fused, tuple(dict.fromkeys(ends)), orthogonality)
+
+
+def check_device(device: str) -> str:
+    """`device` itself, or InputError if torch cannot put a tensor there."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"device: cannot use {device!r} ({reason}); expected one like cuda, or none") from error
+    return device
 
 
 def _sample(source: RowSource, count: int) -> np.ndarray:

@@ -1,0 +1,88 @@
+"""`samenoise dedup`: exact near-duplicates of one set, or between two."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from core.cluster import connect, dask_engine
+from core.dedup_input import find_input
+from core.dedup_run import Engine, Options, local_engine, run
+from core.errors import InputError
+
+HOLDS = "A saved corpus, a CelebA directory, a folder of pictures, or a tensor (n, c, h, w) in a .npy or .pt file."
+
+
+def command(
+    corpus: Annotated[Path, typer.Argument(help=HOLDS)],
+    other: Annotated[
+        Path | None, typer.Argument(help="A second set: pairs run between the two, and its images are removed.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Directory for pairs, lists, dedup.json and the page.")] = Path("dedup"),
+    threshold: Annotated[float, typer.Option(help="Absolute correlation above which a pair counts, in (0, 1].")] = 0.95,
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="drop-later (published: the later of each pair) or representatives (only if a kept one is alike)."
+        ),
+    ] = "drop-later",
+    memory: Annotated[str, typer.Option(help="Scratch beyond the pooled matrix, like 256MB.")] = "256MB",
+    threads: Annotated[int | None, typer.Option(help="Worker threads; one a core unless given.")] = None,
+    device: Annotated[str | None, typer.Option(help="Accelerator for the products, like cuda.")] = None,
+    engine: Annotated[str, typer.Option(help="local or dask.")] = "local",
+    scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler; without it a local one.")] = None,
+    pooled_size: Annotated[int, typer.Option(help="Rows to which images are pooled before they are compared.")] = 20,
+    resize: Annotated[int | None, typer.Option(help="Pictures only: crop to a square and resize to this side.")] = None,
+    skip_bad: Annotated[bool, typer.Option(help="List images that cannot be used and leave them out.")] = False,
+) -> None:
+    """Find near-duplicates exactly; killed and started again, it goes on where it was."""
+    if engine not in ("local", "dask"):
+        raise InputError(f"--engine: expected local or dask, got {engine!r}")
+    if scheduler is not None and engine != "dask":
+        raise InputError("--scheduler: goes with --engine dask")
+    inputs = [find_input(path, resize=resize) for path in (corpus, other) if path is not None]
+    options = Options(threshold, rule, pooled_size, memory, threads, skip_bad, device)
+    with ExitStack() as stack:
+        chosen: Engine = local_engine
+        if engine == "dask":
+            chosen = dask_engine(stack.enter_context(connect(scheduler, threads)))
+        show = stack.enter_context(_Bars())
+        result = run(inputs, out, options, engine=chosen, progress=show)
+    typer.echo(_summary(result, out))
+
+
+class _Bars(Progress):
+    """One bar a stage, made when the stage is first heard of."""
+
+    def __init__(self) -> None:
+        super().__init__(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.stages: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self.stages:
+            self.stages[stage] = self.add_task(stage, total=total, completed=done)
+        self.update(self.stages[stage], completed=done, total=total)
+
+
+def _summary(result: dict[str, Any], out: Path) -> str:
+    counts, measured, search = result["counts"], result["measured"], result["search"]
+    images = " and ".join(f"{n:,}" for n in counts["images"])
+    lines = [
+        f"{images} images, {counts['pairs']:,} pairs above {result['parameters']['threshold']}",
+        f"removed {counts['removed']:,}, kept {counts['kept']:,} ({result['parameters']['rule']})",
+    ]
+    if counts["removed_without_a_kept_likeness"]:
+        lines.append(
+            f"of the removed, {counts['removed_without_a_kept_likeness']:,} are like no image that is kept: "
+            "the middle of chains; --rule representatives keeps one of each"
+        )
+    if counts["skipped"]:
+        lines.append(f"left out {counts['skipped']:,} images that cannot be used: {out / 'skipped.txt'}")
+    decided = search.get("pairs_decided_in_float64", 0)
+    lines.append(
+        f"{search.get('pairs_in_all', 0):,} pairs compared by {search['strategy']}, {decided:,} decided in float64, "
+        f"{measured['seconds']:.1f} s, peak memory {measured['peak_rss'] / 1e6:,.0f} MB"
+    )
+    return "\n".join([*lines, f"{out / 'index.html'}"])
