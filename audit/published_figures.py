@@ -289,12 +289,19 @@ def published_lpips_protocol(evidence: ClaimRecord, published: HasRoot) -> None:
     ranges = neighbours.follows(printed, first, other, use)
     put(evidence, "correlation with the printed values, inputs left in [0, 1]", ranges["other"], **more)
     put(evidence, "stated protocol minus inputs left in [0, 1]", ranges["difference"], **more)
-    for name, values in computed.items():
-        off = np.abs(values - printed)
-        by_sample = (off * use).sum(axis=1) / use.sum(axis=1)
-        found = (float(off[use].mean()), bootstrap_mean(by_sample, seed=measures.SEED, over="samples"))
+    off = {name: (np.abs(values - printed) * use).sum(axis=1) / use.sum(axis=1) for name, values in computed.items()}
+    for name, values in off.items():
+        found = (float(values.mean()), bootstrap_mean(values, seed=measures.SEED, over="samples"))
         note = "the tiles are contrast-stretched"
-        put(evidence, f"mean absolute difference from the printed values, {name}", found, n=int(use.sum()), note=note)
+        put(evidence, f"mean absolute difference from the printed values, {name}", found, n=len(values), note=note)
+    own, left = list(off.values())[:2]
+    put(
+        evidence,
+        "the same, inputs left in [0, 1] minus stated",
+        measures.paired(left, own),
+        n=len(own),
+        varies="sample",
+    )
 
 
 PUBLISHED = {

@@ -1,15 +1,20 @@
 """Claims judged on published pictures alone (Topeza 2025, section 5), and controls of everything measured on them."""
 
+import base64
+import io
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from audit import published_measures as measures
 from audit import published_neighbours as neighbours
+from audit import published_page
 from audit.published_figures import (
     PUBLISHED,
     published_convergence_order,
@@ -343,6 +348,33 @@ def test_printed_correlations_follow_from_the_recovered_tiles(published: Publish
     off = np.abs(neighbours.recomputed(samples, candidates) - printed)
     assert off.max() < 0.002  # three decimals printed, 8 bits a pixel drawn
     assert np.abs(neighbours.recomputed(samples, candidates.roll(1, 1)) - printed).max() > 0.05
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def test_sheets_carry_every_gray_level(made_up: tuple[Tiles, Tiles]) -> None:
+    tiles = made_up[0].where(experiment="male", cell=21)
+    data = published_page.sheet([tiles.where(group="A"), tiles.where(group="B")])
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))))
+    step = 40 + published_page.GAP
+    assert pixels.shape == (2 * step - published_page.GAP, 5 * step - published_page.GAP)
+    np.testing.assert_array_equal(pixels[step : step + 40, 2 * step : 2 * step + 40], tiles.images[7])
+
+
+def test_a_folder_without_notebooks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    with pytest.raises(InputError, match="found no folder notebooks/, expected a checkout"):
+        published_page.require_folder(tmp_path)
+
+
+def test_the_page_shows_every_cell_and_verdict(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {claim: PUBLISHED[claim] for claim in ("T-convergence-order", "T-figure-provenance")}
+    monkeypatch.setattr(published_page, "PUBLISHED", few)
+    page = published_page.published_page(published)
+    assert page.count('class="sheet"') == 4 * 7 - 2 + 7
+    assert all(claim in page for claim in few)
+    assert "http" not in page.split("</style>")[1], "nothing is loaded from elsewhere"
 
 
 def test_every_published_measure_has_a_row(request: pytest.FixtureRequest) -> None:
