@@ -27,16 +27,15 @@ from core.metrics.lpips import Embedding
 from core.metrics.replication import gap_ratio, groups_of, join, nearest_l2
 from core.oracles import Empirical
 from core.presets import DynamicsConfig, Mixtures
-from core.random_features import RandomFeatures, learn
 from core.stats import Interval, bootstrap_mean
 from fixtures.desk import Desk
-from fixtures.dynamics import curves, law_config, published_config
+from fixtures.dynamics import curves, feature_losses, law_config, published_config
 from reports.record import ClaimRecord
 
 README = {"training points": 5000, "dimensions": 128}
 SCRIPT = {"training points": 1000, "dimensions": 128}  # CONFIG of train.py as first published (commit 4b84cd1b)
 CENTRE, POINT = "distance to the nearest centre", "distance to the nearest training point"
-SAMPLED = 128  # points drawn from each exact sampler
+SAMPLED = 64  # points drawn from each exact sampler
 GOOD = 1.0  # energy distance below which samples count as good: untrained 400, fresh points of the mixture 0
 MEMORISED = 0.05  # share of memorised samples at which memorisation has begun: `MEM_THR` of Verkhovensky's later script
 BELOW_BAYES = 0.9  # random features have memorised once their training loss is this share of the best attainable loss
@@ -160,7 +159,7 @@ def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord) 
         "exact generaliser": exact_sampler(data.oracle, config),
         "exact memoriser": exact_sampler(Empirical(data.train), config),
     }
-    for name, answer in answers(*samplers.values(), data).items():
+    for name, answer in answers(samplers["exact generaliser"], samplers["exact memoriser"], data).items():
         evidence.add(name, answer, kind="property", n=SAMPLED)
     figure, axes = plt.subplots(figsize=(6, 3))
     for k, (name, samples) in enumerate(samplers.items()):
@@ -270,18 +269,17 @@ FEATURE_TIMES = torch.logspace(0, 8, 321, dtype=torch.float64)
 NOISE = 0.1  # of the random-features model: variance share of the noise
 
 
-def feature_law(scale: Mixtures) -> tuple[dict[int, list[RandomFeatures]], np.ndarray, np.ndarray]:
+def feature_law(desk: Desk) -> tuple[dict[int, dict[str, Tensor]], np.ndarray, np.ndarray]:
     """Losses by N, and when the test loss is 80 % of its way to the optimum and the training loss far below it."""
-    sizes, seeds, bayes = scale.feature_sizes, range(scale.feature_seeds), 1 - NOISE
-    found = {
-        n: [learn(scale.feature_dimensions, scale.features, n, FEATURE_TIMES, h=NOISE, seed=s) for s in seeds]
-        for n in sizes
-    }
-    good, copying = np.empty((2, len(sizes), len(seeds)))
-    for row, models in enumerate(found.values()):
-        test, train = (torch.stack([getattr(m, name) for m in models]) for name in ("test", "train"))
-        good[row] = crossing_time(FEATURE_TIMES, test, 1 - 0.8 * (1 - bayes), falling=True)
-        copying[row] = crossing_time(FEATURE_TIMES, train, BELOW_BAYES * bayes, falling=True)
+    scale, bayes = desk.preset.mixtures, 1 - NOISE
+    found = {n: feature_losses(desk.root, scale, n, FEATURE_TIMES, NOISE) for n in scale.feature_sizes}
+    levels = {"test": 1 - 0.8 * (1 - bayes), "train": BELOW_BAYES * bayes}
+    good, copying = (
+        np.stack(
+            [np.asarray(crossing_time(FEATURE_TIMES, losses[name], level, falling=True)) for losses in found.values()]
+        )
+        for name, level in levels.items()
+    )
     return found, good, copying
 
 
@@ -300,12 +298,12 @@ def plot_law(found: dict[int, Curves], what: str, label: str) -> Figure:
     return figure
 
 
-def plot_features(found: dict[int, list[RandomFeatures]]) -> Figure:
+def plot_features(found: dict[int, dict[str, Tensor]]) -> Figure:
     """Training and test loss of the random-features model over time."""
     figure, axes = plt.subplots(figsize=(5, 2.8))
-    for k, (n, models) in enumerate(found.items()):
-        axes.plot(FEATURE_TIMES, models[0].test, color=f"C{k}", label=f"N = {n}")
-        axes.plot(FEATURE_TIMES, models[0].train, color=f"C{k}", ls="--")
+    for k, (n, losses) in enumerate(found.items()):
+        axes.plot(FEATURE_TIMES, losses["test"][0], color=f"C{k}", label=f"N = {n}")
+        axes.plot(FEATURE_TIMES, losses["train"][0], color=f"C{k}", ls="--")
     axes.axhline(1 - NOISE, color="k", lw=0.5)
     axes.set(xscale="log", xlabel="training time", ylabel="loss (test full, training dashed)", ylim=(0, 1.5))
     axes.legend(frameon=False, fontsize=8)
@@ -316,7 +314,7 @@ def record_law(evidence: ClaimRecord, desk: Desk, which: int, what: str, label: 
     """Times and exponents of one law, of the network and of random features."""
     scale = desk.preset.mixtures
     found, *times = law(desk)
-    models, *feature_times = feature_law(scale)
+    models, *feature_times = feature_law(desk)
     kind = "synthetic"
     for n, row in zip(scale.law_sizes, times[which], strict=True):
         evidence.add(f"time at N = {n}", float(np.exp(np.log(row).mean())), kind=kind, n=len(row), unit="steps")

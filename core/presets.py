@@ -174,10 +174,10 @@ class Mixtures:
     law_sizes: tuple[int, ...] = (16, 32, 64, 128)
     law_seeds: int = 3
     law_epochs: int = 64
-    features: int = 1024
+    features: int = 768
     feature_dimensions: int = 32
     feature_sizes: tuple[int, ...] = (32, 64, 128, 256)
-    feature_seeds: int = 4
+    feature_seeds: int = 3
 
 
 @dataclass(frozen=True)
