@@ -11,6 +11,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--published", metavar="DIR", help="lists, notebooks and pictures that Topeza (2025) published")
     group.addoption("--celeba", metavar="DIR", help="CelebA: img_align_celeba/, list_attr_celeba.txt, ...")
     group.addoption("--runs", metavar="DIR", help="store of trained models and samples (default: runs/)")
-    group.addoption("--scale", metavar="NAME", default="desk", help="how large the trained evidence is (desk)")
+    group.addoption(
+        "--scale",
+        metavar="NAME",
+        default="desk",
+        help="how large the trained evidence is: desk, desk-long, workstation, paper40, paper80",
+    )
     group.addoption("--device", metavar="NAME", default="cpu", help="where to train and sample: cpu, cuda, mps")
+    group.addoption("--data-docs", action="store_true", help="write Great Expectations' Data Docs beside the report")
     group.addoption("--report", metavar="DIR", help="where the report goes (default: reports/out)")

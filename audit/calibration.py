@@ -78,6 +78,7 @@ def record_calibration(evidence: ClaimRecord, desk: Desk, lpips: Embedding | Non
                 {
                     "criterion": criterion,
                     "copies": kind,
+                    "n": len(found[criterion]),
                     "detected": round(one.detected, 3),
                     "from": round(one.detected_interval.low, 3),
                     "to": round(one.detected_interval.high, 3),
@@ -87,7 +88,7 @@ def record_calibration(evidence: ClaimRecord, desk: Desk, lpips: Embedding | Non
     published = float((-miss["gap ratio"] < 1 / 3).mean())
     evidence.add("held-out images called copies, gap ratio below 1/3", published, kind="property", n=len(others))
     figures = [evidence.figure("roc", plot_roc(curves))]
-    evidence.add("calibration by kind of copy", rows, kind="property", n=COPIES, figures=figures)
+    evidence.add("calibration by kind of copy", rows, kind="property", figures=figures)
 
 
 def plot_roc(curves: dict[str, Calibration]) -> Figure:

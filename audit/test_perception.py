@@ -143,9 +143,9 @@ def outside_ten(correlation_index: np.ndarray, lpips_nearest: np.ndarray) -> Mea
 
 
 @pytest.mark.claim("T-lpips-exhaustive")
-def test_lpips_over_the_whole_training_set(
-    evidence: ClaimRecord, desk: Desk, lpips: Embedding | None, celeba_dir: Any
-) -> None:
+def test_lpips_over_the_whole_training_set(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+    needs = "samples of denoisers trained on CelebA, in the run store"
+    evidence.block(kind="celeba", needs=needs, command="samenoise train --corpus DIR --scale workstation --runs DIR")
     if lpips is None:
         return
     cell = Cell("random", desk.sizes[-1], "A")

@@ -52,8 +52,8 @@ class Oracle(ABC):
         samplers and metrics as a network does, and keeps the dtype of its input.
         """
         levels = [float(s) for s in sigmas]
-        if not levels:
-            raise InputError("sigmas: found none; expected at least one noise level")
+        if not levels or not all(math.isfinite(s) and s > 0 for s in levels):
+            raise InputError(f"sigmas: found {levels}; expected at least one noise level, all positive")
 
         def denoiser(y: Tensor) -> Tensor:
             rows = self._rows(y, min(levels))
@@ -67,9 +67,10 @@ class Oracle(ABC):
     def _rows(self, y: Tensor, sigma: float) -> Tensor:
         if not (math.isfinite(sigma) and sigma > 0):
             raise InputError(f"sigma: found {sigma}; expected a positive number")
+        found = y[0].numel() if len(y) else 0
+        if found != self.d:
+            raise InputError(f"y: found {len(y)} points of {found} dimensions; expected at least one of {self.d}")
         rows = y.reshape(len(y), -1).to(torch.float64)
-        if rows.shape[1] != self.d:
-            raise InputError(f"y: found points of {rows.shape[1]} dimensions; expected {self.d}")
         return rows
 
 
@@ -95,8 +96,8 @@ class Gaussian(Oracle):
             InputError: if the covariance is not symmetric and positive definite.
         """
         covariance = covariance.to(torch.float64)
-        if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1]:
-            raise InputError(f"covariance: found shape {tuple(covariance.shape)}; expected a square matrix")
+        if tuple(covariance.shape) != (mean.numel(), mean.numel()):
+            raise InputError(f"covariance: found shape {tuple(covariance.shape)}; expected {(mean.numel(),) * 2}")
         if not torch.allclose(covariance, covariance.T, rtol=1e-9, atol=1e-12):
             raise InputError("covariance: not symmetric; expected a symmetric positive definite matrix")
         values, vectors = torch.linalg.eigh(covariance)
@@ -173,6 +174,8 @@ class Empirical(Oracle):
     def __init__(self, points: Tensor, *, tile: int = TILE) -> None:
         if len(points) == 0:
             raise InputError("points: found an empty training set; expected at least one point")
+        if not bool(torch.isfinite(points).all()):
+            raise InputError("points: found missing or infinite values; expected none")
         self.points = points.reshape(len(points), -1)
         self.d = self.points.shape[1]
         self.tile = tile
@@ -214,10 +217,7 @@ class Sphere(Oracle):
         kappa = self.radius * norm / sigma**2
         shrink = torch.from_numpy(_bessel_ratio(self.k, kappa.numpy()))
         mean = (self.radius * shrink * inside / norm.clamp_min(1e-300)) @ self.basis.T
-        order = self.k / 2 - 1
-        safe = kappa[:, 0].clamp_min(1e-300)
-        log_bessel = torch.from_numpy(np.log(special.ive(order, safe.numpy()))) + safe
-        log_angle = math.lgamma(self.k / 2) + order * (math.log(2) - safe.log()) + log_bessel
+        log_angle = torch.from_numpy(_log_angle(self.k, kappa[:, 0].numpy()))
         quadratic = (y.square().sum(1) + self.radius**2) / (2 * sigma**2)
         return mean, log_angle - quadratic - 0.5 * self.d * (LOG_2PI + 2 * math.log(sigma))
 
@@ -233,7 +233,19 @@ class Sphere(Oracle):
         return (self.radius * z / z.norm(dim=1, keepdim=True)) @ self.basis.T
 
 
+SMALL = 300.0  # concentrations up to which the series cannot overflow, and above which scaled Bessel values are safe
+
+
+def _log_angle(k: int, kappa: np.ndarray) -> np.ndarray:
+    """Log of the mean of exp(kappa cos angle) over the sphere in k dimensions: 0F1(k / 2; kappa^2 / 4)."""
+    small = np.minimum(kappa, SMALL)
+    order, large = k / 2 - 1, np.maximum(kappa, SMALL)
+    scaled = math.lgamma(k / 2) + order * np.log(2 / large) + np.log(special.ive(order, large)) + large
+    return np.where(kappa <= SMALL, np.log(special.hyp0f1(k / 2, small**2 / 4)), scaled)
+
+
 def _bessel_ratio(k: int, kappa: np.ndarray) -> np.ndarray:
     """Mean resultant length of von Mises-Fisher in k dimensions: I_{k/2}(kappa) / I_{k/2-1}(kappa)."""
-    safe = np.maximum(kappa, 1e-300)
-    return np.where(kappa > 0, special.ive(k / 2, safe) / special.ive(k / 2 - 1, safe), 0.0)
+    small, large = np.minimum(kappa, SMALL), np.maximum(kappa, SMALL)
+    series = small / k * special.hyp0f1(k / 2 + 1, small**2 / 4) / special.hyp0f1(k / 2, small**2 / 4)
+    return np.where(kappa <= SMALL, series, special.ive(k / 2, large) / special.ive(k / 2 - 1, large))

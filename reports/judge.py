@@ -48,8 +48,8 @@ def judge_claim(claim: Claim, evidence: Sequence[Evidence]) -> Judgement:
     `blocked`.
 
     Raises:
-        LookupError: if a check names evidence that the test did not record, or evidence came that no check covers its
-            kind: a mistake in the suite, not in the claim.
+        LookupError: if a check names evidence that the test did not record, or evidence is of a kind that no check
+            covers: a mistake in the suite, not in the claim.
     """
     by_kind: dict[str, str] = {}
     reasons: list[str] = []

@@ -79,7 +79,9 @@ def load_ledger(path: Path | str) -> Ledger:
     path = Path(path)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected the ledger of claims") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
     claims = tuple(_claim(row, path) for row in data.get("claim", []))
     seen: set[str] = set()
@@ -98,6 +100,8 @@ def _claim(row: Mapping[str, Any], path: Path) -> Claim:
         if not row.get(key):
             raise InputError(f"{where}: found no {key}; expected one in every row")
     _one_of(row["topic"], TOPICS, f"{where}: topic")
+    if not isinstance(row["evidence"], list):
+        raise InputError(f"{where}: evidence: found {row['evidence']!r}; expected a list of kinds")
     for kind in row["evidence"]:
         _one_of(kind, KINDS, f"{where}: evidence kind")
     for kind, verdict in row.get("recorded", {}).items():
@@ -117,6 +121,9 @@ def _claim(row: Mapping[str, Any], path: Path) -> Claim:
 
 def _check(check: Mapping[str, Any], row: Mapping[str, Any], where: str) -> Check:
     _known(check, Check, f"{where}: check")
+    for key in ("evidence", "op"):
+        if key not in check:
+            raise InputError(f"{where}: a check has no {key}; expected one in every check")
     made = Check(**check)
     where = f"{where}: check of {made.evidence}"
     _one_of(made.op, OPS, f"{where}: op")
@@ -126,6 +133,8 @@ def _check(check: Mapping[str, Any], row: Mapping[str, Any], where: str) -> Chec
         raise InputError(f"{where}: 'within' needs low and high")
     if made.op != "within" and made.value is None:
         raise InputError(f"{where}: '{made.op}' needs a value")
+    if made.op not in ("within", "equals") and not isinstance(made.value, int | float):
+        raise InputError(f"{where}: '{made.op}' needs a number, found {made.value!r}")
     if made.tolerance is not None and not made.tolerance_reason:
         raise InputError(f"{where}: a tolerance stands without its reason (tolerance_reason)")
     return made

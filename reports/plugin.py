@@ -20,12 +20,15 @@ RECORD = pytest.StashKey[ClaimRecord]()
 
 @pytest.hookimpl(tryfirst=True)  # before pytest's own junitxml reads the path
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the ledger before anything runs; keep JUnit's file beside the report when the audit is what runs."""
+    """Check where the report goes and read the ledger; JUnit's file goes beside the report of an audit."""
     try:
         config.stash[LEDGER] = load_ledger(_audit(config) / "claims.toml")
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[BAD_INPUT] = []
+    given = config.getoption("--report")
+    if given and Path(given).exists() and not Path(given).is_dir():
+        raise pytest.UsageError(f"--report: {given} is a file; expected a directory, or a new name for one")
     if _runs_the_audit(config) and not config.option.collectonly and config.option.xmlpath is None:
         config.option.xmlpath = str(_folder(config) / "junit.xml")
 
@@ -135,7 +138,7 @@ def _hold(item: pytest.Item, record: ClaimRecord, report: pytest.TestReport) -> 
     if different:
         report.outcome = "failed"
         report.longrepr = f"verdict of {record.claim.id} changed: {'; '.join(different)}. {because}"
-    elif judgement.verdict == "refuted":
+    elif any(found == "refuted" == recorded.get(kind) for kind, found in judgement.by_kind.items()):
         report.outcome, report.wasxfail = "skipped", f"recorded as refuted: {record.claim.reason}"
         report.longrepr = (*where, f"refuted, as recorded: {record.claim.reason}")
 

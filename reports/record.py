@@ -20,6 +20,7 @@ from reports.ledger import Claim, Ledger
 
 SCHEMA = "samenoise/audit/1"
 BROUGHT = ("celeba", "full")  # evidence that needs what only some users have
+SCALED, SCALE = ("synthetic",), "desk"  # evidence whose verdict depends on the scale, and the recorded one
 PACKAGES = (
     "dask", "faiss-cpu", "great-expectations", "hypothesis", "lightning-fabric", "lpips", "matplotlib", "numba",
     "numpy", "pandas", "pillow", "pyarrow", "pytest", "pytest-benchmark", "safetensors", "scipy", "torch",
@@ -35,6 +36,7 @@ class ClaimRecord:
     claim: Claim
     folder: Path
     inputs: dict[str, dict[str, Any]]
+    scale: str = SCALE
     nodeid: str | None = None
     evidence: list[Evidence] = field(default_factory=list)
     blocked: list[dict[str, str]] = field(default_factory=list)
@@ -96,10 +98,14 @@ class ClaimRecord:
 
     @property
     def changed(self) -> list[str]:
-        """Kinds whose verdict differs from the recorded one; what users bring themselves may have none yet."""
+        """Kinds whose verdict differs from the recorded one.
+
+        What users bring themselves may have none yet, and what is trained is held at the scale it was recorded at.
+        """
         found = self.judgement.by_kind if self.judgement else {}
         recorded = self.claim.recorded
-        return [k for k, v in found.items() if recorded.get(k) != v and not (k in BROUGHT and k not in recorded)]
+        held = [k for k in found if (k in recorded or k not in BROUGHT) and (k not in SCALED or self.scale == SCALE)]
+        return [k for k in held if recorded.get(k) != found[k]]
 
     def as_json(self) -> dict[str, Any]:
         """One object of `audit.json`'s `claims`."""
@@ -148,7 +154,7 @@ class AuditRun:
         self.created = datetime.now(UTC).isoformat(timespec="seconds")
         self._project = project()
         self._environment = environment(device)
-        self.records = {c.id: ClaimRecord(c, folder, self.inputs) for c in ledger.claims}
+        self.records = {c.id: ClaimRecord(c, folder, self.inputs, scale) for c in ledger.claims}
 
     def as_json(self) -> dict[str, Any]:
         """The whole of `audit.json`."""

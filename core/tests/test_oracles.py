@@ -109,6 +109,23 @@ def test_the_empirical_oracle_is_the_softmax_mean_for_any_tile() -> None:
     assert bool(torch.isfinite(Empirical(points).denoise(far, 1e-3)).all())
 
 
+@pytest.mark.parametrize("k", [2, 3, 60, 400])
+@pytest.mark.parametrize("sigma", [0.02, 1.0, 10.0])
+def test_the_sphere_is_finite_from_its_centre_outwards(k: int, sigma: float) -> None:
+    oracle = Sphere(torch.eye(k + 1, k, dtype=torch.float64), 1.0)
+    y = oracle.sample(3, generator(16)) * torch.tensor([[0.0], [1e-8], [1.5]], dtype=torch.float64)
+    assert bool(torch.isfinite(oracle.denoise(y, sigma)).all() & torch.isfinite(oracle.log_density(y, sigma)).all())
+    assert float(oracle.denoise(y, sigma)[0].abs().max()) == 0.0
+    assert float(oracle.denoise(y, sigma).norm(dim=1).max()) <= 1.0 + 1e-12
+
+
+def test_the_sphere_in_three_dimensions_is_langevin_s_function() -> None:
+    oracle = Sphere(torch.eye(3, dtype=torch.float64), 1.0)
+    for kappa in (0.1, 5.0, 299.9, 300.1, 5000.0):
+        y = torch.tensor([[kappa * 0.25, 0.0, 0.0]], dtype=torch.float64)  # sigma = 1/2: kappa = |y| / sigma^2
+        assert abs(float(oracle.denoise(y, 0.5)[0, 0]) - (1 / math.tanh(kappa) - 1 / kappa)) < 1e-8
+
+
 def test_a_mixture_of_one_gaussian_and_an_empirical_of_one_point_are_themselves() -> None:
     single = gaussian()
     y = torch.randn(4, 6, dtype=torch.float64, generator=generator(12))
@@ -133,7 +150,11 @@ def test_the_blind_denoiser_weighs_noise_levels_by_their_likelihood() -> None:
     ("make", "message"),
     [
         (lambda: gaussian().denoise(torch.zeros(1, 6), 0.0), "sigma: found 0.0"),
-        (lambda: gaussian().denoise(torch.zeros(1, 5), 1.0), "found points of 5 dimensions; expected 6"),
+        (lambda: gaussian().denoise(torch.zeros(1, 5), 1.0), "found 1 points of 5 dimensions; expected"),
+        (lambda: gaussian().denoise(torch.zeros(0, 6), 1.0), "found 0 points"),
+        (lambda: gaussian().blind([1.0, math.inf]), "sigmas: found"),
+        (lambda: Empirical(torch.full((2, 3), math.nan)), "missing or infinite"),
+        (lambda: Gaussian.from_covariance(torch.zeros(2), torch.eye(3)), "covariance: found shape"),
         (
             lambda: Gaussian.from_covariance(torch.zeros(2), torch.diag(torch.tensor([1.0, -1.0]))),
             "smallest eigenvalue",

@@ -127,6 +127,19 @@ def test_evidence_that_the_user_brings_needs_no_recorded_verdict(audit: Audit) -
         result, written = audit.run()
         result.assert_outcomes(**{outcome: 1})
         assert written["claims"][0]["verdict"] == "reproduced"
+    audit.write(rows, TEST.format(id="T-a", name="a", body='evidence.add("x", -1, kind="celeba")'))
+    result, written = audit.run()
+    result.assert_outcomes(passed=1)  # not an expected failure: nothing was recorded to expect
+    assert written["claims"][0]["verdict"] == "refuted"
+
+
+def test_trained_evidence_is_held_at_the_scale_it_was_recorded_at(audit: Audit) -> None:
+    rows = ROW.format(id="T-a", more=ABOVE.format(verdict="inconclusive"))
+    audit.write(rows, TEST.format(id="T-a", name="a", body=add(1, 0.5, 1.5)))
+    for scale, outcome in (("desk", "failed"), ("desk-long", "passed")):
+        result, written = audit.run(f"--scale={scale}")
+        result.assert_outcomes(**{outcome: 1})
+        assert written["claims"][0]["verdict"] == "reproduced"
 
 
 def test_bad_input_is_one_line_and_a_usage_error_at_the_end(audit: Audit) -> None:
@@ -190,7 +203,9 @@ def test_unsound_evidence_fails_the_test(audit: Audit, body: str) -> None:
     assert written["claims"][0]["error"]
 
 
-@pytest.mark.parametrize("option", ["--published=nowhere", "--celeba=nowhere", "--scale=huge"])
+@pytest.mark.parametrize(
+    "option", ["--published=nowhere", "--celeba=nowhere", "--scale=huge", "--device=banana", "--report=conftest.py"]
+)
 def test_a_wrong_option_stops_before_anything_runs(audit: Audit, option: str) -> None:
     audit.write(
         ROW.format(id="T-a", more=ABOVE.format(verdict="reproduced")),
