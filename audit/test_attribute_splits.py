@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,16 @@ from core.leakage import count_leakage
 from core.membership import Column, Membership, ordered
 from core.splits import Split, by_attribute, by_attributes
 from fixtures.published import Published
-from reports.expectations import group_suite, metadata_suite, validate
+from reports.expectations import CELEBA, group_suite, metadata_suite, validate
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]
+
+
+@pytest.fixture
+def data_docs(request: pytest.FixtureRequest, evidence: ClaimRecord) -> Path | None:
+    """Where this claim's Data Docs go, if they were asked for."""
+    return evidence.folder / "data-docs" / evidence.claim.id if request.config.getoption("--data-docs") else None
 
 
 # --------------------------------------------------------------------------------------------------- attribute halves
@@ -37,7 +44,7 @@ def attribute_halves(names: Sequence[str], labels: pd.Series) -> dict[str, int]:
 
 
 def measure_attribute_halves(
-    evidence: ClaimRecord, published: Published | None, attribute: str, file: str, names: Sequence[str]
+    evidence: ClaimRecord, published: Published | None, attribute: str, file: str, docs: Path | None
 ) -> None:
     totals = dict.fromkeys(("impure", "shared", "repeated", "unbalanced"), 0)
     built = 0
@@ -52,12 +59,15 @@ def measure_attribute_halves(
     if published is None:
         return
     cite(evidence, file, "attributes.zip")
+    names = published.male if attribute == "Male" else published.eyeglasses
     for name, value in attribute_halves(names, published.attributes[attribute]).items():
         evidence.add(name, value, kind="published", n=len(names), unit="images")
     chosen = published.attributes.loc[list(names)]
     table = chosen.assign(name=chosen.index, identity=published.identities.loc[chosen.index].to_numpy())
     table["group"] = np.repeat(["with", "without"], [len(names) // 2, len(names) - len(names) // 2])
-    checked = validate(table, metadata_suite() + group_suite(attribute=attribute, tolerance=0.0), name=attribute)
+    checked = validate(
+        table, metadata_suite() + group_suite(attribute=attribute, tolerance=0.0), name=attribute, docs=docs
+    )
     evidence.add(
         "expectations_failed",
         len(checked.failed),
@@ -70,15 +80,13 @@ def measure_attribute_halves(
 
 
 @pytest.mark.claim("T-eyeglasses-split")
-def test_eyeglasses_split(evidence: ClaimRecord, published_or_none: Published | None) -> None:
-    names = published_or_none.eyeglasses if published_or_none else ()
-    measure_attribute_halves(evidence, published_or_none, "Eyeglasses", "list_eyeglasses_yesno.txt", names)
+def test_eyeglasses_split(evidence: ClaimRecord, published_or_none: Published | None, data_docs: Path | None) -> None:
+    measure_attribute_halves(evidence, published_or_none, "Eyeglasses", "list_eyeglasses_yesno.txt", data_docs)
 
 
 @pytest.mark.claim("T-male-split")
-def test_male_split(evidence: ClaimRecord, published_or_none: Published | None) -> None:
-    names = published_or_none.male if published_or_none else ()
-    measure_attribute_halves(evidence, published_or_none, "Male", "list_male_yesno.txt", names)
+def test_male_split(evidence: ClaimRecord, published_or_none: Published | None, data_docs: Path | None) -> None:
+    measure_attribute_halves(evidence, published_or_none, "Male", "list_male_yesno.txt", data_docs)
 
 
 PRINTED = {"T-eyeglasses-split": 13_193, "T-male-split": 84_434}
@@ -139,10 +147,36 @@ def against_random_halves(
     return float(differences.mean()), (float(low), float(high))
 
 
+def lists_against_lists(lists: dict[str, np.ndarray], people: dict[str, np.ndarray]) -> Figure:
+    """Share of the images of the list in a row that are in the list of a column, and of those whose person is."""
+    figure = Figure(figsize=(9, 4.2))
+    for axes, held, title in zip(
+        figure.subplots(1, 2, sharey=True), (lists, people), ("the same image", "the same person"), strict=True
+    ):
+        share = np.array([[np.isin(row, column).mean() for column in held.values()] for row in held.values()])
+        axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
+        for (i, j), value in np.ndenumerate(share):
+            axes.text(j, i, f"{value:.0%}", ha="center", va="center", fontsize=6, color="w" if value > 0.6 else "k")
+        axes.set_xticks(range(len(held)), list(held), rotation=60, ha="right", fontsize=7)
+        axes.set_yticks(range(len(held)), list(held), fontsize=7)
+        axes.set_title(f"images of the row's list with {title} in the column's", fontsize=7)
+    return figure
+
+
 @pytest.mark.claim("T-attribute-identity-overlap")
 def test_attribute_identity_overlap(evidence: ClaimRecord, published: Published) -> None:
     cite(evidence, "list_eyeglasses_yesno.txt", "list_male_yesno.txt", "links_identities-faces.txt", "attributes.zip")
     identities = published.identities
+    halves = {"glasses": published.eyeglasses, "male": published.male}
+    lists = {"training": published.train, "set aside": published.test}
+    for name, both_halves in halves.items():
+        lists[name] = both_halves[: len(both_halves) // 2]
+        lists[f"not {name}"] = both_halves[len(both_halves) // 2 :]
+    lists["subset 1"], lists["subset 2"] = published.identity_halves
+    places = {name: identities.index.get_indexer(pd.Index(held)) for name, held in lists.items()}
+    owners = {name: identities.to_numpy()[at] for name, at in places.items()}
+    path = evidence.figure("lists", lists_against_lists(places, owners))
+    evidence.add("lists_compared", len(lists), kind="published", unit="lists", figures=[path])
     for attribute, names in (("Eyeglasses", published.eyeglasses), ("Male", published.male)):
         half = len(names) // 2
         people = identities.loc[list(names)].to_numpy()
@@ -202,8 +236,9 @@ def every_attribute(attributes: pd.DataFrame, identities: pd.Series, seed: int) 
     rows, shifts = {}, {}
     names = list(attributes.index)
     owners, people = pd.factorize(identities.loc[names])
-    values = {name: ordered(*pd.factorize(attributes[name])) for name in attributes.columns}
-    for name, split in by_attributes(names, attributes, seed).items():
+    coded = {name: pd.factorize(attributes[name]) for name in attributes.columns}
+    values = {name: ordered(codes, kinds.tolist()) for name, (codes, kinds) in coded.items()}
+    for name, split in by_attributes(names, {str(k): column for k, column in attributes.items()}, seed).items():
         at = attributes.index.get_indexer(pd.Index([*split.groups["A"], *split.groups["B"]]))
         found = count_leakage(
             Membership(
@@ -255,13 +290,19 @@ def size_and_overlap(table: pd.DataFrame) -> Figure:
 
 
 @pytest.mark.claim("T-other-attributes")
-def test_every_attribute(evidence: ClaimRecord, published: Published) -> None:
+def test_every_attribute(evidence: ClaimRecord, published: Published, data_docs: Path | None) -> None:
     cite(evidence, "attributes.zip", "links_identities-faces.txt")
     table, shifts = every_attribute(published.attributes, published.identities, seed=0)
     figures = [evidence.figure("shifts", heat_map(shifts)), evidence.figure("overlap", size_and_overlap(table))]
     evidence.add("splits_built", len(table), kind="published", unit="attributes", seeds="0", figures=figures)
     for name in ("impure", "unbalanced", "shared"):
         evidence.add(name, int(table[name].sum()), kind="published", n=len(table), unit="images")
+    whole = published.attributes.assign(name=published.attributes.index, identity=published.identities)
+    checked = validate(whole, metadata_suite(totals=CELEBA), name="CelebA", docs=data_docs)
+    suite = "Great Expectations on the whole table: counts, unique names, values, identities, known totals. "
+    missed = len(checked.failed)
+    note = suite + "; ".join(checked.failed)
+    evidence.add("expectations_failed", missed, kind="published", n=checked.expectations, note=note)
     for name in ("images", "shared_identities", "with_seen_without", "without_seen_with"):
         least, most = table[name].idxmin(), table[name].idxmax()
         note = f"from {least} ({table[name].min():.4g}) to {most} ({table[name].max():.4g})"
@@ -307,7 +348,7 @@ def test_defects_of_attribute_splits_are_noticed(judge: Judge, monkeypatch: pyte
     attributes, identities = forty()
     build = by_attributes
 
-    def broken(names: list[str], labels: pd.DataFrame, seed: int) -> dict[str, Split]:
+    def broken(names: list[str], labels: dict[str, pd.Series], seed: int) -> dict[str, Split]:
         splits = build(names, labels, seed)
         first, split = next((name, split) for name, split in splits.items() if len(split.groups["A"]) > 1)
         a, b = split.groups["A"], split.groups["B"]

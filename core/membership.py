@@ -164,6 +164,9 @@ def _positions(
             f"{what}: {len(unknown):,} of {len(names):,} images are not there, the first is {first!r}{like}", on_unknown
         )
         notes[f"images without {what}"] = len(unknown)
+    elsewhere = len(index) - (len(names) - len(unknown))
+    if elsewhere:
+        notes[f"images with {what} that are in no group"] = elsewhere
     return at
 
 
