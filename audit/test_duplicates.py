@@ -192,9 +192,9 @@ def test_block_memory(evidence: ClaimRecord) -> None:
         kind="property",
         n=IMAGES,
         unit="MB",
-        note=f"{found['peak']:.0f} MB, the peak resident set of a fresh process at {IMAGES:,} images already reduced to "
-        f"20x20 (at 40x40 the tensor alone takes 1,297 MB), three block products; {found['data']:.0f} MB of it are those "
-        f"images, and {found['pooled']:.0f} MB are reached while they are centred and normalised",
+        note=f"{found['peak']:.0f} MB, the peak resident set of a fresh process at {IMAGES:,} images already reduced "
+        f"to 20x20 (at 40x40 the tensor alone takes 1,297 MB), three block products; {found['data']:.0f} MB of it are "
+        f"those images, and {found['pooled']:.0f} MB are reached while they are centred and normalised",
     )
     small = measured_peak(2 * BLOCK, 20, BLOCK, products=3)
     evidence.add(

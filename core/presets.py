@@ -202,9 +202,9 @@ class Preset:
 PRESETS = {
     p.name: p
     for p in (
-        # 114,496 parameters, 40,000 exposures, two models a minute on 2 cores: denoises a handful of training images far
-        # better than others, and agrees well above mismatched seeds by a few hundred. The audit's default. Batch and rate
-        # gave the lowest denoising loss of those tried on another corpus (batch 16 to 128, rate 1e-3 to 4e-3).
+        # 114,496 parameters, 40,000 exposures, two models a minute on 2 cores: denoises a handful of training images
+        # far better than others, and agrees well above mismatched seeds by a few hundred. The audit's default. Batch
+        # and rate gave the lowest loss of those tried on another corpus (batch 16 to 128, rate 1e-3 to 4e-3).
         Preset(
             "desk",
             TrainConfig(
