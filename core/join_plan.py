@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ TF32 = 2.0**-11  # rounding of a float32 number to TF32's eleven bits, to neares
 # Tensor cores add products exactly formed, in float32, but cut instead of rounding and with few guard bits (Fasi,
 # Higham, Mikaitis and Pranesh 2021 measured one unit in the last place an addition); four times that is assumed here.
 TENSOR_UNIT = 2.0**-21
-SAMPLE = 2048  # rows from which the rotation and the cost of each strategy are estimated
+SAMPLE = 4096  # rows from which the rotation and the cost of each strategy are estimated
 CUT = 0.25  # share of 1 - threshold that the components not stored may hold on average
 _LEVELS = (8, 16, 32, 64, 96, 128, 192, 256)
 
@@ -140,24 +141,35 @@ def make_plan(
         return plain
     count = max(2, min(SAMPLE, memory // (32 * d)))
     sample = torch.from_numpy(np.concatenate([_sample(s, count // len(sources)) for s in sources]))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # small matrices: waiting for a second thread costs more than it brings
-    energy, vectors = torch.linalg.eigh(sample.T @ sample)
+    learnt, unseen = sample[::2], sample[1::2].contiguous()  # a rotation flatters the rows that it was learnt from
+    with one_thread():
+        _, vectors = torch.linalg.eigh(learnt.T @ learnt)
+        orthogonality = float(torch.linalg.norm(vectors @ vectors.T - torch.eye(d, dtype=torch.float64)))
     rotation = np.ascontiguousarray(vectors.numpy()[:, ::-1])
-    orthogonality = float(torch.linalg.norm(vectors @ vectors.T - torch.eye(d, dtype=torch.float64)))
     orthogonality += d * gamma(d, UNIT64)  # of computing it
-    rotated = np.zeros((len(sample), max(d, PREFIX)), dtype=np.float32)
-    rotated[:, :d] = (sample @ torch.from_numpy(rotation)).numpy()
-    torch.set_num_threads(threads)
+    rotated = np.zeros((len(unseen), max(d, PREFIX)), dtype=np.float32)
+    rotated[:, :d] = (unseen @ torch.from_numpy(rotation)).numpy()
     fused, first = (True, PREFIX) if prune else _cheapest(rotated, threshold - margin(d, orthogonality))
     if not fused and first >= d:
         return plain
-    kept = np.cumsum(energy.numpy()[::-1]) / max(float(energy.sum()), 1e-300)
+    energies = np.square(rotated, dtype=np.float64).sum(0)
+    kept = np.cumsum(energies) / max(float(energies.sum()), 1e-300)
     width = int(np.searchsorted(kept, 1 - (1 - threshold) * CUT)) + 1  # what is cut off blurs a pair by CUT (1 - t)
     width = max(-(-width // 16) * 16, first)
     width = width if 2 * width < d else max(d, PREFIX)
     ends = (first, *(m for m in (32, 96) if first < m < width), width)
     return Plan(threshold, d, rotation[:, :width].copy(), fused, tuple(dict.fromkeys(ends)), orthogonality)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold torch to one thread: in small matrices, waiting for a second costs more than it brings."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def check_device(device: str) -> str:
