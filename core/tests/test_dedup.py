@@ -2,6 +2,7 @@
 
 import os
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from core import join_plan
 from core.dedup import Kept, Pairs, kept, near_duplicates, pool
 from core.dedup_rows import ArraySource, correlations, normalised_rows
 from core.errors import InputError
+from core.join import cut_to_tf32
 from core.memory import parse_memory
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
@@ -91,6 +93,7 @@ def test_result_is_the_float64_answer_whatever_the_tiles(data: st.DataObject, th
         st.fixed_dictionaries(
             {
                 "prune": st.sampled_from([None, True, False]),
+                "device": st.sampled_from([None, None, "cpu"]),
                 "threads": st.integers(1, 3),
                 "memory": st.sampled_from(["3MB", "16MB", "256MB"]),
             }
@@ -154,6 +157,24 @@ def test_a_margin_of_zero_would_lose_pairs(monkeypatch: pytest.MonkeyPatch) -> N
     assert found(near_duplicates(images, size=4, prune=False)) != truth
 
 
+def test_rows_cut_to_tf32_stay_within_their_margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The accelerator's filter: rounding to eleven bits, and pairs that only its wider margin saves."""
+    rng = np.random.default_rng(5)
+    rows = ArraySource(rng.standard_normal((300, 400)).astype(np.float32)).rows(0, 300)
+    cut = cut_to_tf32(torch.from_numpy(rows.astype(np.float32)))
+    assert not (cut.view(torch.int32) & 0x1FFF).any()
+    error = np.abs(cut.numpy() - rows)
+    assert (error <= 2.0**-11 * 1.001 * np.abs(rows)).all() and error.max() > 2.0**-13 * np.abs(rows).max()
+    low = join_plan.margin(400, unit=join_plan.TENSOR_UNIT, stored=join_plan.TF32)
+    assert np.abs(cut.double().numpy() @ cut.double().numpy().T - rows @ rows.T).max() < low < 2e-3
+    base = rng.standard_normal((1, 1, 4, 4))
+    images = np.concatenate([base, *[_at(base[0], 0.95 + 1e-5, 1, rng)[None] for _ in range(60)]]).astype(np.float32)
+    truth = all_pairs(images, None, 0.95, 4)
+    assert found(near_duplicates(images, size=4, device="cpu")) == truth
+    monkeypatch.setattr(join_plan, "margin", lambda *args, **kwargs: 0.0)
+    assert found(near_duplicates(images, size=4, device="cpu")) != truth
+
+
 def test_definition_against_an_independent_form() -> None:
     rng = np.random.default_rng(1)
     images = torch.from_numpy(rng.random((40, 3, 40, 60), dtype=np.float32))
@@ -179,11 +200,11 @@ def test_threshold_one_reports_nothing_and_copies_count_below_it() -> None:
     assert len(kept(pairs, 70).kept) == 1
 
 
-@pytest.mark.parametrize("prune", [True, False])
-def test_more_candidates_than_any_buffer_holds(prune: bool) -> None:
+@pytest.mark.parametrize("options", [{"prune": True}, {"prune": False}, {"device": "cpu"}])
+def test_more_candidates_than_any_buffer_holds(options: dict[str, Any]) -> None:
     images = np.tile(np.random.default_rng(0).random((1, 1, 4, 4), dtype=np.float32), (700, 1, 1, 1))
     images[::3] = 1 - images[::3]
-    pairs = near_duplicates(images, size=4, memory="3MB", threads=2, prune=prune)
+    pairs = near_duplicates(images, size=4, memory="3MB", threads=2, **options)
     assert len(pairs) == 700 * 699 // 2
     assert set(np.sign(pairs.correlation)) == {-1.0, 1.0}
 
