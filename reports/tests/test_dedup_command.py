@@ -1,0 +1,74 @@
+"""`samenoise dedup` as a user calls it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from audit.cli import main
+
+
+def program(*words: object) -> int:
+    try:
+        main([str(word) for word in words])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> tuple[Path, Path]:
+    rng = np.random.default_rng(0)
+    train, test = (rng.random((n, 1, 40, 40), dtype=np.float32) for n in (50, 20))
+    train[9] = train[4]
+    train[30] = 1 - train[4]
+    test[3] = train[7]
+    for name, images in (("train", train), ("test", test)):
+        np.save(tmp_path / f"{name}.npy", images)
+    return tmp_path / "train.npy", tmp_path / "test.npy"
+
+
+def test_one_set(sets: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program("dedup", sets[0], "--out", tmp_path / "out") == 0
+    told = capsys.readouterr().out
+    assert "50 images, 3 pairs above 0.95" in told and "removed 2, kept 48 (drop-later)" in told
+    assert (tmp_path / "out" / "removed.txt").read_text().split()[::3] == ["9", "30"]
+    pairs = pd.read_parquet(tmp_path / "out" / "pairs.parquet")
+    assert pairs[["i", "j"]].to_numpy().tolist() == [[4, 9], [4, 30], [9, 30]]
+    assert pairs["correlation"].tolist() == pytest.approx([1, -1, -1])
+
+
+def test_across_two_sets_on_a_cluster(sets: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    assert program("dedup", *sets, "--out", tmp_path / "out", "--engine", "dask", "--threads", 1) == 0
+    about = json.loads((tmp_path / "out" / "dedup.json").read_text())
+    assert about["counts"]["pairs"] == 1 and about["counts"]["images"] == [50, 20]
+    assert (tmp_path / "out" / "removed.txt").read_text().split()[:2] == ["3", "7"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--threshold", "1.5"], "threshold: expected a number in (0, 1], got 1.5"),
+        (["--rule", "newest"], "rule: expected one of drop-later, representatives, got 'newest'"),
+        (["--memory", "100kB"], "memory: 100000 bytes"),
+        (["--memory", "lots"], "memory: expected bytes or a size like 256MB, got 'lots'"),
+        (["--pooled-size", "7"], "images of 40x40 cannot be pooled to 7 rows"),
+        (["--engine", "spark"], "--engine: expected local or dask, got 'spark'"),
+        (["--scheduler", "tcp://localhost:1"], "--scheduler: goes with --engine dask"),
+        (["--device", "abacus"], "device: cannot use 'abacus'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    sets: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert program("dedup", sets[0], "--out", tmp_path / "out", *words) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
+
+
+def test_what_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program("dedup", tmp_path / "nothing", "--out", tmp_path / "out") == 2
+    assert "nothing: expected a saved corpus" in capsys.readouterr().err
