@@ -1,6 +1,7 @@
 """`samenoise prepare`, `train`, `runs`, `sample` and `import`, as a user runs them."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -205,7 +206,9 @@ def test_a_sample_without_a_known_start_says_so(
 def test_a_killed_command_goes_on(corpus: Path, tmp_path: Path) -> None:
     words = ["train", "--corpus", str(corpus), "--sizes", "4", "--groups", "A", *TINY, "--set", "epochs=40"]
     command = [sys.executable, "-c", "from audit.cli import main; main()", *words, "--runs", str(tmp_path / "cut")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    # the number of threads moves the last bits of a model: the child gets that of this process
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
     while process.poll() is None and not list(tmp_path.glob("cut/*/checkpoint.json")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
