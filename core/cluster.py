@@ -7,7 +7,7 @@ the workers once. A worker that dies costs the tiles it was at: the scheduler gi
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -51,10 +51,10 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
         yield client
 
 
-def dask_engine(client: Any) -> Callable[[Join, list[Task]], Iterator[tuple[Task, Found]]]:
+def dask_engine(client: Any) -> Callable[[Join, Iterable[Task]], Iterator[tuple[Task, Found]]]:
     """An engine for `core.dedup_run.run`: tasks go to the client's workers, results come as they end."""
 
-    def engine(join: Join, tasks: list[Task]) -> Iterator[tuple[Task, Found]]:
+    def engine(join: Join, tasks: Iterable[Task]) -> Iterator[tuple[Task, Found]]:
         from distributed import as_completed
 
         key, recipe = _share(join, client)

@@ -154,7 +154,7 @@ def near_duplicates(
         threads: worker threads (default: one a core).
         prune: force pruning by leaves (True) or the plain tiled product (False); by default the cheaper, by a sample.
         device: take whole products on this accelerator instead ("cuda"); float64 still decides what they leave.
-        progress: called with (tiles done, tiles in all).
+        progress: called with (tasks done, tasks in all).
 
     Raises:
         InputError: for bad pixels, shapes, thresholds, or a memory limit too small to hold a tile.
@@ -162,12 +162,11 @@ def near_duplicates(
     first = ArraySource(images, size=size, label="images")
     second = None if against is None else ArraySource(against, size=size, label="against")
     join = make_join(first, second, threshold=threshold, memory=memory, threads=threads, prune=prune, device=device)
-    tasks = join.tasks
     found = []
-    for done, part in enumerate(in_threads(join.run, tasks, join.budget.threads)):
+    for done, part in enumerate(in_threads(join.run, join.tasks, join.budget.threads)):
         found.append(part)
         if progress:
-            progress(done + 1, len(tasks))
+            progress(done + 1, join.total)
     return as_pairs(found, join)
 
 

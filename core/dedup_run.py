@@ -31,7 +31,7 @@ WORK = ".work"  # folder inside the output that an interrupted run leaves behind
 _NOTE_EVERY = 2.0  # seconds between two notes of how far the rows are
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
-Engine = Callable[[Join, list[Task]], Iterable[tuple[Task, Found]]]
+Engine = Callable[[Join, Iterable[Task]], Iterable[tuple[Task, Found]]]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Options:
     device: str | None = None
 
 
-def local_engine(join: Join, tasks: list[Task]) -> Iterator[tuple[Task, Found]]:
+def local_engine(join: Join, tasks: Iterable[Task]) -> Iterator[tuple[Task, Found]]:
     """The tasks on this machine's threads."""
-    return zip(tasks, in_threads(join.run, tasks, join.budget.threads), strict=True)
+    return in_threads(lambda task: (task, join.run(task)), tasks, join.budget.threads)
 
 
 def run(
@@ -192,24 +192,21 @@ def _array(place: Path, name: str, shape: tuple[int, ...], dtype: str) -> np.nda
 def _search(join: Join, parts: Path, engine: Engine, progress: Callable[[int, int], None]) -> Iterator[Found]:
     """What each strip of tasks found, from its file or from the engine; a strip is kept as soon as it is complete."""
     parts.mkdir(exist_ok=True)
-    strips: dict[int, int] = {}
-    for i, _ in join.tasks:
-        strips[i] = strips.get(i, 0) + 1
-    total = sum(strips.values())
-    open_tasks = [task for task in join.tasks if not (parts / f"{task[0]}.npz").exists()]
-    done = total - len(open_tasks)
+    open_strips = [i for i in range(join.strips) if not (parts / f"{i}.npz").exists()]
+    total = join.total
+    done = total - sum(map(join.length, open_strips))
     progress(done, total)
     pending: dict[int, list[tuple[Task, Found]]] = {}
-    for task, found in engine(join, open_tasks) if open_tasks else ():
+    for task, found in engine(join, (task for i in open_strips for task in join.strip(i))):
         pending.setdefault(task[0], []).append((task, found))
-        if len(pending[task[0]]) == strips[task[0]]:
+        if len(pending[task[0]]) == join.length(task[0]):
             whole = Found.merge((f for _, f in sorted(pending.pop(task[0]), key=lambda item: item[0])), ordered=True)
             stream = io.BytesIO()
             np.savez(stream, i=whole.i, j=whole.j, correlation=whole.correlation, counts=json.dumps(whole.counts))
             write_atomic(parts / f"{task[0]}.npz", stream.getvalue())
         done += 1
         progress(done, total)
-    for strip in strips:
+    for strip in range(join.strips):
         with np.load(parts / f"{strip}.npz", allow_pickle=False) as saved:
             yield Found(saved["i"], saved["j"], saved["correlation"], json.loads(str(saved["counts"])))
 
@@ -240,9 +237,11 @@ def _write(
     write_atomic(out / "pairs.parquet", pd.DataFrame(table).to_parquet(index=False))
     shifted = Pairs(pairs.i, pairs.j + offset, pairs.correlation, pairs.threshold)
     result = kept(shifted, offset + len(last), options.rule)
-    value = {(i, j): c for i, j, c in zip(pairs.i.tolist(), pairs.j.tolist(), pairs.correlation.tolist(), strict=True)}
     stays = [last[k] for k in (result.kept[result.kept >= offset] - offset).tolist() if last[k] not in skipped[-1]]
-    because = [(first[i], last[j - offset], value[i, j - offset]) for i, j in result.because.tolist()]
+    wide = offset + len(last)
+    at = np.searchsorted(shifted.i * wide + shifted.j, result.because[:, 0] * wide + result.because[:, 1])
+    why = zip(result.because.tolist(), pairs.correlation[at].tolist(), strict=True)
+    because = [(first[i], last[j - offset], c) for (i, j), c in why]
     write_atomic(out / "kept.txt", "".join(f"{name}\n" for name in stays))
     write_atomic(out / "removed.txt", "".join(f"{j}\t{i}\t{c:.17g}\n" for i, j, c in because))
     bad = {name: reason for left_out in skipped for name, reason in left_out.items()}

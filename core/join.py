@@ -159,10 +159,29 @@ class Join:
     budget: Budget
 
     @property
-    def tasks(self) -> list[Task]:
-        """Block numbers (I, J), strip by strip; I <= J within one set."""
-        strips, columns = (-(-len(side.matrix) // self.budget.block) for side in (self.a, self.b))
-        return [(i, j) for i in range(strips) for j in range(i if self.second is None else 0, columns)]
+    def strips(self) -> int:
+        """Number of blocks of rows of the first side."""
+        return -(-len(self.a.matrix) // self.budget.block)
+
+    def strip(self, i: int) -> Iterator[Task]:
+        """The tasks (i, j) of one block of rows; j >= i within one set."""
+        columns = -(-len(self.b.matrix) // self.budget.block)
+        return ((i, j) for j in range(i if self.second is None else 0, columns))
+
+    def length(self, i: int) -> int:
+        """Number of tasks in a strip."""
+        columns = -(-len(self.b.matrix) // self.budget.block)
+        return columns - i if self.second is None else columns
+
+    @property
+    def tasks(self) -> Iterator[Task]:
+        """All tasks, strip by strip: never a list, there may be billions."""
+        return (task for i in range(self.strips) for task in self.strip(i))
+
+    @property
+    def total(self) -> int:
+        """Number of all tasks."""
+        return sum(map(self.length, range(self.strips)))
 
     def run(self, task: Task) -> Found:
         """The near-duplicates between two blocks."""
@@ -175,10 +194,10 @@ class Join:
         rows, columns = (min(size, len(s.matrix) - b * size) for s, b in zip((self.a, self.b), task, strict=True))
         pairs = rows * (rows - 1) // 2 if self.second is None and task[0] == task[1] else rows * columns
         found.counts |= {
-            "tiles": 1,
+            "tasks": 1,
             "pairs_in_all": pairs,
-            "scalar_tests": int(counts[TESTED]),
-            "scalar_tests_passed": int(counts[OPENED]),
+            "tiles_tested": int(counts[TESTED]),  # a row against a leaf, or a whole product
+            "tiles_compared": int(counts[OPENED]),
             "pairs_past_prefix": int(counts[SURVIVED]),
             "pairs_decided_in_float64": int(counts[FOUND]),
         }
@@ -209,6 +228,7 @@ class Join:
         a, b, size, m = self.a, self.b, self.budget.block, self.plan.ends[0]
         x, y = (torch.from_numpy(s.matrix[low : low + size, :m]) for s, low in ((a, low_a), (b, low_b)))
         product = torch.mm(x, y.T).numpy()
+        counts[TESTED] = counts[OPENED] = 1
         ends, start = np.array(self.plan.ends), 0
         while start < len(product):
             n, start = scan_product(
@@ -223,6 +243,7 @@ class Join:
         a, b, size = self.a, self.b, self.budget.block
         x, y = (cut_to_tf32(torch.from_numpy(s.matrix[low : low + size])) for s, low in ((a, low_a), (b, low_b)))
         product = tensor_product(x.to(self.plan.device), y.to(self.plan.device))
+        counts[TESTED] = counts[OPENED] = 1
         mask = product.abs() > float(self.plan.tau)
         if self.second is None and low_a == low_b:
             mask = mask.triu(diagonal=1)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def images(n: int = 2600) -> np.ndarray:
 def test_rows_in_memory_are_sent_once_and_a_killed_worker_costs_nothing(client: Any) -> None:
     pixels = images()
     join = make_join(ArraySource(pixels, size=4), threshold=0.99, memory="16MB", threads=2)
-    assert len(join.tasks) > 5
+    assert join.total > 5
     workers = client.run(os.getpid)
     found: list[Found] = []
     for _, part in dask_engine(client)(join, join.tasks):
@@ -59,7 +60,7 @@ def test_rows_in_files_are_read_by_the_workers(client: Any, tmp_path: Path) -> N
     run(given, tmp_path / "local", options)
     killed = False
 
-    def engine(join: Join, tasks: list[Task]) -> Any:
+    def engine(join: Join, tasks: Iterable[Task]) -> Any:
         nonlocal killed
         for result in dask_engine(client)(join, tasks):
             if not killed:

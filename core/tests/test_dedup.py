@@ -235,9 +235,9 @@ def test_progress_and_statistics_add_up() -> None:
     pairs = near_duplicates(images, size=4, prune=True, progress=lambda done, total: seen.append((done, total)))
     assert [d for d, _ in seen] == list(range(1, seen[-1][1] + 1))
     counts = pairs.statistics
-    assert counts["tiles"] == seen[-1][1]
+    assert counts["tasks"] == seen[-1][1]
     assert counts["pairs_in_all"] == 500 * 499 // 2
-    assert counts["scalar_tests"] >= counts["scalar_tests_passed"] > 0
+    assert counts["tiles_tested"] >= counts["tiles_compared"] > 0
     assert counts["pairs_past_prefix"] >= counts["pairs_decided_in_float64"] >= len(pairs)
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -217,11 +218,11 @@ def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
     run(given, tmp_path / "whole", options)
     done: list[Task] = []
 
-    def stops(join: Join, tasks: list[Task]):  # type: ignore[no-untyped-def]
+    def stops(join: Join, tasks: Iterable[Task]):  # type: ignore[no-untyped-def]
         for task, found in dedup_run.local_engine(join, tasks):
             done.append(task)
             yield task, found
-            if task == (0, len({i for i, _ in join.tasks}) - 1):
+            if task == (0, join.strips - 1):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -238,7 +239,7 @@ def test_another_question_does_not_take_up_old_work(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", pictures())
     given, out = [find_input(tmp_path / "x.npy")], tmp_path / "out"
 
-    def dies(join: Join, tasks: list[Task]):  # type: ignore[no-untyped-def]
+    def dies(join: Join, tasks: Iterable[Task]):  # type: ignore[no-untyped-def]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -285,14 +286,14 @@ def test_killed_at_random_moments_and_run_again(tmp_path: Path) -> None:
 
 def test_scratch_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     """Peak memory of fresh processes at two sizes grows by the pooled rows, not by the images."""
-    sizes, peaks, rng = (4000, 16000), [], np.random.default_rng(0)
+    sizes, peaks, rng = (2000, 8000), [], np.random.default_rng(0)
     for n in sizes:
         path = tmp_path / f"{n}.npy"
         array = np.lib.format.open_memmap(path, "w+", np.float32, (n, 1, 40, 40))
         for low in range(0, n, 1000):
             array[low : low + 1000] = rng.random((1000, 1, 40, 40), dtype=np.float32)
         del array
-        command = [sys.executable, "-c", _RUN, str(path), str(tmp_path / f"out-{n}"), "32MB", "peak"]
+        command = [sys.executable, "-c", _RUN, str(path), str(tmp_path / f"out-{n}"), "16MB", "peak"]
         done = subprocess.run(
             command, cwd=Path(dedup_run.__file__).parents[1], check=True, capture_output=True, text=True
         )
@@ -301,5 +302,5 @@ def test_scratch_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None
     columns = 400  # of noise: nothing is cut off
     pooled = more * (4 * columns + 64)  # and remainders, order and digests
     images = more * 6400
-    assert peaks[1] - peaks[0] < pooled + 32e6  # the whole budget of scratch for noise in the measurement
-    assert pooled + 32e6 < images
+    assert peaks[1] - peaks[0] < pooled + 16e6  # at most the scratch once more, for noise in the measurement
+    assert pooled + 16e6 < images
