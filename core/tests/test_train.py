@@ -175,6 +175,18 @@ def test_bf16_and_tf32_train() -> None:
         assert all(np.isfinite(row["loss"]) for row in result.history)
 
 
+def test_a_compiled_network_trains_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    # no accelerator here: the graphs are captured as there, and run by the ordinary kernels
+    monkeypatch.setattr(
+        module, "_compiled", lambda model, *_: torch.compile(model, backend="aot_eager", fullgraph=True)
+    )
+    found = train(pictures(), TINY.replace(epochs=1), seed=0)
+    monkeypatch.undo()
+    expected = train(pictures(), TINY.replace(epochs=1), seed=0)
+    for name, value in weights(expected.model).items():
+        assert torch.allclose(found.model.state_dict()[name], value, rtol=1e-3, atol=1e-5), name
+
+
 def test_two_processes_equal_their_plain_form(tmp_path: Path) -> None:
     # 49 images leave a last batch of one: the second process has none of it
     config = TINY.replace(exposures=49, epochs=2)
