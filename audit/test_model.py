@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,9 +18,9 @@ from core.checkpoint import INDEX, read_tensors
 from core.metrics.psnr import denoiser_psnr
 from core.presets import TrainConfig, preset
 from core.stats import bootstrap_difference
-from core.train import HISTORY, build_model, train
+from core.train import HISTORY, History, build_model, train
 from core.unet import BiasFreeNorm, UNet, denoise, parameter_count
-from fixtures.desk import Cell, Desk
+from fixtures.desk import GROUPS, Cell, Desk
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]
@@ -404,10 +406,24 @@ def monitored_twice(directory: Path) -> tuple[list[dict[str, Any]], int, list[di
     return kept(directory / "whole"), states, kept(directory / "cut")
 
 
+def plot_histories(histories: dict[str, History]) -> Figure:
+    """Loss and PSNR by epoch, a line a model."""
+    figure, axes = plt.subplots(1, 2, figsize=(7, 2.6))
+    for axis, key, name in zip(axes, ("loss", "psnr"), ("loss (squared error an image)", "PSNR (dB)"), strict=True):
+        for label, history in histories.items():
+            axis.plot([row["epoch"] + 1 for row in history], [row[key] for row in history], ".-", label=label)
+        axis.set(xlabel="epoch", ylabel=name)
+    axes[0].set_yscale("log")
+    axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
 @pytest.mark.claim("T-monitoring")
-def test_everything_is_kept(evidence: ClaimRecord, tmp_path: Path) -> None:
+def test_everything_is_kept(evidence: ClaimRecord, desk: Desk, tmp_path: Path) -> None:
+    pair = [Cell("random", desk.sizes[-1], group) for group in GROUPS]
+    figures = [evidence.figure("history", plot_histories({str(cell): desk.model(cell).history for cell in pair}))]
     for name, value in monitoring(*monitored_twice(tmp_path)).items():
-        evidence.add(name, value, kind="synthetic", n=MONITORED.epochs, varies="epoch")
+        evidence.add(name, value, kind="synthetic", n=MONITORED.epochs, varies="epoch", figures=figures)
 
 
 @pytest.mark.control("T-monitoring", "positive")
