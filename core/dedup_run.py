@@ -69,6 +69,8 @@ def run(
     try:
         return _run(inputs, out, options, engine, progress or (lambda stage, done, total: None))
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+            raise InputError(f"{error.filename or out}: {error.strerror}; cannot go on") from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         message = f"{out}: no space left on the disk; free some and run the same command again, it goes on from here"

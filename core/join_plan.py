@@ -140,7 +140,7 @@ def make_plan(
     if prune is False or not all(len(s) for s in sources) or 6 * d * d * 8 > memory:
         return plain
     count = max(2, min(SAMPLE, memory // (32 * d)))
-    sample = torch.from_numpy(np.concatenate([_sample(s, count // len(sources)) for s in sources]))
+    sample = torch.from_numpy(np.concatenate([_sample(s, count // len(sources), memory // 4) for s in sources]))
     learnt, unseen = sample[::2], sample[1::2].contiguous()  # a rotation flatters the rows that it was learnt from
     with one_thread():
         _, vectors = torch.linalg.eigh(learnt.T @ learnt)
@@ -182,9 +182,11 @@ def check_device(device: str) -> str:
     return device
 
 
-def _sample(source: RowSource, count: int) -> np.ndarray:
+def _sample(source: RowSource, count: int, memory: int) -> np.ndarray:
     """At most `count` rows, evenly spread; rows that are not finite count as zero here and are refused later."""
-    rows = source.take(np.unique(np.linspace(0, len(source) - 1, count).astype(np.int64)))
+    chosen = np.unique(np.linspace(0, len(source) - 1, count).astype(np.int64))
+    at_once = max(1, memory // (source.image_bytes + 8 * source.dimension))
+    rows = np.concatenate([source.take(chosen[low : low + at_once]) for low in range(0, len(chosen), at_once)])
     return np.where(np.isfinite(rows), rows, 0.0)
 
 

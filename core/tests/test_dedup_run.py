@@ -180,6 +180,31 @@ def test_bad_files(tmp_path: Path, write: object, message: str) -> None:
     assert "x.npy" in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("n", [0, 1])
+def test_hardly_any_images(tmp_path: Path, n: int) -> None:
+    np.save(tmp_path / "x.npy", pictures(8)[:n])
+    result = run([find_input(tmp_path / "x.npy")], tmp_path / "out", Options())
+    assert result["counts"]["kept"] == n and result["counts"]["pairs"] == 0
+    assert (tmp_path / "out" / "kept.txt").read_text() == "0\n" * n
+
+
+def test_an_output_that_is_a_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", pictures(8))
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(InputError, match=r"out.*: .*cannot go on"):
+        run([find_input(tmp_path / "x.npy")], tmp_path / "out", Options())
+
+
+def test_large_images_are_sampled_within_the_memory(tmp_path: Path) -> None:
+    """Images of 1.2 MB each: neither the sample nor the rows may hold many at once."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.random((40, 3, 320, 320), dtype=np.float32))
+    with pytest.raises(InputError, match="cannot hold a tile"):
+        run([find_input(tmp_path / "x.npy")], tmp_path / "out", Options(memory="4MB", threads=1))
+    result = run([find_input(tmp_path / "x.npy")], tmp_path / "out", Options(memory="16MB", threads=1))
+    assert result["counts"]["pairs"] == 0
+
+
 def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
     torch.save({"a": os.system}, tmp_path / "x.pt")
     with pytest.raises(InputError, match=r"x\.pt: not a readable tensor"):
