@@ -205,16 +205,16 @@ def test_a_sample_without_a_known_start_says_so(
 
 def test_a_killed_command_goes_on(corpus: Path, tmp_path: Path) -> None:
     words = ["train", "--corpus", str(corpus), "--sizes", "4", "--groups", "A", *TINY, "--set", "epochs=40"]
-    command = [sys.executable, "-c", "from audit.cli import main; main()", *words, "--runs", str(tmp_path / "cut")]
-    # the number of threads moves the last bits of a model: the child gets that of this process
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    command = [sys.executable, "-c", "from audit.cli import main; main()", *words, "--runs"]
+    # the number of threads moves the last bits of a model: every process gets one
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, str(tmp_path / "cut")], stdout=subprocess.DEVNULL, env=environment)
     while process.poll() is None and not list(tmp_path.glob("cut/*/checkpoint.json")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() in (-signal.SIGKILL, 0)
-    run(*words, "--runs", tmp_path / "cut")
-    run(*words, "--runs", tmp_path / "whole")
+    for name in ("cut", "whole"):
+        subprocess.run([*command, str(tmp_path / name)], stdout=subprocess.DEVNULL, env=environment, check=True)
     (cut,), (whole,) = (RunStore(tmp_path / name).find() for name in ("cut", "whole"))
     assert cut.key == whole.key and len(cut.history) == 40
     assert cut.model is not None and whole.model is not None
