@@ -16,6 +16,7 @@ from core.runs import MODEL, RECORD, RunStore
 from core.tests.children import SERVER, race
 from core.unet import UNet
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = TrainConfig(
     image_size=8, base_channels=2, blocks=1, exposures=32, epochs=2, batch=16, halve_every=1, repetition="exact"
 )

@@ -23,6 +23,8 @@ from core.tests.children import TINY, child_training, in_child, pictures, starvi
 from core.train import Diverged, build_model, evaluate, psnr, squared_errors, train
 from core.unet import UNet
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def weights(model: UNet) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}

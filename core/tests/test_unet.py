@@ -14,6 +14,7 @@ from torch.nn import functional
 from core.errors import InputError
 from core.unet import BiasFreeNorm, UNet, architecture, denoise, load_published, parameter_count
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = [(64, 3, 1, 40), (16, 2, 1, 20), (8, 1, 3, 6)]
 
 
