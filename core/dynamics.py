@@ -251,7 +251,15 @@ def expected_to_nearest(dimensions: int, sigma: float, n: float) -> float:
 
     Given the fresh point's own squared length (chi^2), squared distances to the others are noncentral chi^2, so that
     P(nearest > r) = E[(1 - F(r^2))^n], integrated over r; about sigma sqrt(2 d) less the reach of the smallest of n.
+
+    Raises:
+        InputError: for a number of points or dimensions below 1, or a sigma that is not positive.
     """
+    for name, value in (("dimensions", dimensions), ("n", n)):
+        if not (math.isfinite(value) and value >= 1):
+            raise InputError(f"{name}: found {value}; expected at least 1")
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise InputError(f"sigma: found {sigma}; expected a positive number")
     radii, below = _distance_law(dimensions)
     with np.errstate(divide="ignore"):
         beyond = np.exp(n * np.log1p(-below)).mean(axis=1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from core.errors import InputError
 from core.schedule import generator
 
 
@@ -30,7 +31,18 @@ class RandomFeatures:
 
 
 def learn(d: int, p: int, n: int, times: Tensor, *, h: float, scale: float = 1.0, seed: int = 0) -> RandomFeatures:
-    """Losses at `times` of gradient flow on n training points in d dimensions with p features; h in (0, 1)."""
+    """Losses at `times` of gradient flow on n training points in d dimensions with p features; h in (0, 1).
+
+    Raises:
+        InputError: for h outside (0, 1), a count or scale that is not positive, or times that are negative.
+    """
+    if not 0 < h < 1:
+        raise InputError(f"h: found {h}; expected the share of noise, between 0 and 1")
+    for name, value in (("d", d), ("p", p), ("n", n), ("scale", scale)):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name}: found {value}; expected a positive number")
+    if times.ndim != 1 or not bool((torch.isfinite(times) & (times >= 0)).all()):
+        raise InputError(f"times: found {times.tolist()}; expected a vector of numbers from 0 upwards")
     source = generator("cpu", seed, "random features", d, p)
     w = torch.randn(p, d, dtype=torch.float64, generator=source) * scale / math.sqrt(d)
     b = 2 * math.pi * torch.rand(p, dtype=torch.float64, generator=source)

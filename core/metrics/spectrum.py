@@ -78,17 +78,28 @@ class Spectrum:
 
 def spectrum(matrix: Tensor) -> Spectrum:
     """Eigendecomposition of the symmetric part of a square matrix."""
+    _square(matrix)
     values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
     return Spectrum(values.flip(0), vectors.flip(1))
 
 
+def _square(matrix: Tensor, p: int | None = None) -> None:
+    wanted = "(p, p)" if p is None else f"({p}, {p})"
+    if matrix.ndim != 2 or len(matrix) != matrix.shape[1] or p not in (None, len(matrix)):
+        raise InputError(f"matrix: found shape {tuple(matrix.shape)}; expected {wanted}")
+
+
 def asymmetry(matrix: Tensor) -> float:
     """Frobenius norm of the antisymmetric part over that of the matrix: 0 if symmetric, about 0.71 if random."""
+    _square(matrix)
+    if not bool(matrix.any()):
+        raise InputError("matrix: found nothing but zeros; expected a norm to divide by")
     return float(torch.linalg.norm(matrix - matrix.T) / 2 / torch.linalg.norm(matrix))
 
 
 def homogeneity_error(denoiser: Denoise, y: Tensor, matrix: Tensor) -> float:
     """|f(y) - J(y) y| over |f(y)|: 0 up to rounding for a bias-free network in evaluation mode."""
+    _square(matrix, y.numel())
     with torch.no_grad():
         value = denoiser(y[None])[0].reshape(-1).double()
     return float(torch.linalg.norm(value - matrix @ y.reshape(-1).double()) / torch.linalg.norm(value))
@@ -99,7 +110,13 @@ def contour_energy(vectors: Tensor, image: Tensor) -> Tensor:
 
     Above 1: the vector varies where the image has contours. Differences are periodic; a mean of 1 is chance.
     """
+    if image.ndim != 2:
+        raise InputError(f"image: found shape {tuple(image.shape)}; expected (h, w)")
     h, w = image.shape
+    if vectors.ndim != 2 or len(vectors) != h * w:
+        raise InputError(f"vectors: found shape {tuple(vectors.shape)}; expected ({h * w}, k)")
+    if not bool(image.std(unbiased=False) > 0):
+        raise InputError("image: found one value throughout; expected contours")
 
     def energy(x: Tensor) -> Tensor:
         return sum(((x.roll(1, axis) - x) / 2 + (x - x.roll(-1, axis)) / 2).square() for axis in (-2, -1))  # type: ignore[return-value]
@@ -112,6 +129,11 @@ def contour_energy(vectors: Tensor, image: Tensor) -> Tensor:
 
 def principal_cosines(a: Tensor, b: Tensor) -> Tensor:
     """Cosines of the principal angles between the spans of orthonormal columns (p, k) and (p, l), falling."""
+    for name, x in (("a", a), ("b", b)):
+        if x.ndim != 2 or len(x) != len(a):
+            raise InputError(f"{name}: found shape {tuple(x.shape)}; expected orthonormal columns ({len(a)}, k)")
+        if not torch.allclose(x.T @ x, torch.eye(x.shape[1], dtype=x.dtype, device=x.device), atol=1e-4):
+            raise InputError(f"{name}: columns are not orthonormal; expected {name}^T {name} = I")
     return torch.linalg.svdvals(a.T @ b).clamp(0, 1)
 
 

@@ -106,3 +106,12 @@ def test_crossing_times() -> None:
     found = crossing_time(steps, curve, 0.5)
     assert found.tolist() == pytest.approx([10**1.5, math.inf, 1.0])
     assert crossing_time(steps, 1 - curve, 0.5, falling=True).tolist() == pytest.approx([10**1.5, math.inf, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((8, 1.0, 0), "n: found 0"), ((0, 1.0, 5), "dimensions: found 0"), ((8, 0.0, 5), "sigma: found 0.0")],
+)
+def test_a_distance_to_no_point_is_refused(arguments: tuple[int, float, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        expected_to_nearest(*arguments)

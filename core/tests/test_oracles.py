@@ -1,106 +1,83 @@
-"""Every identity in float64; a subtly wrong oracle must fail the same checks."""
+"""Every identity in float64, on every oracle; what they plug into; bad input."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
+from core import oracles
 from core.errors import InputError
+from core.metrics.psnr import denoiser_psnr
+from core.metrics.spectrum import asymmetry, jacobian, leading_eigenpairs
 from core.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def gaussian(d: int = 6, k: int = 6, seed: int = 0) -> Gaussian:
-    g = generator(seed)
-    basis = torch.linalg.qr(torch.randn(d, k, dtype=torch.float64, generator=g))[0]
-    variances = torch.rand(k, dtype=torch.float64, generator=g) + 0.1
-    return Gaussian(torch.randn(d, dtype=torch.float64, generator=g), basis, variances)
-
-
-ORACLES: dict[str, Callable[[], Oracle]] = {
-    "gaussian": gaussian,
-    "subspace": lambda: gaussian(6, 2),
-    "mixture": lambda: Mixture([gaussian(seed=s) for s in range(3)], [0.2, 0.3, 0.5]),
-    "empirical": lambda: Empirical(torch.randn(11, 6, generator=generator(5)), tile=4),
-    "sphere": lambda: Sphere(torch.linalg.qr(torch.randn(6, 3, dtype=torch.float64, generator=generator(7)))[0], 1.3),
-}
-
-
-def finite_difference(oracle: Oracle, y: Tensor, sigma: float, step: float = 1e-4) -> Tensor:
-    """Gradient of log_density by central differences of fourth order."""
-    columns = []
-    for j in range(y.shape[1]):
-        e = torch.zeros_like(y)
-        e[:, j] = step
-        f = [oracle.log_density(y + m * e, sigma) for m in (-2, -1, 1, 2)]
-        columns.append((f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * step))
-    return torch.stack(columns, dim=1)
+from core.sample import sample
+from core.tests.oracle_checks import (
+    CHECKS,
+    DEVIATIONS,
+    EXACT,
+    ORACLES,
+    SIGMAS,
+    basis,
+    close,
+    gaussian,
+    generator,
+    noisy,
+    noisy_covariance,
+    normal,
+)
 
 
 @pytest.mark.parametrize("name", ORACLES)
-@pytest.mark.parametrize("sigma", [0.3, 1.0])
-def test_posterior_mean_and_score_determine_each_other(name: str, sigma: float) -> None:
-    oracle = ORACLES[name]()
-    y = oracle.sample(5, generator(1)) + sigma * torch.randn(5, 6, dtype=torch.float64, generator=generator(2))
-    assert torch.allclose(oracle.score(y, sigma), finite_difference(oracle, y, sigma), rtol=1e-7, atol=1e-7)
+@pytest.mark.parametrize("check", CHECKS)
+def test_against_the_same_density_by_other_means(check: str, name: str) -> None:
+    CHECKS[check](ORACLES[name](), name)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "subspace", "mixture", "empirical"])
-def test_score_is_the_gradient_by_autograd(name: str) -> None:
+@pytest.mark.parametrize("name", ORACLES)
+def test_directional_derivatives_go_forwards_too(name: str) -> None:
     oracle, sigma = ORACLES[name](), 0.4
-    y = torch.randn(5, 6, dtype=torch.float64, generator=generator(3), requires_grad=True)
-    (gradient,) = torch.autograd.grad(oracle.log_density(y, sigma).sum(), y)
-    assert torch.allclose(oracle.score(y.detach(), sigma), gradient, rtol=1e-8, atol=1e-8)
+    y, direction = noisy(name, sigma), normal(16, 6, seed=20)
+    found = torch.func.jvp(lambda x: oracle.log_density(x, sigma), (y,), (direction,))[1]
+    close(found, (oracle.score(y, sigma) * direction).sum(1))
 
 
-def test_a_forgotten_square_or_a_wrong_weight_is_seen() -> None:
-    class Wrong(Gaussian):
-        def _posterior(self, y: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-            _, log_density = super()._posterior(y, sigma)
-            centred = (y - self.mean) @ self.basis
-            return self.mean + (centred * (self.variances / (self.variances + sigma))) @ self.basis.T, log_density
-
-    right = gaussian()
-    y = torch.randn(4, 6, dtype=torch.float64, generator=generator(4))
-    for broken, density in (
-        (Wrong(right.mean, right.basis, right.variances), right),
-        (Mixture([gaussian(seed=s) for s in range(3)], [0.25, 0.25, 0.5]), ORACLES["mixture"]()),
-    ):
-        assert not torch.allclose(broken.score(y, 0.5), finite_difference(density, y, 0.5), rtol=1e-3, atol=1e-3)
+@pytest.mark.parametrize("name", ["gaussian", "subspace"])
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_a_gaussian_s_filter_and_error_are_wiener_s(name: str, sigma: float) -> None:
+    oracle = ORACLES[name]()
+    assert isinstance(oracle, Gaussian)
+    covariance, y = noisy_covariance(oracle, 0), noisy(name, sigma)
+    gain = covariance @ torch.linalg.inv(noisy_covariance(oracle, sigma))
+    close(oracle.denoise(y, sigma), oracle.mean + (y - oracle.mean) @ gain.T)
+    assert oracle.mse(sigma) == pytest.approx(float((covariance - gain @ covariance).trace()), rel=EXACT)
 
 
-def test_a_gaussian_s_filter_is_wiener_s() -> None:
-    oracle, sigma = gaussian(), 0.7
-    covariance = oracle.basis @ torch.diag(oracle.variances) @ oracle.basis.T
-    y = torch.randn(8, 6, dtype=torch.float64, generator=generator(6))
-    gain = covariance @ torch.linalg.inv(covariance + sigma**2 * torch.eye(6, dtype=torch.float64))
-    assert torch.allclose(oracle.denoise(y, sigma), oracle.mean + (y - oracle.mean) @ gain.T, atol=1e-12)
-    same = Gaussian.from_covariance(oracle.mean, covariance)
-    assert torch.allclose(same.log_density(y, sigma), oracle.log_density(y, sigma), atol=1e-10)
-    wanted = torch.distributions.MultivariateNormal(oracle.mean, covariance + sigma**2 * torch.eye(6))
-    assert torch.allclose(oracle.log_density(y, sigma), wanted.log_prob(y), atol=1e-10)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gaussian_from_its_covariance(dtype: torch.dtype) -> None:
+    wanted = gaussian()
+    found = Gaussian.from_covariance(wanted.mean, noisy_covariance(wanted, 0).to(dtype))
+    y = normal(8, 6, seed=6)
+    close(found.log_density(y, 0.7), wanted.log_density(y, 0.7), tolerance=EXACT if dtype == torch.float64 else 1e-5)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "subspace", "sphere"])
-def test_expected_squared_error_is_that_of_simulation(name: str) -> None:
-    oracle, sigma, n = ORACLES[name](), 0.5, 40_000
-    x = oracle.sample(n, generator(8))
-    y = x + sigma * torch.randn(n, 6, dtype=torch.float64, generator=generator(9))
-    error = (oracle.denoise(y, sigma) - x).square().sum(1)
-    standard_error = float(error.std()) / math.sqrt(n)
-    assert isinstance(oracle, Gaussian | Sphere)
-    assert abs(float(error.mean()) - oracle.mse(sigma)) < 5 * standard_error  # five: one false alarm in 1.7 million
+@pytest.mark.parametrize("scale", [1e-14, 1.0, 1e14])
+def test_how_singular_a_covariance_is_does_not_depend_on_its_unit(scale: float) -> None:
+    covariance = noisy_covariance(gaussian(), 0)
+    assert Gaussian.from_covariance(torch.zeros(6), scale * covariance).mse(1e9) > 0
+    factor = normal(6, 2, seed=21)
+    for singular in (factor @ factor.T, torch.ones(6, 6, dtype=torch.float64)):
+        with pytest.raises(InputError, match="smallest eigenvalue"):
+            Gaussian.from_covariance(torch.zeros(6), scale * singular)
 
 
 def test_the_empirical_oracle_is_the_softmax_mean_for_any_tile() -> None:
-    points = torch.randn(13, 1, 4, 4, generator=generator(10))
-    y = torch.randn(3, 1, 4, 4, generator=generator(11))
-    rows, flat = points.reshape(13, -1).double(), y.reshape(3, -1).double()
+    points, y = normal(13, 1, 4, 4, seed=10), normal(3, 1, 4, 4, seed=11)
+    rows, flat = points.reshape(13, -1), y.reshape(3, -1)
     logits = -(flat[:, None] - rows[None]).square().sum(2) / (2 * 0.6**2)
     wanted = (logits.softmax(1) @ rows).reshape(y.shape)
     for tile in (1, 5, 13, 100):
@@ -109,64 +86,176 @@ def test_the_empirical_oracle_is_the_softmax_mean_for_any_tile() -> None:
     assert bool(torch.isfinite(Empirical(points).denoise(far, 1e-3)).all())
 
 
-@pytest.mark.parametrize("k", [2, 3, 60, 400])
-@pytest.mark.parametrize("sigma", [0.02, 1.0, 10.0])
-def test_the_sphere_is_finite_from_its_centre_outwards(k: int, sigma: float) -> None:
-    oracle = Sphere(torch.eye(k + 1, k, dtype=torch.float64), 1.0)
-    y = oracle.sample(3, generator(16)) * torch.tensor([[0.0], [1e-8], [1.5]], dtype=torch.float64)
-    assert bool(torch.isfinite(oracle.denoise(y, sigma)).all() & torch.isfinite(oracle.log_density(y, sigma)).all())
-    assert float(oracle.denoise(y, sigma)[0].abs().max()) == 0.0
-    assert float(oracle.denoise(y, sigma).norm(dim=1).max()) <= 1.0 + 1e-12
+def test_noise_levels_share_the_distances_to_a_training_set() -> None:
+    """One product gives the distances, and one a level the mean: half the work of two a level."""
+    n, b, d, levels = 64, 8, 16, 5
+    oracle, y = Empirical(normal(n, d, seed=1), tile=16), normal(b, d, seed=2)
+    with FlopCounterMode(display=False) as counter:
+        oracle.blind(torch.linspace(0.1, 1, levels).tolist())(y)
+    assert counter.get_total_flops() == (1 + levels) * 2 * n * b * d
 
 
-def test_the_sphere_in_three_dimensions_is_langevin_s_function() -> None:
-    oracle = Sphere(torch.eye(3, dtype=torch.float64), 1.0)
-    for kappa in (0.1, 5.0, 299.9, 300.1, 5000.0):
-        y = torch.tensor([[kappa * 0.25, 0.0, 0.0]], dtype=torch.float64)  # sigma = 1/2: kappa = |y| / sigma^2
-        assert abs(float(oracle.denoise(y, 0.5)[0, 0]) - (1 / math.tanh(kappa) - 1 / kappa)) < 1e-8
+_LARGE = """
+import torch
+from core.memory import peak_rss
+from core.oracles import Empirical
+n, b, d = 100_000, 16, 400
+torch.set_num_threads(1)
+points = torch.rand(n, d, generator=torch.Generator().manual_seed(0))
+Empirical(points[:9000]).blind([0.3, 1.0])(points[:b])
+before = peak_rss()
+denoised = Empirical(points).blind([0.01, 1.0])(points[:b])
+assert float((denoised - points[:b]).abs().max()) < 1e-6
+print(peak_rss() - before)
+"""
+
+
+def test_a_large_training_set_takes_no_memory_beside_its_own() -> None:
+    """A hundred thousand images of 400 pixels, 160 MB. With 16 noisy ones every pair's pixels would take 5 GB."""
+    root = Path(oracles.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", _LARGE], cwd=root, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 32e6, "more than one tile (13 MB) and what allocators keep"
+
+
+# --- what they plug into -------------------------------------------------------------------------------------
+
+SIDE = 4
+IMAGES: dict[str, Callable[[], Oracle]] = {
+    "gaussian": lambda: Gaussian(half(), torch.eye(16, dtype=torch.float64), torch.linspace(0.01, 0.1, 16)),
+    "subspace": lambda: Gaussian(half(), directions(3), torch.tensor([0.02, 0.05, 0.1])),
+    "mixture": lambda: Mixture([Gaussian(c * half(), directions(3), torch.ones(3) / 50) for c in (0, 2)], [0.3, 0.7]),
+    "empirical": lambda: Empirical(torch.rand(20, 1, SIDE, SIDE, generator=generator(4))),
+    "sphere": lambda: Sphere(directions(3), 0.9),
+}  # fmt: skip
+
+
+def half() -> torch.Tensor:
+    return torch.full((SIDE**2,), 0.5, dtype=torch.float64)
+
+
+def directions(k: int) -> torch.Tensor:
+    return torch.linalg.qr(normal(SIDE**2, k, seed=3))[0]
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_it_plugs_into_the_sampler_and_the_metrics(name: str) -> None:
+    oracle = IMAGES[name]()
+    denoiser = oracle.blind(torch.logspace(-2, 0.3, 24).tolist())
+    clean = oracle.sample(8, generator(5)).reshape(8, 1, SIDE, SIDE).float()
+
+    found = sample(denoiser, range(6), clean.mean(dim=0), h0=0.05, sigma_end=0.02)
+    assert bool(found.converged.all()) and found.images.dtype == torch.float32
+    assert float((denoiser(found.images) - found.images).abs().max()) < 0.1, "samples are clean already"
+
+    inside = clean.clamp(0, 1)
+    curve = denoiser_psnr(denoiser, inside, [0.2, 0.8], seed=0)
+    assert bool((curve.output.mean(axis=1) > curve.input.mean(axis=1) + 2).all())
+
+    y = clean[0].double() + 0.3 * normal(1, SIDE, SIDE, seed=6)
+    matrix = jacobian(lambda x: oracle.denoise(x, 0.3), y)
+    assert asymmetry(matrix) < 1e-10, "the Jacobian of a posterior mean is a covariance over sigma^2"
+    assert float(torch.linalg.eigvalsh(matrix).min()) > -1e-10
+    blind = jacobian(denoiser, y)
+    step = 1e-5 * normal(1, SIDE, SIDE, seed=7)
+    difference = (denoiser((y + step)[None]) - denoiser((y - step)[None]))[0].flatten() / 2
+    close(blind @ step.flatten(), difference, scale=float(step.norm()), tolerance=1e-7)
+    values = leading_eigenpairs(lambda x: oracle.denoise(x, 0.3), y, 3)[0]
+    close(values, torch.linalg.eigvalsh(matrix).flip(0)[:3])
+
+
+# --- degenerate cases ----------------------------------------------------------------------------------------
 
 
 def test_a_mixture_of_one_gaussian_and_an_empirical_of_one_point_are_themselves() -> None:
-    single = gaussian()
-    y = torch.randn(4, 6, dtype=torch.float64, generator=generator(12))
+    single, y = gaussian(), normal(4, 6, seed=12)
     assert torch.allclose(Mixture([single], [1.0]).denoise(y, 0.4), single.denoise(y, 0.4), atol=1e-12)
-    point = torch.randn(1, 6, generator=generator(13))
-    assert torch.allclose(Empirical(point).denoise(y, 0.4), point.double().expand(4, 6), atol=1e-12)
+    point = normal(1, 6, seed=13)
+    assert torch.allclose(Empirical(point).denoise(y, 0.4), point.expand(4, 6), atol=1e-12)
+    assert Empirical(point).mse_estimate(0.4, n=10, generator=generator())[0] == pytest.approx(0, abs=1e-20)
 
 
-def test_the_blind_denoiser_weighs_noise_levels_by_their_likelihood() -> None:
+def test_the_blind_denoiser_knows_a_level_far_from_all_others() -> None:
     oracle = gaussian()
-    y = torch.randn(4, 6, dtype=torch.float64, generator=generator(14))
-    assert torch.allclose(oracle.blind([0.5])(y), oracle.denoise(y, 0.5), atol=1e-12)
-    near, far = 0.05, 5.0
     clean = oracle.sample(4, generator(15))
-    assert torch.allclose(oracle.blind([near, far])(clean), oracle.denoise(clean, near), atol=1e-2)
-    weights = torch.stack([oracle.log_density(y, s) for s in (near, far)]).softmax(0)[..., None]
-    wanted = weights[0] * oracle.denoise(y, near) + weights[1] * oracle.denoise(y, far)
-    assert torch.allclose(oracle.blind([near, far])(y), wanted, atol=1e-12)
+    assert torch.allclose(oracle.blind([0.05, 5.0])(clean), oracle.denoise(clean, 0.05), atol=1e-2)
+    y = normal(4, 6, seed=14)
+    assert torch.allclose(oracle.blind([0.5])(y), oracle.denoise(y, 0.5), atol=1e-12)
+
+
+def test_training_points_are_drawn_equally_often() -> None:
+    points = normal(7, 3, seed=17)
+    drawn = Empirical(points).sample(7000, generator(18))
+    counts = (drawn[:, None] == points).all(2).sum(0)
+    assert int(counts.sum()) == 7000
+    assert float(((counts - 1000) / math.sqrt(1000 * 6 / 7)).abs().max()) < DEVIATIONS
+
+
+def test_components_are_drawn_as_often_as_their_weights_say() -> None:
+    eye, weights = torch.eye(2, dtype=torch.float64), (0.05, 0.25, 0.7)
+    apart = Mixture([Gaussian(torch.full((2,), 100.0 * k), eye, torch.ones(2)) for k in range(3)], weights)
+    which = (apart.sample(10_000, generator(19))[:, 0] / 100).round().long()
+    for k, weight in enumerate(weights):
+        share = float((which == k).double().mean())
+        assert abs(share - weight) < DEVIATIONS * math.sqrt(weight * (1 - weight) / 10_000)
+
+
+def test_the_interval_of_an_estimated_error_covers_as_often_as_it_says() -> None:
+    oracle = ORACLES["sphere"]()
+    assert isinstance(oracle, Sphere)
+    exact, source = oracle.mse(0.8), generator(23)
+    hits = sum(oracle.mse_estimate(0.8, n=500, generator=source)[1].contains(exact) for _ in range(200))
+    assert 175 <= hits <= 200  # 190 expected; fewer than 175 come once in 200,000
+
+
+EYE = torch.eye(2, dtype=torch.float64)
+PLANE = Gaussian(torch.zeros(2), EYE, torch.ones(2))
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: gaussian().denoise(torch.zeros(1, 6), 0.0), "sigma: found 0.0"),
-        (lambda: gaussian().denoise(torch.zeros(1, 5), 1.0), "found 1 points of 5 dimensions; expected"),
-        (lambda: gaussian().denoise(torch.zeros(0, 6), 1.0), "found 0 points"),
+        (lambda: gaussian().denoise(torch.zeros(1, 6), 0.0), "sigma: found 0.0; expected a positive number"),
+        (lambda: gaussian().log_density(torch.zeros(1, 6), -1.0), "sigma: found -1.0"),
+        (lambda: gaussian().score(torch.zeros(1, 6), math.nan), "sigma: found nan"),
+        (lambda: gaussian().mse(0.0), "sigma: found 0.0"),
+        (lambda: gaussian().mse(-1.0), "sigma: found -1.0"),
+        (lambda: Sphere(EYE, 1.0).mse(0.0), "sigma: found 0.0"),
+        (lambda: Sphere(EYE, 1.0).mse(math.inf), "sigma: found inf"),
+        (lambda: gaussian().mse_estimate(0.0, n=10, generator=generator()), "sigma: found 0.0"),
+        (lambda: gaussian().mse_estimate(1.0, n=1, generator=generator()), "n: found 1; expected at least 2"),
+        (lambda: gaussian().denoise(torch.zeros(1, 5), 1.0), "y: found 1 points of 5 dimensions; expected"),
+        (lambda: gaussian().denoise(torch.zeros(0, 6), 1.0), "y: found 0 points"),
+        (lambda: gaussian().denoise(torch.tensor(1.0), 1.0), "y: found 0 points"),
+        (lambda: gaussian().denoise(torch.full((2, 6), math.nan), 1.0), "y: found missing or infinite"),
+        (lambda: gaussian().blind([1.0])(torch.full((2, 6), math.inf)), "y: found missing or infinite"),
         (lambda: gaussian().blind([1.0, math.inf]), "sigmas: found"),
-        (lambda: Empirical(torch.full((2, 3), math.nan)), "missing or infinite"),
-        (lambda: Gaussian.from_covariance(torch.zeros(2), torch.eye(3)), "covariance: found shape"),
-        (
-            lambda: Gaussian.from_covariance(torch.zeros(2), torch.diag(torch.tensor([1.0, -1.0]))),
-            "smallest eigenvalue",
-        ),
-        (lambda: Gaussian.from_covariance(torch.zeros(2), torch.tensor([[1.0, 0.5], [0.0, 1.0]])), "not symmetric"),
-        (lambda: Gaussian(torch.zeros(2), torch.ones(2, 2), torch.ones(2)), "not orthonormal"),
-        (lambda: Mixture([gaussian()], [0.5]), "add up to 1"),
-        (lambda: Empirical(torch.zeros(0, 3)), "empty training set"),
-        (lambda: Sphere(torch.eye(3), -1.0), "radius -1.0"),
         (lambda: gaussian().blind([]), "at least one noise level"),
+        (lambda: Gaussian(torch.tensor([0.0, math.nan]), EYE, torch.ones(2)), "mean: found missing or infinite"),
+        (lambda: Gaussian(torch.zeros(2), EYE, torch.tensor([1.0, math.nan])), "variances: found missing"),
+        (lambda: Gaussian(torch.zeros(2), EYE, torch.tensor([1.0, 0.0])), "variances: found 0.0; expected all above"),
+        (lambda: Gaussian(torch.zeros(2), torch.eye(3), torch.ones(2)), r"basis: found shape \(3, 3\); expected"),
+        (lambda: Gaussian(torch.zeros(2), torch.ones(2, 2), torch.ones(2)), "basis: columns are not orthonormal"),
+        (lambda: Gaussian(torch.zeros(2), math.nan * EYE, torch.ones(2)), "basis: columns are not orthonormal"),
+        (lambda: Gaussian.from_covariance(torch.zeros(2), torch.eye(3)), r"covariance: found shape \(3, 3\)"),
+        (lambda: Gaussian.from_covariance(torch.zeros(2), torch.full((2, 2), math.nan)), "covariance: found missing"),
+        (lambda: Gaussian.from_covariance(torch.zeros(2), torch.diag(torch.tensor([1.0, -1.0]))), "is -1, the largest"),
+        (lambda: Gaussian.from_covariance(torch.zeros(2), torch.zeros(2, 2)), "covariance: smallest eigenvalue is 0"),
+        (lambda: Gaussian.from_covariance(torch.zeros(2), torch.tensor([[1, 0.5], [0, 1]])), "covariance: not symm"),
+        (lambda: Mixture([PLANE], [0.5]), r"weights: found \[0.5\]; expected positive numbers that add up to 1"),
+        (lambda: Mixture([PLANE], [math.nan]), r"weights: found \[nan\]"),
+        (lambda: Mixture([PLANE], [0.5, 0.5]), r"weights: found shape \(2,\) for 1 components"),
+        (lambda: Mixture([], []), "for 0 components"),
+        (lambda: Mixture([PLANE, gaussian()], [0.5, 0.5]), r"components: found dimensions \[2, 6\]"),
+        (lambda: Empirical(torch.full((2, 3), math.nan)), "points: found missing or infinite"),
+        (lambda: Empirical(torch.zeros(0, 3)), "points: found an empty training set"),
+        (lambda: Empirical(torch.zeros(2, 3), tile=0), "tile: found 0; expected at least one"),
+        (lambda: Sphere(EYE, -1.0), "radius: found -1.0; expected a positive number"),
+        (lambda: Sphere(EYE, math.inf), "radius: found inf"),
+        (lambda: Sphere(EYE[:, :1], 1.0), "basis: found a sphere in 1 dimensions; expected 2 to 2000"),
+        (lambda: Sphere(torch.ones(3), 1.0), r"basis: found shape \(3,\)"),
+        (lambda: Sphere(basis(3, 0) * 2, 1.0), "basis: columns are not orthonormal"),
     ],
-)
+)  # fmt: skip
 def test_bad_input_is_named(make: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()

@@ -1,12 +1,15 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 
+from core.errors import InputError
 from core.random_features import learn
 from core.schedule import generator
 
 D, P, N, H = 3, 40, 6, 0.2
+ARGUMENTS: dict[str, Any] = {"d": D, "p": P, "n": N, "times": torch.ones(1), "h": H}
 
 
 def test_losses_by_simulation() -> None:
@@ -44,3 +47,20 @@ def test_training_loss_falls_and_test_loss_turns() -> None:
     assert float(found.test[-1]) > float(found.test.min()) + 0.1
     assert float(found.train[-1]) < 0.9 * 0.9 < 0.9 < float(found.test.min())
     assert bool((found.eigenvalues.diff() >= 0).all())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"h": 1.2}, "h: found 1.2; expected the share of noise, between 0 and 1"),
+        ({"h": 0.0}, "h: found 0.0"),
+        ({"h": math.nan}, "h: found nan"),
+        ({"n": 0}, "n: found 0; expected a positive number"),
+        ({"p": -1}, "p: found -1"),
+        ({"scale": 0.0}, "scale: found 0.0"),
+        ({"times": torch.tensor([1.0, -1.0])}, "times: found"),
+    ],
+)
+def test_bad_input_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        learn(**(ARGUMENTS | changes))

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -78,6 +80,26 @@ def test_asymmetry_of_a_random_matrix() -> None:
     matrix = torch.randn(300, 300, generator=torch.Generator().manual_seed(0)).double()
     assert s.asymmetry(matrix) == pytest.approx(0.5**0.5, abs=0.01)
     assert s.asymmetry(matrix - matrix.T) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: s.spectrum(torch.zeros(2, 3)), r"matrix: found shape \(2, 3\); expected \(p, p\)"),
+        (lambda: s.asymmetry(torch.zeros(3)), r"matrix: found shape \(3,\)"),
+        (lambda: s.asymmetry(torch.zeros(3, 3)), "matrix: found nothing but zeros"),
+        (lambda: s.homogeneity_error(lambda y: y, torch.ones(1, 2, 2), torch.eye(3)), r"\(3, 3\); expected \(4, 4\)"),
+        (lambda: s.contour_energy(torch.eye(9), torch.rand(1, 3, 3)), r"image: found shape \(1, 3, 3\)"),
+        (lambda: s.contour_energy(torch.eye(8), torch.rand(3, 3)), r"vectors: found shape \(8, 8\); expected \(9, k\)"),
+        (lambda: s.contour_energy(torch.eye(9), torch.ones(3, 3)), "image: found one value throughout"),
+        (lambda: s.principal_cosines(torch.eye(3), torch.eye(4)), r"b: found shape \(4, 4\); expected .* \(3, k\)"),
+        (lambda: s.principal_cosines(torch.ones(3), torch.eye(3)), r"a: found shape \(3,\)"),
+        (lambda: s.principal_cosines(2 * torch.eye(3), torch.eye(3)), "a: columns are not orthonormal"),
+    ],
+)
+def test_bad_shapes_are_named(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call()
 
 
 def test_contour_energy_sees_where_a_vector_varies() -> None:

@@ -1,0 +1,109 @@
+"""Gaussians of full or lower rank, and finite mixtures of them."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from core.errors import InputError
+from core.oracles.base import LOG_2PI, Oracle, finite, orthonormal, positive
+
+
+class Gaussian(Oracle):
+    """N(mean, basis diag(variances) basis^T): Wiener's filter. With fewer directions than dimensions, a subspace."""
+
+    def __init__(self, mean: Tensor, basis: Tensor, variances: Tensor) -> None:
+        self.mean, self.basis, self.variances = (t.to(torch.float64) for t in (mean.reshape(-1), basis, variances))
+        self.d = len(self.mean)
+        if self.basis.shape != (self.d, len(self.variances)):
+            raise InputError(f"basis: found shape {tuple(self.basis.shape)}; expected {(self.d, len(self.variances))}")
+        finite(self.mean, "mean")
+        finite(self.variances, "variances")
+        if not bool((self.variances > 0).all()):
+            raise InputError(f"variances: found {float(self.variances.min())}; expected all above 0")
+        orthonormal(self.basis)
+
+    @classmethod
+    def from_covariance(cls, mean: Tensor, covariance: Tensor) -> "Gaussian":
+        """Full-rank form.
+
+        Raises:
+            InputError: if the covariance is not symmetric and positive definite, both beyond the rounding of its
+                dtype: an eigenvalue within d rounding units of the largest may be one of a singular matrix.
+        """
+        if tuple(covariance.shape) != (mean.numel(), mean.numel()):
+            raise InputError(f"covariance: found shape {tuple(covariance.shape)}; expected {(mean.numel(),) * 2}")
+        finite(covariance, "covariance")
+        rounding = mean.numel() * torch.finfo(covariance.dtype).eps
+        covariance = covariance.to(torch.float64)
+        if float((covariance - covariance.T).abs().max()) > max(1e-9, rounding) * float(covariance.abs().max()):
+            raise InputError("covariance: not symmetric; expected a symmetric positive definite matrix")
+        values, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
+        least = rounding * float(values[-1])
+        if not float(values[0]) > max(least, 0):
+            raise InputError(
+                f"covariance: smallest eigenvalue is {float(values[0]):.3g}, the largest {float(values[-1]):.3g}; "
+                f"expected a positive one, above rounding ({max(least, 0):.3g}); a subspace is Gaussian(mean, basis, "
+                "variances)"
+            )
+        return cls(mean, vectors, values)
+
+    def _posterior(self, y: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        centred = y - self.mean
+        inside = centred @ self.basis
+        total = self.variances + sigma**2
+        mean = self.mean + (inside * (self.variances / total)) @ self.basis.T
+        outside = centred.square().sum(1) - inside.square().sum(1)
+        rest = self.d - len(self.variances)
+        log_density = -0.5 * (
+            (inside.square() / total).sum(1)
+            + outside / sigma**2
+            + total.log().sum()
+            + rest * 2 * math.log(sigma)
+            + self.d * LOG_2PI
+        )
+        return mean, log_density
+
+    def mse(self, sigma: float) -> float:
+        """Expected squared error of the posterior mean, exactly: sum of v sigma^2 / (v + sigma^2)."""
+        positive(sigma, "sigma")
+        return float((self.variances * sigma**2 / (self.variances + sigma**2)).sum())
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Clean points (n, d) float64."""
+        z = torch.randn(n, len(self.variances), dtype=torch.float64, generator=generator)
+        return self.mean + (z * self.variances.sqrt()) @ self.basis.T
+
+
+class Mixture(Oracle):
+    """A finite mixture of Gaussians."""
+
+    def __init__(self, components: Sequence[Gaussian], weights: Sequence[float] | Tensor) -> None:
+        self.components = tuple(components)
+        self.weights = torch.as_tensor(weights, dtype=torch.float64)
+        if not self.components or self.weights.shape != (len(self.components),):
+            raise InputError(
+                f"weights: found shape {tuple(self.weights.shape)} for {len(self.components)} components; "
+                "expected one each"
+            )
+        if not (bool((self.weights > 0).all()) and abs(float(self.weights.sum()) - 1) <= 1e-9):
+            raise InputError(f"weights: found {self.weights.tolist()}; expected positive numbers that add up to 1")
+        if len({c.d for c in self.components}) != 1:
+            raise InputError(f"components: found dimensions {sorted({c.d for c in self.components})}; expected one")
+        self.d = self.components[0].d
+
+    def _posterior(self, y: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        parts = [c._posterior(y, sigma) for c in self.components]
+        joint = torch.stack([p for _, p in parts], dim=1) + self.weights.log()
+        means = torch.stack([m for m, _ in parts], dim=1)
+        return (joint.softmax(1)[..., None] * means).sum(1), joint.logsumexp(1)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Clean points (n, d) float64."""
+        which = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        points = torch.empty(n, self.d, dtype=torch.float64)
+        for k, component in enumerate(self.components):
+            mine = which == k
+            points[mine] = component.sample(int(mine.sum()), generator)
+        return points
