@@ -7,31 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, stats
 from torch import Tensor
 
+from audit.densities import oracles, random_gaussian
 from audit.pictures import plot_rows
 from core.metrics.correlation import nearest
-from core.oracles import Empirical, Gaussian, Mixture, Oracle
+from core.oracles import Empirical, Gaussian, Oracle
 from core.stats import bootstrap_mean, clopper_pearson
 from fixtures.desk import Desk
 from reports.record import ClaimRecord
 
 SIGMAS = (0.1, 0.3, 1.0)
 LEVELS = tuple(np.geomspace(0.02, 1.5, 24).tolist())  # noise levels a blind oracle weighs; sampling ends at 0.1
-
-
-def random_gaussian(d: int, seed: int) -> Gaussian:
-    source = torch.Generator().manual_seed(seed)
-    basis = torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=source))[0]
-    variances = 0.1 + torch.rand(d, dtype=torch.float64, generator=source)
-    return Gaussian(torch.randn(d, dtype=torch.float64, generator=source), basis, variances)
-
-
-def oracles(d: int = 8) -> dict[str, Oracle]:
-    points = torch.randn(50, d, generator=torch.Generator().manual_seed(9))
-    mixture = Mixture([random_gaussian(d, seed) for seed in range(4)], [0.1, 0.2, 0.3, 0.4])
-    return {"gaussian": random_gaussian(d, 0), "mixture": mixture, "finite set": Empirical(points)}
 
 
 def score_error(oracle: Oracle, sigma: float, denoise: Callable[[Tensor, float], Tensor]) -> float:
@@ -72,71 +59,6 @@ def test_a_wrong_denoiser_does_not_give_the_score(judge: Callable[..., str], def
 
 def _miyasawa_names() -> list[str]:
     return [f"largest relative difference, {name}" for name in oracles()]
-
-
-class Line:
-    """A two-component mixture on the line, all by quadrature: shares no code with the oracles."""
-
-    means, deviations, weights = np.array([-1.0, 0.7]), np.array([0.3, 0.5]), np.array([0.35, 0.65])
-
-    def moment(self, y: float, sigma: float, power: int) -> float:
-        """Integral of x^power p(x) N(y; x, sigma^2)."""
-
-        def integrand(x: float) -> float:
-            prior = float((self.weights * stats.norm.pdf(x, self.means, self.deviations)).sum())
-            return x**power * prior * float(stats.norm.pdf(y, x, sigma))
-
-        peaks = sorted([*self.means, y])
-        return integrate.quad(integrand, -12, 12, points=peaks, limit=400, epsabs=1e-13, epsrel=1e-12)[0]
-
-    def posterior_mean(self, y: float, sigma: float) -> float:
-        """E[x | y] from its definition."""
-        return self.moment(y, sigma, 1) / self.moment(y, sigma, 0)
-
-    def score(self, y: float, sigma: float) -> float:
-        """Derivative of log p_sigma, differentiating the closed form of the noisy density."""
-        total = np.hypot(self.deviations, sigma)
-        parts = self.weights * stats.norm.pdf(y, self.means, total)
-        return float((parts * (self.means - y) / total**2).sum() / parts.sum())
-
-
-def tweedie_errors(
-    mean: Callable[[float, float], float], score: Callable[[float, float], float]
-) -> tuple[float, float]:
-    """Largest errors of the score from the posterior mean, and of the posterior mean from the score."""
-    forth, back = [], []
-    for sigma in SIGMAS:
-        for y in np.linspace(-2, 2, 9):
-            forth.append(abs((mean(y, sigma) - y) / sigma**2 - score(y, sigma)))
-            back.append(abs(y + sigma**2 * score(y, sigma) - mean(y, sigma)))
-    return max(forth), max(back)
-
-
-@pytest.mark.claim("K-tweedie")
-def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord) -> None:
-    forth, back = tweedie_errors(Line().posterior_mean, Line().score)
-    evidence.add("score from posterior mean, largest error", forth, kind="property", n=27, varies="point and sigma")
-    evidence.add("posterior mean from score, largest error", back, kind="property", n=27, varies="point and sigma")
-
-
-@pytest.mark.control("K-tweedie", "positive")
-def test_tweedie_holds_for_a_gaussian_by_hand(judge: Callable[..., str]) -> None:
-    forth, back = tweedie_errors(lambda y, s: y / (1 + s**2), lambda y, s: -y / (1 + s**2))
-    assert judge("K-tweedie", _tweedie(forth, back)) == "reproduced"
-
-
-@pytest.mark.control("K-tweedie", "negative")
-def test_another_density_s_score_is_caught(judge: Callable[..., str]) -> None:
-    other = Line()
-    other.weights = np.array([0.36, 0.64])
-    assert judge("K-tweedie", _tweedie(*tweedie_errors(Line().posterior_mean, other.score))) == "refuted"
-
-
-def _tweedie(forth: float, back: float) -> dict[str, float]:
-    return {
-        "score from posterior mean, largest error": forth,
-        "posterior mean from score, largest error": back,
-    }
 
 
 def formula_error(denoise: Callable[[Tensor, float], Tensor], points: Tensor) -> float:

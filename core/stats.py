@@ -157,13 +157,6 @@ def bootstrap_difference(
     return bootstrap_statistic([x, y], _mean_difference, seed=seed, resamples=resamples, level=level, over=over)
 
 
-def t_interval(x: ArrayLike, *, level: float = 0.95, over: str = "values") -> Interval:
-    """Student's interval of a mean: exact for normal values, and for thousands of others what resampling gives."""
-    values = _sample(x, "x")
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return Interval(float(values.mean()) - half, float(values.mean()) + half, f"Student's t over {over}", level)
-
-
 # --- proportions -----------------------------------------------------------------------------------------
 
 

@@ -102,16 +102,23 @@ def _ratio(t: Tensor, k: int) -> Tensor:
 
 
 def _log_angle_value(k: int, kappa: np.ndarray) -> np.ndarray:
-    small, large = np.minimum(kappa, _switch(k)), np.maximum(kappa, _switch(k))
-    scaled = math.lgamma(k / 2) + (k / 2 - 1) * np.log(2 / large) + np.log(special.ive(k / 2 - 1, large)) + large
-    return np.where(kappa <= _switch(k), np.log(special.hyp0f1(k / 2, small**2 / 4)), scaled)
+    def series(x: np.ndarray) -> np.ndarray:
+        return np.log(special.hyp0f1(k / 2, x**2 / 4))
+
+    def scaled(x: np.ndarray) -> np.ndarray:
+        return math.lgamma(k / 2) + (k / 2 - 1) * np.log(2 / x) + np.log(special.ive(k / 2 - 1, x)) + x
+
+    return np.piecewise(kappa, [kappa <= _switch(k)], [series, scaled])
 
 
 def _ratio_value(k: int, kappa: np.ndarray) -> np.ndarray:
-    small, large = np.minimum(kappa, _switch(k)), np.maximum(kappa, _switch(k))
-    series = special.hyp0f1(k / 2 + 1, small**2 / 4) / special.hyp0f1(k / 2, small**2 / 4) / k
-    scaled = special.ive(k / 2, large) / special.ive(k / 2 - 1, large) / large
-    return np.where(kappa <= _switch(k), series, scaled)
+    def series(x: np.ndarray) -> np.ndarray:
+        return special.hyp0f1(k / 2 + 1, x**2 / 4) / special.hyp0f1(k / 2, x**2 / 4) / k
+
+    def scaled(x: np.ndarray) -> np.ndarray:
+        return special.ive(k / 2, x) / special.ive(k / 2 - 1, x) / x
+
+    return np.piecewise(kappa, [kappa <= _switch(k)], [series, scaled])
 
 
 def _switch(k: int) -> float:

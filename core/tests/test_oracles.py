@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from scipy import stats
 from torch.utils.flop_counter import FlopCounterMode
 
 from core import oracles
@@ -15,6 +16,7 @@ from core.errors import InputError
 from core.metrics.psnr import denoiser_psnr
 from core.metrics.spectrum import asymmetry, jacobian, leading_eigenpairs
 from core.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
+from core.oracles.base import t_interval
 from core.sample import sample
 from core.tests.oracle_checks import (
     CHECKS,
@@ -197,6 +199,14 @@ def test_components_are_drawn_as_often_as_their_weights_say() -> None:
     for k, weight in enumerate(weights):
         share = float((which == k).double().mean())
         assert abs(share - weight) < DEVIATIONS * math.sqrt(weight * (1 - weight) / 10_000)
+
+
+def test_student_s_interval_is_scipy_s() -> None:
+    x = normal(7, seed=24).numpy()
+    wanted = stats.ttest_1samp(x, 0).confidence_interval(0.9)
+    found = t_interval(x, level=0.9, over="draws")
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-12)
+    assert found.level == 0.9 and found.method == "Student's t over draws"
 
 
 def test_the_interval_of_an_estimated_error_covers_as_often_as_it_says() -> None:

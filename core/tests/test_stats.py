@@ -25,7 +25,6 @@ from core.stats import (
     row_spearman,
     spearman,
     spearman_trend,
-    t_interval,
     tost,
     wilson,
 )
@@ -79,16 +78,6 @@ def test_bootstrap_mean_of_many_values_is_the_normal_interval() -> None:
     assert found.low == pytest.approx(x.mean() - half, abs=0.05 * half)
     assert found.high == pytest.approx(x.mean() + half, abs=0.05 * half)
     assert "BCa" in found.method and found == bootstrap_mean(x, seed=1) != bootstrap_mean(x, seed=2)
-
-
-def test_student_s_interval_is_scipy_s() -> None:
-    x = np.random.default_rng(0).normal(size=7)
-    wanted = stats.ttest_1samp(x, 0).confidence_interval(0.9)
-    found = t_interval(x, level=0.9, over="draws")
-    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-12)
-    assert found.level == 0.9 and found.method == "Student's t over draws"
-    with pytest.raises(InputError, match="x: expected a vector of at least 2"):
-        t_interval([1.0])
 
 
 def test_pairing_removes_what_the_seeds_share() -> None:
