@@ -121,8 +121,9 @@ def simulated(density: Density, n: int = POINTS) -> Means:
         x = density.sample(n, source)
         y = (x + sigma * torch.randn(x.shape, dtype=torch.float64, generator=source)).requires_grad_()
         f, d = density.denoise(y, sigma), x.shape[1]
-        slopes = [torch.autograd.grad(f[:, j].sum(), y, retain_graph=True)[0][:, j] for j in range(d)]
-        y, f, divergence = y.detach(), f.detach(), torch.stack(slopes).sum(0)
+        units = torch.eye(d, dtype=torch.float64)[:, None].expand(d, n, d)
+        slopes = torch.autograd.grad(f, y, units, is_grads_batched=True)[0]  # (j, point, i): d f_j / d y_i
+        y, f, divergence = y.detach(), f.detach(), torch.einsum("jnj->n", slopes)
         for g in (function(y, f) for function in FUNCTIONS.values()):
             size = sigma * math.sqrt(d) * float(g.square().sum(1).mean().sqrt())
             found[ORTHOGONAL].append(mean_of(((x - f) * g).sum(1) / size))
