@@ -115,7 +115,7 @@ def simulated(density: Density, n: int = POINTS) -> Means:
     derivative of Tweedie's identity, and both are the exact error. Each is divided by what the noise has of it,
     sigma sqrt(d) times the root mean square of g, or sigma^2 d.
     """
-    found: Means = {ORTHOGONAL: [], DIVERGENCE: []} | ({EXACT: []} if density.mse else {})
+    found: Means = {name: [] for name in (ORTHOGONAL, DIVERGENCE, *([EXACT] if density.mse else []))}
     source = torch.Generator().manual_seed(6)
     for sigma in SIGMAS:
         x = density.sample(n, source)
