@@ -1,300 +1,34 @@
 """The denoiser's excess error bounds how far its density is from the data's (Kadkhodaie et al. 2024, section 2.1)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, partial
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import torch
 from matplotlib.figure import Figure
-from scipy import stats
-from torch import Tensor, nn
 
-from core.oracles import Gaussian
-from core.oracles.base import t_interval
-from core.stats import Interval
+from audit.divergence import (
+    BROKEN,
+    CONSISTENT,
+    NETWORK,
+    NETWORKS,
+    RANGE,
+    SIGMAS,
+    SIMULATED,
+    Line,
+    Sides,
+    divergence_between,
+    gaussian_pair,
+    high_measures,
+    kl_denoisers,
+    kl_measures,
+    line,
+    shrunk_sides,
+    sides,
+)
 from reports.record import ClaimRecord
-
-SIGMAS = np.geomspace(0.1, 20, 201)
-GRID = np.linspace(-6, 6, 441)  # of y / sqrt(1 + sigma^2); 2e-9 of a standard Gaussian lies beyond
-COARSE = np.linspace(-6, 6, 361)  # tells what the grid's cells cost
-NETWORKS = 5
-Scalar = Callable[[np.ndarray, float], np.ndarray]
-Measures = dict[str, Any]
-
-
-# --- one dimension: both sides on a grid ---------------------------------------------------------------------
-
-
-class Line:
-    """A mixture of Gaussians on the line, noisy density and posterior mean in closed form."""
-
-    def __init__(self, means: Any, deviations: Any, weights: Any) -> None:
-        self.means, self.deviations, self.weights = (np.asarray(v, dtype=float) for v in (means, deviations, weights))
-
-    def density(self, y: np.ndarray, sigma: float) -> np.ndarray:
-        return self._parts(y, sigma).sum(-1)
-
-    def denoise(self, y: np.ndarray, sigma: float) -> np.ndarray:
-        """E[x | y]."""
-        variances = self.deviations**2
-        means = self.means + variances / (variances + sigma**2) * (y[..., None] - self.means)
-        parts = self._parts(y, sigma)
-        return (parts * means).sum(-1) / np.maximum(parts.sum(-1), 1e-300)
-
-    def _parts(self, y: np.ndarray, sigma: float) -> np.ndarray:
-        return self.weights * stats.norm.pdf(y[..., None], self.means, np.hypot(self.deviations, sigma))
-
-
-@dataclass(frozen=True)
-class Sides:
-    """Divergence and integral of one denoiser, each with a bound on its quadrature error; the excess by noise level."""
-
-    divergence: float
-    integral: float
-    divergence_error: float = 0.0
-    integral_error: float = 0.0
-    excess: np.ndarray | None = None
-
-    @property
-    def ratio(self) -> float:
-        return self.divergence / self.integral
-
-    @property
-    def error(self) -> float:
-        """Of the ratio."""
-        return (self.divergence_error + self.ratio * self.integral_error) / self.integral
-
-
-def sides(p: Line, denoiser: Scalar, sigmas: np.ndarray = SIGMAS) -> Sides:
-    """Both sides between the first and the last noise level, their errors bounded by what coarser grids change.
-
-    The sampler's steps have errors of first and second order, which three step sizes take away (Richardson); the
-    bound is how far that is from the same with steps twice as long, about seven times what is left. The integral, a
-    trapezoidal rule, is of second order, and its bound the change from twice the step, about three times its error.
-    The grids of y converge faster than any power.
-    """
-    steps = [_divergence(p, denoiser, sigmas[::k], GRID) for k in (1, 2, 4, 8)]
-    first = [2 * a - b for a, b in pairwise(steps)]
-    divergence, longer = ((4 * a - b) / 3 for a, b in pairwise(first))
-    error = abs(divergence - longer) + abs(_divergence(p, denoiser, sigmas, COARSE) - steps[0])
-    excess = excess_errors(p, denoiser, sigmas, GRID)
-    integral = _over_noise(excess, sigmas)
-    changes = [
-        _over_noise(excess[::2], sigmas[::2]),
-        _over_noise(excess_errors(p, denoiser, sigmas, COARSE), sigmas),
-    ]
-    return Sides(divergence, integral, error, sum(abs(c - integral) for c in changes), excess)
-
-
-def excess_errors(p: Line, denoiser: Scalar, sigmas: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """MSE(f) - MSE(f*) at every noise level, which is E|f - f*|^2 as f* is the posterior mean."""
-    excess = []
-    for sigma in sigmas:
-        y = grid * np.hypot(1, sigma)
-        gap = (denoiser(y, sigma) - p.denoise(y, sigma)) ** 2
-        excess.append(np.trapezoid(gap * p.density(y, sigma), y))
-    return np.asarray(excess)
-
-
-def _over_noise(excess: np.ndarray, sigmas: np.ndarray) -> float:
-    """Integral of excess sigma^-3 d sigma."""
-    return float(np.trapezoid(excess / sigmas**2, np.log(sigmas)))
-
-
-def _divergence(p: Line, denoiser: Scalar, sigmas: np.ndarray, grid: np.ndarray) -> float:
-    """KL from p to what the reverse diffusion with this denoiser generates, both at the first noise level.
-
-    The generator starts from p at the last level, so that both sides of the bound run over the same levels. Each step
-    is the posterior of x at the next level given y and a clean value f(y).
-    """
-    sigma = sigmas[-1]
-    y = grid * np.hypot(1, sigma)
-    density = p.density(y, sigma)
-    for low in sigmas[-2::-1]:
-        z = grid * np.hypot(1, low)
-        ratio = (low / sigma) ** 2
-        mean = denoiser(y, sigma) * (1 - ratio) + y * ratio
-        kernel = np.exp(-0.5 * ((z[:, None] - mean) / (low * np.sqrt(1 - ratio))) ** 2)
-        kernel /= np.maximum(np.trapezoid(kernel, z, axis=0), 1e-300)
-        density, y, sigma = kernel @ (density * np.gradient(y)), z, low
-        density = density / np.trapezoid(density, y)
-    own = p.density(y, sigma)
-    return float(np.trapezoid(own * np.log(np.maximum(own, 1e-300) / np.maximum(density, 1e-300)), y))
-
-
-class Learned(nn.Module):
-    """A small network of (y, log sigma) that predicts the clean value; the seed decides its weights and its data."""
-
-    def __init__(self, p: Line, seed: int, steps: int = 600) -> None:
-        super().__init__()
-        source = torch.Generator().manual_seed(seed)
-        self.layers = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1))
-        for weight in self.parameters():
-            weight.data.copy_((2 * torch.rand(weight.shape, generator=source) - 1) / (weight.shape[-1] ** 0.5))
-        rng = np.random.default_rng(seed)
-        optimizer = torch.optim.Adam(self.parameters(), lr=3e-3)
-        for _ in range(steps):
-            which = rng.choice(len(p.weights), 512, p=p.weights)
-            x = torch.from_numpy(rng.normal(p.means[which], p.deviations[which])).float()
-            sigma = torch.from_numpy(np.exp(rng.uniform(np.log(SIGMAS[0]), np.log(SIGMAS[-1]), 512))).float()
-            y = x + sigma * torch.from_numpy(rng.standard_normal(512)).float()
-            loss = ((self(y, sigma) - x).square() / (sigma**2 / (1 + sigma**2))).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
-    def forward(self, y: Tensor, sigma: Tensor) -> Tensor:
-        """(b,) twice -> (b,): a mean that shrinks as a standard Gaussian's does, corrected by the network."""
-        total = (1 + sigma**2).sqrt()
-        return y / total**2 + sigma / total * self.layers(torch.stack([y / total, sigma.log()], -1))[..., 0]
-
-    @torch.no_grad()
-    def denoise(self, y: np.ndarray, sigma: float) -> np.ndarray:
-        """For the grid."""
-        value = torch.from_numpy(y).float()
-        return self(value, torch.full_like(value, float(sigma))).double().numpy()
-
-
-def line() -> Line:
-    return Line([-1.0, 0.7], [0.3, 0.5], [0.35, 0.65])
-
-
-# Posterior means of one density at every level: equality, but for the generator's start from p at the last level, which
-# is off by less than the divergence of the two densities there, a thousandth of that at the first.
-CONSISTENT = ("another mixture's", "a Gaussian's")
-NETWORK = "a network's, seed "
-BROKEN = "broken: posterior mean of one component"
-
-
-def kl_denoisers(p: Line) -> dict[str, Scalar]:
-    """Denoisers whose divergence and integral are both computable: two true to a density of their own, others not."""
-    return {
-        "another mixture's": Line([-0.8, 0.9], [0.35, 0.5], [0.45, 0.55]).denoise,
-        "a Gaussian's": Line([0.1], [0.9], [1.0]).denoise,
-        **{f"{NETWORK}{seed}": Learned(p, seed).denoise for seed in range(NETWORKS)},
-        "shrunk by 2 %": lambda y, s: 0.98 * p.denoise(y, s),
-        "sigma 10 % too large": lambda y, s: p.denoise(y, 1.1 * s),
-        BROKEN: Line(p.means[:1], p.deviations[:1], [1.0]).denoise,
-    }
-
-
-def kl_measures(found: dict[str, Sides]) -> Measures:
-    """By how much the bound fails, and equality; what networks make of it; how well all of it is known."""
-    networks = np.array([s.ratio for name, s in found.items() if name.startswith(NETWORK)])
-    known = max(s.error for name, s in found.items() if name.startswith(NETWORK))
-    over = t_interval(networks, over="networks of different seeds")
-    widened = Interval(over.low - known, over.high + known, f"{over.method}, widened by the quadrature's error")
-    sound = max(s.integral for name, s in found.items() if name != BROKEN)
-    return {
-        "largest relative excess of the divergence over the integral": max(
-            0.0, max(s.ratio - 1 for s in found.values())
-        ),
-        "largest relative difference where the two must be equal": max(abs(found[n].ratio - 1) for n in CONSISTENT),
-        "integral of the broken denoiser over the largest other": found[BROKEN].integral / sound,
-        "divergence over integral, networks": (float(networks.mean()), widened),
-        "largest quadrature error of the two sides, share of the integral": max(s.error for s in found.values()),
-    }
-
-
-# --- many dimensions: Gaussians, both sides in closed form ---------------------------------------------------
-
-HIGH = 16
-RANGE = (float(SIGMAS[0]), float(SIGMAS[-1]))
-SIMULATED = 40_000  # noisy points of an integral in many dimensions
-KEPT = 0.8  # what the shrunk denoiser keeps of the posterior mean
-
-
-def gaussian_pair() -> tuple[Gaussian, Gaussian]:
-    """Two Gaussians of 16 dimensions with variances falling as a power law, one faster than the other."""
-    k, eye = torch.arange(1, HIGH + 1, dtype=torch.float64), torch.eye(HIGH, dtype=torch.float64)
-    return Gaussian(torch.zeros(HIGH), eye, 2 / k), Gaussian(torch.zeros(HIGH), eye, 2 / k**1.5)
-
-
-def divergence_between(v: np.ndarray, u: np.ndarray) -> float:
-    """KL from N(0, diag v) to N(0, diag u)."""
-    return float(0.5 * (v / u - 1 - np.log(v / u)).sum())
-
-
-def other_gaussian_sides(v: np.ndarray, u: np.ndarray) -> Sides:
-    """Of the Wiener filter of N(0, diag u) on N(0, diag v) over all noise levels, 0 to infinity.
-
-    With t = sigma^2 the excess is t^2 (u - v)^2 / ((u + t)^2 (v + t)), and half its integral over t^-2 dt has the
-    antiderivative (log((v + t) / (u + t)) + (u - v) / (u + t)) / 2, which is 0 at infinity.
-    """
-    return Sides(divergence_between(v, u), float(-0.5 * (np.log(v / u) + (u - v) / u).sum()))
-
-
-def shrunk_sides(v: np.ndarray, kept: float, sigmas: tuple[float, float]) -> Sides:
-    """Of `kept` times the posterior mean on N(0, diag v), between two noise levels; `kept` is not 1/2.
-
-    The reverse diffusion keeps zero mean and takes the variance V from v + T down by dV/dt = 2 (1 - a) V / t - 1 with
-    a = kept v / (v + t). With m = t^(2 kept - 2) (v + t)^(-2 kept), the antiderivative of m being M below, V m + M is
-    constant. The excess (1 - kept)^2 v^2 / (v + t) is integrated by partial fractions.
-    """
-    t, top = sigmas[0] ** 2, sigmas[1] ** 2
-
-    def m(t: float) -> np.ndarray:
-        return t ** (2 * kept - 2) * (v + t) ** (-2 * kept)
-
-    def primitive(t: float) -> np.ndarray:
-        return (t / (v + t)) ** (2 * kept - 1) / ((2 * kept - 1) * v)
-
-    def bound(t: float) -> np.ndarray:
-        return 0.5 * (1 - kept) ** 2 * (-v / t - np.log(t / (v + t)))
-
-    generated = ((v + top) * m(top) + primitive(top) - primitive(t)) / m(t)
-    return Sides(divergence_between(v + t, generated), float((bound(top) - bound(t)).sum()))
-
-
-def simulated_integral(
-    p: Gaussian, denoise: Callable[[Tensor, float], Tensor], *, n: int = SIMULATED, power: int = 3
-) -> tuple[float, Interval]:
-    """The integral from its words: squared error of the denoiser minus that of the optimum, on noisy points.
-
-    Gauss and Legendre's rule in log sigma, the same points at every node, so that each point has an integral.
-    """
-    source = torch.Generator().manual_seed(7)
-    x = p.sample(n, source)
-    z = torch.randn(x.shape, dtype=torch.float64, generator=source)
-    nodes, weights = np.polynomial.legendre.leggauss(24)
-    low, high = np.log(RANGE)
-    total = torch.zeros(n, dtype=torch.float64)
-    for node, weight in zip(nodes, weights, strict=True):
-        sigma = float(np.exp(low + (node + 1) / 2 * (high - low)))
-        errors = [(f(x + sigma * z, sigma) - x).square().sum(1) for f in (denoise, p.denoise)]
-        total += weight * (high - low) / 2 * (errors[0] - errors[1]) * sigma ** (1 - power)
-    return float(total.mean()), t_interval(total.numpy(), over="noisy points")
-
-
-@cache
-def high_measures(power: int = 3) -> Measures:
-    """Both sides in 16 dimensions, and the integrals by simulation over their closed forms."""
-    p, q = gaussian_pair()
-    v, u = p.variances.numpy(), q.variances.numpy()
-    shrunk = shrunk_sides(v, KEPT, RANGE)
-    between = divergence_between(v + RANGE[0] ** 2, u + RANGE[0] ** 2)
-    between -= divergence_between(v + RANGE[1] ** 2, u + RANGE[1] ** 2)
-    other = simulated_integral(p, q.denoise, power=power)
-    own = simulated_integral(p, lambda y, s: KEPT * p.denoise(y, s), power=power)
-    return {
-        "16 dimensions, another Gaussian's: divergence over integral": other_gaussian_sides(v, u).ratio,
-        "16 dimensions, shrunk by 20 %: divergence over integral": shrunk.ratio,
-        "16 dimensions, another Gaussian's: simulated integral over the divergence": _relative(other, between),
-        "16 dimensions, shrunk by 20 %: simulated integral over its closed form": _relative(own, shrunk.integral),
-    }
-
-
-def _relative(found: tuple[float, Interval], closed: float) -> tuple[float, Interval]:
-    value, interval = found
-    return value / closed, Interval(interval.low / closed, interval.high / closed, interval.method)
-
-
-# --- the claim -----------------------------------------------------------------------------------------------
 
 
 def draw_sides(found: dict[str, Sides]) -> Figure:
