@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from core.cluster import connect, dask_engine
+from core.cluster import DaskEngine, connect
 from core.dedup import as_pairs, make_join, near_duplicates
 from core.dedup_input import find_input
 from core.dedup_rows import ArraySource
@@ -41,7 +41,7 @@ def test_rows_in_memory_are_sent_once_and_a_killed_worker_costs_nothing(client: 
     assert join.total > 5
     workers = client.run(os.getpid)
     found: list[Found] = []
-    for _, part in dask_engine(client)(join, join.tasks):
+    for _, part in DaskEngine(client)(join, join.tasks):
         found.append(part)
         if len(found) == 1:
             os.kill(next(iter(workers.values())), signal.SIGKILL)
@@ -62,7 +62,7 @@ def test_rows_in_files_are_read_by_the_workers(client: Any, tmp_path: Path) -> N
 
     def engine(join: Join, tasks: Iterable[Task]) -> Any:
         nonlocal killed
-        for result in dask_engine(client)(join, tasks):
+        for result in DaskEngine(client)(join, tasks):
             if not killed:
                 os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
                 killed = True

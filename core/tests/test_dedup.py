@@ -14,7 +14,7 @@ from core import join_plan
 from core.dedup import Kept, Pairs, kept, near_duplicates, pool
 from core.dedup_rows import ArraySource, correlations, normalised_rows
 from core.errors import InputError
-from core.join import cut_to_tf32
+from core.join_device import cut_to_tf32
 from core.memory import parse_memory
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"

@@ -25,7 +25,7 @@ from core.dedup import near_duplicates
 from core.dedup_input import find_input
 from core.dedup_run import WORK, Options, run
 from core.errors import InputError
-from core.join import Join, Task
+from core.join import Join, Task, local_engine
 
 FILES = ("pairs.parquet", "kept.txt", "removed.txt", "index.html")
 
@@ -244,7 +244,7 @@ def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
     done: list[Task] = []
 
     def stops(join: Join, tasks: Iterable[Task]):  # type: ignore[no-untyped-def]
-        for task, found in dedup_run.local_engine(join, tasks):
+        for task, found in local_engine(join, tasks):
             done.append(task)
             yield task, found
             if task == (0, join.strips - 1):
