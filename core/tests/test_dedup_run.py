@@ -26,19 +26,9 @@ from core.dedup_input import find_input
 from core.dedup_run import WORK, Options, run
 from core.errors import InputError
 from core.join import Join, Task, local_engine
+from core.tests.duplicates import pictures
 
 FILES = ("pairs.parquet", "kept.txt", "removed.txt", "index.html")
-
-
-def pictures(n: int = 300, side: int = 20, seed: int = 0) -> np.ndarray:
-    """Noise images (n, 1, side, side); 1 and 2 are chained to 0, 7 is the negative of 3."""
-    rng = np.random.default_rng(seed)
-    images = rng.random((n, 1, side, side), dtype=np.float32) / 2 + 0.2
-    step = rng.random((2, 1, side, side), dtype=np.float32) - 0.5
-    images[1] = images[0] + 0.15 * step[0]
-    images[2] = images[1] + 0.15 * step[1]
-    images[7] = 1 - images[3]
-    return images.clip(0, 1)
 
 
 def files(folder: Path) -> dict[str, bytes]:
