@@ -46,7 +46,7 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
         raise InputError("engine: dask is not installed; pip install 'samenoise[cluster]' brings it") from error
     if scheduler is None:
         with (
-            LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
             Client(cluster) as client,
         ):
             yield client
@@ -99,6 +99,8 @@ class DaskEngine:
             task = futures.pop(future)
             with _one_line():
                 found = future.result()
+            if isinstance(found, InputError):
+                raise found
             yield task, found
             future.release()
             with _one_line():
@@ -166,17 +168,23 @@ def _open(value: Any) -> Any:
     return np.load(value, mmap_mode="r") if isinstance(value, Path) else value
 
 
-def _run(key: str, recipe: _Recipe, task: Task) -> Found:
-    """On a worker: one task of a join, which the first of its threads to come opens."""
-    with _OPENING:
-        join = _JOINS.get(key)
-        if join is None:
-            torch.set_num_threads(1)
-            join = recipe.open()
-            if join.plan.device:
-                _OPEN.enter_context(tensor_cores())
-            _JOINS.clear()
-            _JOINS[key] = join
-        if join.plan.device:  # a device takes one task at a time
-            return join.run(task)
-    return join.run(task)
+def _run(key: str, recipe: _Recipe, task: Task) -> Found | InputError:
+    """On a worker: one task of a join, which the first of its threads to come opens.
+
+    Bad input is returned: dask would log what is raised, and try it again.
+    """
+    try:
+        with _OPENING:
+            join = _JOINS.get(key)
+            if join is None:
+                torch.set_num_threads(1)
+                join = recipe.open()
+                if join.plan.device:
+                    _OPEN.enter_context(tensor_cores())
+                _JOINS.clear()
+                _JOINS[key] = join
+            if join.plan.device:  # a device takes one task at a time
+                return join.run(task)
+        return join.run(task)
+    except InputError as error:
+        return error

@@ -1,6 +1,9 @@
 """Corpora with near-duplicates of every kind, and the all-pairs answer that the exact join is held against."""
 
+import json
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, settings
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from core.dedup import Pairs
 from core.dedup_rows import correlations, normalised_rows
 
+FILES = ("pairs.parquet", "kept.txt", "removed.txt", "index.html")
 # HYPOTHESIS_PROFILE=thorough draws six hundred corpora a property.
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 few = settings(
@@ -25,6 +29,15 @@ def pictures(n: int = 300, side: int = 20, seed: int = 0) -> np.ndarray:
     images[2] = images[1] + 0.15 * step[1]
     images[7] = 1 - images[3]
     return images.clip(0, 1)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def told(folder: Path) -> dict[str, Any]:
+    about = json.loads((folder / "dedup.json").read_text())
+    return {key: value for key, value in about.items() if key != "measured"}
 
 
 def all_pairs(a: np.ndarray, b: np.ndarray | None, threshold: float, size: int) -> set[tuple[int, int]]:
