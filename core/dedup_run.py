@@ -87,7 +87,7 @@ def run(
 
 
 def _run(inputs: list[Input], out: Path, options: Options, engine: Engine, progress: Progress) -> dict[str, Any]:
-    begun = time.monotonic()
+    begun, libraries = time.monotonic(), peak_rss()
     work = out / WORK
     resumed = _open_work(work, inputs, options)
     limit = parse_memory(options.memory)
@@ -136,7 +136,12 @@ def _run(inputs: list[Input], out: Path, options: Options, engine: Engine, progr
         "counts": counts,
         "search": pairs.statistics,
     }
-    result["measured"] = {"seconds": round(time.monotonic() - begun, 2), "peak_rss": peak_rss(), "resumed": resumed}
+    result["measured"] = {
+        "seconds": round(time.monotonic() - begun, 2),
+        "peak_rss": peak_rss(),
+        "peak_rss_before": libraries,
+        "resumed": resumed,
+    }
     write_atomic(out / "dedup.json", json.dumps(result, indent=1) + "\n")
     (work / "key").unlink()  # first, so that what a killed removal leaves behind is never taken up again
     shutil.rmtree(work)

@@ -94,6 +94,7 @@ def _summary(result: dict[str, Any], out: Path) -> str:
     lines.append(
         f"{search.get('pairs_in_all', 0):,} pairs compared by {search['strategy']}: {pruned:,} of {tested:,} tiles "
         f"pruned, {decided:,} pairs decided in float64, "
-        f"{measured['seconds']:.1f} s, peak memory {measured['peak_rss'] / 1e6:,.0f} MB"
+        f"{measured['seconds']:.1f} s, peak memory {measured['peak_rss'] / 1e6:,.0f} MB, of which the libraries take "
+        f"{measured['peak_rss_before'] / 1e6:,.0f}"
     )
     return "\n".join([*lines, f"{out / 'index.html'}"])
