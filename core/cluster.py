@@ -117,8 +117,8 @@ def _one_line() -> Iterator[None]:
         yield
     except KilledWorker as error:
         raise InputError(
-            f"engine: workers died again and again at the same tile ({error.task}); they may lack memory: the limit is "
-            "for each, so a lower one makes smaller tiles"
+            f"engine: workers died again and again at the same tile ({error.task}); they may lack memory: a lower "
+            "limit makes smaller tiles"
         ) from error
     except (OSError, ImportError, RuntimeError, TimeoutError, CancelledError, CommClosedError) as error:
         reason = str(error).split("\n")[0][:200]

@@ -85,10 +85,8 @@ def test_rows_in_files_are_read_by_the_workers(client: Any, tmp_path: Path) -> N
 
 def test_from_python(client: Any) -> None:
     pixels = images(700)
-    there, here = (
-        near_duplicates(pixels, size=4, threshold=0.99, tile=64, **options)
-        for options in ({"engine": DaskEngine(client)}, {})
-    )
+    there = near_duplicates(pixels, size=4, threshold=0.99, tile=64, engine=DaskEngine(client))
+    here = near_duplicates(pixels, size=4, threshold=0.99, tile=64)
     np.testing.assert_array_equal(np.stack([there.i, there.j]), np.stack([here.i, here.j]))
     assert there.statistics["tasks"] == here.statistics["tasks"] == 66 and len(here)
 
