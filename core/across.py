@@ -12,6 +12,7 @@ from PIL import Image
 from core.corpus import load_corpus
 from core.dedup import THRESHOLD, near_duplicates
 from core.errors import InputError
+from core.folder import deep_levels, is_deep
 from core.membership import Membership
 from core.preprocess import preprocess
 
@@ -85,10 +86,11 @@ def _read(path: Path) -> torch.Tensor:
         with Image.open(path) as image:
             if image.size == (178, 218) and image.mode == "RGB":
                 return preprocess(image, SIZE)
-            small = image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+            whole = Image.fromarray(deep_levels(image)) if is_deep(image) else image.convert("RGB")
+            small = np.asarray(whole.resize((SIZE, SIZE), Image.Resampling.BICUBIC), dtype=np.float32)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: found no readable image ({error})") from error
-    grey = np.asarray(small, dtype=np.float32).mean(axis=2) / 255.0
+    grey = small.clip(0, 1) if small.ndim == 2 else small.mean(axis=2) / 255.0  # bicubic weights overshoot
     return torch.from_numpy(grey)[None]

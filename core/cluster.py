@@ -1,14 +1,17 @@
 """The tiles of the exact join on many machines, through dask.distributed: the same tasks, the same pairs.
 
-Rows that lie in files are read by every worker from the shared storage, a slice at a time; rows in memory are sent to
-the workers once. A worker that dies costs the tiles it was at: the scheduler gives them to another.
+Rows that lie in files are read by every worker from storage that all of them see under the same path, a slice at a
+time; rows in memory are sent to the workers once. A worker that dies costs the tiles it was at: the scheduler gives
+them to another. Workers may come and go.
 """
 
 from __future__ import annotations
 
+import socket
+import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,12 +20,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.dedup_source import FileSource
 from core.errors import InputError
 from core.join import Found, Join, Task
+from core.join_device import tensor_cores
 from core.join_plan import Side
 
 IN_FLIGHT = 4  # tasks a worker thread has waiting
-_JOINS: dict[str, Join] = {}  # on a worker: joins it has opened
+WAIT = 60  # seconds for the first worker
+_JOINS: dict[str, Join] = {}  # on a worker: the join it has opened last
+_OPENING = threading.Lock()
+_OPEN = ExitStack()  # on a worker: settings of its process that the join needs
 
 
 @contextmanager
@@ -38,7 +46,7 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
         raise InputError("engine: dask is not installed; pip install 'samenoise[cluster]' brings it") from error
     if scheduler is None:
         with (
-            LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
             Client(cluster) as client,
         ):
             yield client
@@ -48,34 +56,73 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"scheduler: no dask scheduler answers at {scheduler} ({error})") from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=WAIT)
+        except TimeoutError as error:
+            raise InputError(f"scheduler: no worker has joined {scheduler} within {WAIT} seconds") from error
         yield client
 
 
-def dask_engine(client: Any) -> Callable[[Join, Iterable[Task]], Iterator[tuple[Task, Found]]]:
-    """An engine for `core.dedup_run.run`: tasks go to the client's workers, results come as they end."""
+@dataclass(frozen=True)
+class DaskEngine:
+    """An engine for `core.dedup.near_duplicates` and `core.dedup_run.run`: tasks go to the client's workers.
 
-    def engine(join: Join, tasks: Iterable[Task]) -> Iterator[tuple[Task, Found]]:
+    Results come as they end. The rows must be in memory, or in files that every worker sees under the same path.
+
+    Raises (when called):
+        InputError: if the workers cannot do it: one cannot see the files, lacks this package, or all of them die.
+    """
+
+    client: Any
+    name = "dask"
+
+    def __call__(self, join: Join, tasks: Iterable[Task]) -> Iterator[tuple[Task, Found]]:
+        """The tasks, in the order in which they end."""
         from distributed import as_completed
 
-        key, recipe = _share(join, client)
+        with _one_line():
+            key, recipe = _share(join, self.client)
         waiting = iter(tasks)
-        width = IN_FLIGHT * max(1, sum(client.nthreads().values()))
+        futures: dict[Any, Task] = {}
+        arriving = as_completed()
 
-        def submit(task: Task) -> Any:
-            return client.submit(_run, key, recipe, task, pure=False, retries=10)
+        def top_up() -> None:
+            width = IN_FLIGHT * max(1, sum(self.client.nthreads().values()))  # of the workers there are now
+            for task in islice(waiting, max(0, width - len(futures))):
+                future = self.client.submit(_run, key, recipe, task, pure=False, retries=10)
+                futures[future] = task
+                arriving.add(future)
 
-        futures = {submit(task): task for task in islice(waiting, width)}
-        arriving = as_completed(futures)
+        with _one_line():
+            top_up()
         for future in arriving:
             task = futures.pop(future)
-            yield task, future.result()
+            with _one_line():
+                found = future.result()
+            if isinstance(found, InputError):
+                raise found
+            yield task, found
             future.release()
-            if (following := next(waiting, None)) is not None:
-                another = submit(following)
-                futures[another] = following
-                arriving.add(another)
+            with _one_line():
+                top_up()
 
-    return engine
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """What a cluster fails with, as an InputError of one line."""
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm import CommClosedError
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise InputError(
+            f"engine: workers died again and again at the same tile ({error.task}); they may lack memory: a lower "
+            "limit makes smaller tiles"
+        ) from error
+    except (OSError, ImportError, RuntimeError, TimeoutError, CancelledError, CommClosedError) as error:
+        reason = str(error).split("\n")[0][:200]
+        raise InputError(f"engine: the dask cluster cannot go on ({type(error).__name__}: {reason})") from error
 
 
 @dataclass(frozen=True)
@@ -86,6 +133,19 @@ class _Recipe:
     sides: tuple[dict[str, Any], ...]  # one, or two across sets
 
     def open(self) -> Join:
+        """The join on this worker.
+
+        Raises:
+            InputError: if a file that it needs is not to be seen from here.
+        """
+        needed = [value for side in self.sides for value in side.values() if isinstance(value, Path)]
+        needed += [source.path for source in (self.join.first, self.join.second) if isinstance(source, FileSource)]
+        for path in needed:
+            if not path.exists():
+                raise InputError(
+                    f"engine: the worker on {socket.gethostname()} cannot see {path}; dask needs the input and the "
+                    "output on storage that every worker sees under the same path"
+                )
         sides = [Side(*(_open(side[name]) for name in ("matrix", "rest", "order"))) for side in self.sides]
         return replace(self.join, a=sides[0], b=sides[-1])
 
@@ -108,10 +168,23 @@ def _open(value: Any) -> Any:
     return np.load(value, mmap_mode="r") if isinstance(value, Path) else value
 
 
-def _run(key: str, recipe: _Recipe, task: Task) -> Found:
-    """On a worker: one task of a join, which is opened at its first."""
-    if key not in _JOINS:
-        torch.set_num_threads(1)
-        _JOINS.clear()
-        _JOINS[key] = recipe.open()
-    return _JOINS[key].run(task)
+def _run(key: str, recipe: _Recipe, task: Task) -> Found | InputError:
+    """On a worker: one task of a join, which the first of its threads to come opens.
+
+    Bad input is returned: dask would log what is raised, and try it again.
+    """
+    try:
+        with _OPENING:
+            join = _JOINS.get(key)
+            if join is None:
+                torch.set_num_threads(1)
+                join = recipe.open()
+                if join.plan.device:
+                    _OPEN.enter_context(tensor_cores())
+                _JOINS.clear()
+                _JOINS[key] = join
+            if join.plan.device:  # a device takes one task at a time
+                return join.run(task)
+        return join.run(task)
+    except InputError as error:
+        return error

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,8 @@ import torch
 
 from core.dedup_rows import POOLED_SIZE, ArraySource, RowSource
 from core.errors import InputError
-from core.join import Found, Join, Progress, in_threads, make_budget, new_side, order_rows, prepare
+from core.join import Engine, Found, Join, Progress, local_engine, new_side, order_rows, prepare
+from core.join_budget import make_budget
 from core.join_plan import make_plan
 from core.memory import parse_memory
 
@@ -141,6 +143,8 @@ def near_duplicates(
     threads: int | None = None,
     prune: bool | None = None,
     device: str | None = None,
+    tile: int | None = None,
+    engine: Engine = local_engine,
     progress: Progress | None = None,
 ) -> Pairs:
     """All near-duplicate pairs within `images`, or between `images` and `against`: the float64 answer, certified.
@@ -150,24 +154,32 @@ def near_duplicates(
         against: a second set of images that pool to the same shape; then pairs (i, j) run across the two.
         threshold: absolute correlation above which a pair counts, in (0, 1].
         size: pooled rows of an image.
-        memory: scratch beyond the pooled matrix and the pairs found, in bytes or like "256MB".
+        memory: scratch beyond the pooled matrix and the pairs found (24 bytes each, six times that while they are
+            sorted), in bytes or like "256MB".
         threads: worker threads (default: one a core).
         prune: force pruning by leaves (True) or the plain tiled product (False); by default the cheaper, by a sample.
         device: take whole products on this accelerator instead ("cuda"); float64 still decides what they leave.
+        tile: rows of a task on either side (default: what fits into the memory); the pairs are the same for all.
+        engine: where the tasks run: on this machine's threads, or `core.cluster.DaskEngine(client)`.
         progress: called with (tasks done, tasks in all).
 
     Raises:
-        InputError: for bad pixels, shapes, thresholds, or a memory limit too small to hold a tile.
+        InputError: for bad pixels, shapes, thresholds, a memory limit too small to hold a tile, or more pairs than
+            the machine has memory for.
     """
     first = ArraySource(images, size=size, label="images")
     second = None if against is None else ArraySource(against, size=size, label="against")
-    join = make_join(first, second, threshold=threshold, memory=memory, threads=threads, prune=prune, device=device)
-    found = []
-    for done, part in enumerate(in_threads(join.run, join.tasks, join.budget.threads)):
-        found.append(part)
-        if progress:
-            progress(done + 1, join.total)
-    return as_pairs(found, join)
+    join = make_join(
+        first, second, threshold=threshold, memory=memory, threads=threads, prune=prune, device=device, tile=tile
+    )
+
+    def found() -> Iterator[Found]:
+        for done, (_, part) in enumerate(engine(join, join.tasks), 1):
+            if progress:
+                progress(done, join.total)
+            yield part
+
+    return as_pairs(found(), join)
 
 
 def make_join(
@@ -179,6 +191,7 @@ def make_join(
     threads: int | None = None,
     prune: bool | None = None,
     device: str | None = None,
+    tile: int | None = None,
 ) -> Join:
     """Plan a join of row sources and prepare its rows in memory; arguments as for `near_duplicates`."""
     threshold, limit = check_threshold(threshold), parse_memory(memory)
@@ -188,7 +201,7 @@ def make_join(
     plan = make_plan(sources, threshold, limit // 2, prune, device)
     image_bytes = max(source.image_bytes for source in sources)
     longest = max(len(source) for source in sources)
-    budget = make_budget(limit, threads, image_bytes, longest, plan)
+    budget = make_budget(limit, threads, image_bytes, longest, plan, tile)
     sides = [new_side(len(source), plan) for source in sources]
     for source, side in zip(sources, sides, strict=True):
         prepare(source, plan, budget, side)
@@ -196,7 +209,7 @@ def make_join(
     return Join(first, second, sides[0], sides[-1], plan, budget)
 
 
-def as_pairs(found: list[Found], join: Join) -> Pairs:
+def as_pairs(found: Iterable[Found], join: Join) -> Pairs:
     """Sort what the tasks found; statistics say how much work each bound saved."""
     merged = Found.merge(found, ordered=True)
     strategy = (

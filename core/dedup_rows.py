@@ -8,6 +8,7 @@ images alone: not on batches, threads, tiles or the machine.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numba
@@ -52,7 +53,10 @@ def _normalise(images: np.ndarray, k: int, out: np.ndarray) -> None:
 
 @numba.njit(nogil=True, cache=True)
 def correlations(a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Clipped dot products of rows a[i[p]] and b[j[p]] of two float64 matrices, in four interleaved sums."""
+    """Clipped dot products of rows a[i[p]] and b[j[p]] of two float64 matrices, in four interleaved sums.
+
+    What is not a number stays none, and no comparison with a threshold is true of it.
+    """
     out = np.empty(len(i))
     d = a.shape[1]
     for p in range(len(i)):
@@ -66,7 +70,12 @@ def correlations(a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray) -> 
             s3 += x[k + 3] * y[k + 3]
         for k in range(whole, d):
             s0 += x[k] * y[k]
-        out[p] = min(1.0, max(-1.0, (s0 + s1) + (s2 + s3)))
+        s = (s0 + s1) + (s2 + s3)
+        if s > 1.0:
+            s = 1.0
+        elif s < -1.0:
+            s = -1.0
+        out[p] = s
     return out
 
 
@@ -88,16 +97,21 @@ def pooling_window(shape: tuple[int, ...], size: int = POOLED_SIZE, label: str =
     return window
 
 
+def pooled_dimension(shape: tuple[int, ...], size: int = POOLED_SIZE, label: str = "images") -> int:
+    """Number of pooled values of an image of `shape` (..., c, h, w); raises what `pooling_window` does."""
+    window = pooling_window(shape, size, label)
+    channels, height, width = shape[-3:]
+    return channels * (height // window) * (width // window)
+
+
 def normalised_rows(images: np.ndarray, size: int = POOLED_SIZE) -> np.ndarray:
     """The rows that the definition compares: (b, c, h, w) pixels -> (b, c * h/k * w/k) float64, of norm one or zero.
 
     A pixel that is not finite makes its whole row not finite.
     """
-    window = pooling_window(images.shape, size)
     images = np.ascontiguousarray(images, dtype=np.float32)
-    b, c, h, w = images.shape
-    out = np.empty((b, c * (h // window) * (w // window)))
-    _normalise(images, window, out)
+    out = np.empty((len(images), pooled_dimension(images.shape, size)))
+    _normalise(images, pooling_window(images.shape, size), out)
     return out
 
 
@@ -127,15 +141,13 @@ class ArraySource:
     """
 
     def __init__(self, images: np.ndarray | torch.Tensor, *, size: int = POOLED_SIZE, label: str = "images") -> None:
-        array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else np.asarray(images)
+        array = as_array(images.cpu(), label) if isinstance(images, torch.Tensor) else np.asarray(images)
         check_layout(array.shape, array.dtype, label)
         self.images = array[:, None, None, :] if array.ndim == 2 else array
         self.size = 1 if array.ndim == 2 else size
         self.label = label
-        window = pooling_window(self.images.shape, self.size, label)
-        _, c, h, w = self.images.shape
-        self.dimension = c * (h // window) * (w // window)
-        self.image_bytes = 4 * c * h * w
+        self.dimension = pooled_dimension(self.images.shape, self.size, label)
+        self.image_bytes = 4 * math.prod(self.images.shape[1:])
 
     def __len__(self) -> int:
         return len(self.images)
@@ -151,6 +163,17 @@ class ArraySource:
     def take(self, index: np.ndarray) -> np.ndarray:
         """Float64 rows of the images numbered `index`."""
         return normalised_rows(self.images[index], self.size)
+
+
+def as_array(tensor: torch.Tensor, label: str) -> np.ndarray:
+    """A tensor in memory as an array, or InputError for a kind that numpy does not know, such as bfloat16."""
+    try:
+        return tensor.detach().numpy()
+    except (TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{label}: found a tensor of {tensor.dtype} ({tensor.layout}), expected a dense one of floating-point or "
+            "uint8 pixels; tensor.float() makes one of bfloat16"
+        ) from error
 
 
 def check_layout(shape: tuple[int, ...], dtype: np.dtype, label: str) -> None:

@@ -5,38 +5,40 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
+import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from core.dedup import RULES, THRESHOLD, Pairs, as_pairs, check_threshold, kept
-from core.dedup_input import FileSource, Input, gather
-from core.dedup_page import render
-from core.dedup_rows import POOLED_SIZE
+from core.dedup import RULES, THRESHOLD, as_pairs, check_threshold
+from core.dedup_input import Input
+from core.dedup_output import digest, refuse, versions, write_results
+from core.dedup_pictures import Headers, check_decoding, gather, load_headers, read_headers, save_headers
+from core.dedup_rows import POOLED_SIZE, pooled_dimension
+from core.dedup_source import FileSource
 from core.errors import InputError
-from core.files import sha256_bytes, sha256_text, write_atomic
-from core.join import Budget, Found, Join, Task, in_threads, make_budget, new_side, order_rows, prepare
+from core.files import reserve, sha256_text, write_atomic
+from core.join import Engine, Found, Join, Task, local_engine, new_side, order_rows, prepare
+from core.join_budget import Budget, check_memory, check_threads, make_budget
+from core.join_device import check_device
 from core.join_plan import Plan, Side, make_plan
 from core.memory import parse_memory, peak_rss
 
-SCHEMA = "samenoise/dedup/1"
+SCHEMA = "samenoise/dedup/2"
 WORK = ".work"  # folder inside the output that an interrupted run leaves behind
 _NOTE_EVERY = 2.0  # seconds between two notes of how far the rows are
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
-Engine = Callable[[Join, Iterable[Task]], Iterable[tuple[Task, Found]]]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked for; everything but the rule decides whether an interrupted run can go on."""
+    """What is asked for; see `core.dedup.near_duplicates` for what each means."""
 
     threshold: float = THRESHOLD
     rule: str = "drop-later"
@@ -45,11 +47,10 @@ class Options:
     threads: int | None = None
     skip_bad: bool = False
     device: str | None = None
+    tile: int | None = None
 
 
-def local_engine(join: Join, tasks: Iterable[Task]) -> Iterator[tuple[Task, Found]]:
-    """The tasks on this machine's threads."""
-    return in_threads(lambda task: (task, join.run(task)), tasks, join.budget.threads)
+_FREE = ("rule", "skip_bad")  # options that may change when an interrupted run goes on
 
 
 def run(
@@ -57,17 +58,25 @@ def run(
 ) -> dict[str, Any]:
     """Find near-duplicates in one set or across two and write all files to `out`; returns what dedup.json holds.
 
-    Killed at any moment and called again with the same arguments, it goes on where it was and writes the same files
-    (only `measured` in dedup.json, the time and memory it took, differs).
+    Killed at any moment and called again with the same arguments, on whatever number of cores, it goes on where it was
+    and writes the same files (only `measured` in dedup.json, the time and memory it took, differs).
 
     Raises:
-        InputError: for bad input, bad options, or a full disk.
+        InputError: for bad input, bad options, more pairs than memory holds, or a full disk.
     """
     check_threshold(options.threshold)
     if options.rule not in RULES:
         raise InputError(f"rule: expected one of {', '.join(RULES)}, got {options.rule!r}")
+    check_threads(options.threads)
+    parse_memory(options.memory)
+    if options.device is not None:
+        check_device(options.device)
     try:
         return _run(inputs, out, options, engine, progress or (lambda stage, done, total: None))
+    except MemoryError as error:
+        raise InputError(
+            f"memory: this machine has no more ({error}); fewer pairs take less: raise threshold"
+        ) from error
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             raise InputError(f"{error.filename or out}: {error.strerror}; cannot go on") from error
@@ -78,31 +87,61 @@ def run(
 
 
 def _run(inputs: list[Input], out: Path, options: Options, engine: Engine, progress: Progress) -> dict[str, Any]:
-    begun = time.monotonic()
+    begun, libraries = time.monotonic(), peak_rss()
     work = out / WORK
     resumed = _open_work(work, inputs, options)
     limit = parse_memory(options.memory)
-    sources, names, skipped = [], [], []
-    for k, given in enumerate(inputs):
-        place = work / str(k)
+    places = [work / str(k) for k in range(len(inputs))]
+    for place in places:
         place.mkdir(exist_ok=True)
-        file, called, left_out = given.file, given.names, dict[str, str]()
-        if file is None:
-            threads = options.threads or len(os.sched_getaffinity(0))
+    sets = [_look(given, place, options, progress) for given, place in zip(inputs, places, strict=True)]
+    _check_before_reading(inputs, sets, limit, options)
+    bad = [dict(found.trouble) if isinstance(found, Headers) else {} for found in sets]
+    if not options.skip_bad:
+        refuse(bad, out)
+    sources, names = [], []
+    for k, (given, found, place) in enumerate(zip(inputs, sets, places, strict=True)):
+        if isinstance(found, Headers):
             report = _stage(progress, f"reading {given.path.name}")
-            file, called, left_out = gather(given, place, skip_bad=options.skip_bad, threads=threads, progress=report)
-        source = FileSource(file, options.size, options.skip_bad, str(given.path))
-        if called is not None and len(called) != len(source):
-            raise InputError(f"{given.path}: found {len(called)} names for {len(source)} images")
-        sources.append(source)
-        names.append(called or tuple(map(str, range(len(source)))))
-        skipped.append(left_out)
+            threads = check_threads(options.threads)
+            file, bad[k] = gather(given, found, place, memory=limit // 2, threads=threads, progress=report)
+            found = FileSource(file, options.size, str(given.path), levels=True)
+        called = given.names and tuple(name for name in given.names if name not in bad[k])
+        if called is not None and len(called) != len(found):
+            raise InputError(f"{given.path}: found {len(called)} names for {len(found)} images")
+        sources.append(found)
+        names.append(called or tuple(map(str, range(len(found)))))
+    if not options.skip_bad:
+        refuse(bad, out)
     join = _prepared(sources, work, limit, options, progress)
-    for source, called, left_out in zip(sources, names, skipped, strict=True):
-        left_out |= {called[k]: "a pixel is NaN or infinite" for k in sorted(source.bad)}
-    found = list(_search(join, work / "parts", engine, _stage(progress, "comparing")))
-    result = _write(as_pairs(found, join), inputs, sources, names, skipped, out, options)
-    result["measured"] = {"seconds": round(time.monotonic() - begun, 2), "peak_rss": peak_rss(), "resumed": resumed}
+    for source, called, left_out in zip(sources, names, bad, strict=True):
+        for k in sorted(source.bad):
+            left_out[called[k]] = f"{source.label}: image {called[k]} has a pixel that is NaN or infinite"
+    if not options.skip_bad:
+        refuse(bad, out)
+    pairs = as_pairs(_search(join, work / "parts", engine, _stage(progress, "comparing")), join)
+    counts = write_results(pairs, sources, names, bad, out, options.rule, _stage(progress, "writing"))
+    result: dict[str, Any] = {
+        "schema": SCHEMA,
+        "inputs": [
+            {"path": str(given.path), "shape": list(source.shape), "sha256_of_image_sha256s": digest(source)}
+            for given, source in zip(inputs, sources, strict=True)
+        ],
+        "parameters": {
+            **asdict(options),
+            "resize": inputs[0].resize,
+            "engine": "local" if engine is local_engine else getattr(engine, "name", type(engine).__name__),
+            "versions": versions(),
+        },
+        "counts": counts,
+        "search": pairs.statistics,
+    }
+    result["measured"] = {
+        "seconds": round(time.monotonic() - begun, 2),
+        "peak_rss": peak_rss(),
+        "peak_rss_before": libraries,
+        "resumed": resumed,
+    }
     write_atomic(out / "dedup.json", json.dumps(result, indent=1) + "\n")
     (work / "key").unlink()  # first, so that what a killed removal leaves behind is never taken up again
     shutil.rmtree(work)
@@ -115,7 +154,7 @@ def _stage(progress: Progress, name: str) -> Callable[[int, int], None]:
 
 def _open_work(work: Path, inputs: list[Input], options: Options) -> bool:
     """Make the work folder, or keep it if it was left by the same command on the same files."""
-    asked = {name: value for name, value in asdict(options).items() if name != "rule"}
+    asked = {name: value for name, value in asdict(options).items() if name not in _FREE}
     key = sha256_text(json.dumps([SCHEMA, asked, [given.signature for given in inputs]]))
     note = work / "key"
     if note.exists() and note.read_text() == key:
@@ -127,17 +166,64 @@ def _open_work(work: Path, inputs: list[Input], options: Options) -> bool:
     return False
 
 
+def _look(given: Input, place: Path, options: Options, progress: Progress) -> Headers | FileSource:
+    """What can be known of a set without reading its pixels."""
+    if given.file is not None:
+        try:
+            return FileSource(given.file, options.size, str(given.path))
+        except InputError as error:
+            raise _with_hint(error, "--pooled-size N pools to N rows") from error
+    kept = place / "headers.npz"
+    if not kept.exists():
+        report = _stage(progress, f"looking at {given.path.name}")
+        save_headers(read_headers(given, threads=check_threads(options.threads), progress=report), kept)
+    return load_headers(kept)
+
+
+def _with_hint(error: InputError, hint: str) -> InputError:
+    return InputError(f"{error}; {hint}") if "cannot be pooled" in str(error) else error
+
+
+def _check_before_reading(inputs: list[Input], sets: list[Headers | FileSource], limit: int, options: Options) -> None:
+    """Refuse what cannot work before the hours that reading may take."""
+    dimensions = []
+    for given, found in zip(inputs, sets, strict=True):
+        if isinstance(found, FileSource):
+            dimensions.append(found.dimension)
+            image_bytes = found.image_bytes
+        else:
+            check_decoding(given, found, limit // 2)
+            try:
+                dimensions.append(pooled_dimension(found.shape, options.size, str(given.path)))
+            except InputError as error:
+                hint = "--resize N makes all pictures squares of N pixels, --pooled-size N pools to N rows"
+                raise _with_hint(error, hint) from error
+            image_bytes = (4 if found.dtype == "<f4" else 5) * math.prod(found.shape)
+        check_memory(limit, options.threads, dimensions[-1], image_bytes)
+    if dimensions[0] != dimensions[-1]:
+        raise InputError(f"{inputs[-1].path}: found {dimensions[-1]} pooled values an image, expected {dimensions[0]}")
+
+
 def _prepared(sources: list[FileSource], work: Path, limit: int, options: Options, progress: Progress) -> Join:
     """The join with its rows in files of the work folder, read from the sources as far as they are not there yet."""
-    if sources[-1].dimension != sources[0].dimension:
-        wanted, found = sources[0].dimension, sources[-1].dimension
-        raise InputError(f"{sources[-1].label}: found {found} pooled values an image, expected {wanted}")
     plan = _plan(sources, work / "plan.npz", limit, options)
-    image_bytes = max(source.image_bytes for source in sources)
-    longest = max(len(source) for source in sources)
-    budget = make_budget(limit, options.threads, image_bytes, longest, plan)
+    budget = _budget(sources, work / "budget.json", limit, options, plan)
     sides = [_filled(source, work / str(k), plan, budget, progress) for k, source in enumerate(sources)]
     return Join(sources[0], sources[1] if len(sources) > 1 else None, sides[0], sides[-1], plan, budget)
+
+
+def _budget(sources: list[FileSource], path: Path, limit: int, options: Options, plan: Plan) -> Budget:
+    """The budget of this run; its tile is that of the strips which an earlier one has finished, on whatever cores."""
+    image_bytes = max(source.image_bytes for source in sources)
+    longest = max(len(source) for source in sources)
+    threads, tile = check_threads(options.threads), options.tile
+    if path.exists():
+        earlier = json.loads(path.read_text())
+        threads, tile = min(threads, earlier["threads"]), earlier["tile"]  # more threads might not hold the tile
+    budget = make_budget(limit, threads, image_bytes, longest, plan, tile)
+    if not path.exists():
+        write_atomic(path, json.dumps({"threads": budget.threads, "tile": budget.block}))
+    return budget
 
 
 def _filled(source: FileSource, place: Path, plan: Plan, budget: Budget, progress: Progress) -> Side:
@@ -186,7 +272,8 @@ def _array(place: Path, name: str, shape: tuple[int, ...], dtype: str) -> np.nda
         with partial.open("wb") as stream:
             np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
             # A mapped page that finds no space kills the process; asking first gives an error instead.
-            os.posix_fallocate(stream.fileno(), 0, stream.tell() + int(np.prod(shape)) * np.dtype(dtype).itemsize)
+            stream.flush()
+            reserve(stream, stream.tell() + math.prod(shape) * np.dtype(dtype).itemsize)
         partial.replace(path)
     return np.load(path, mmap_mode="r+")
 
@@ -211,68 +298,3 @@ def _search(join: Join, parts: Path, engine: Engine, progress: Callable[[int, in
     for strip in range(join.strips):
         with np.load(parts / f"{strip}.npz", allow_pickle=False) as saved:
             yield Found(saved["i"], saved["j"], saved["correlation"], json.loads(str(saved["counts"])))
-
-
-def _write(
-    pairs: Pairs,
-    inputs: list[Input],
-    sources: list[FileSource],
-    names: list[tuple[str, ...]],
-    skipped: list[dict[str, str]],
-    out: Path,
-    options: Options,
-) -> dict[str, Any]:
-    """pairs.parquet, kept.txt, removed.txt, skipped.txt and index.html; returns dedup.json without what was measured.
-
-    Across two sets it is the second that loses images: those that are like one of the first.
-    """
-    across = len(inputs) == 2
-    first, last = names[0], names[-1]
-    offset = len(first) if across else 0
-    table = {
-        "i": pairs.i,
-        "j": pairs.j,
-        "name_i": np.array(first, dtype=object)[pairs.i],
-        "name_j": np.array(last, dtype=object)[pairs.j],
-        "correlation": pairs.correlation,
-    }
-    write_atomic(out / "pairs.parquet", pd.DataFrame(table).to_parquet(index=False))
-    shifted = Pairs(pairs.i, pairs.j + offset, pairs.correlation, pairs.threshold)
-    result = kept(shifted, offset + len(last), options.rule)
-    stays = [last[k] for k in (result.kept[result.kept >= offset] - offset).tolist() if last[k] not in skipped[-1]]
-    wide = offset + len(last)
-    at = np.searchsorted(shifted.i * wide + shifted.j, result.because[:, 0] * wide + result.because[:, 1])
-    why = zip(result.because.tolist(), pairs.correlation[at].tolist(), strict=True)
-    because = [(first[i], last[j - offset], c) for (i, j), c in why]
-    write_atomic(out / "kept.txt", "".join(f"{name}\n" for name in stays))
-    write_atomic(out / "removed.txt", "".join(f"{j}\t{i}\t{c:.17g}\n" for i, j, c in because))
-    bad = {name: reason for left_out in skipped for name, reason in left_out.items()}
-    if options.skip_bad:
-        write_atomic(out / "skipped.txt", "".join(f"{name}\t{reason}\n" for name, reason in bad.items()))
-    counts = {
-        "images": [len(source) for source in sources],
-        "pairs": len(pairs),
-        "removed": len(result.removed),
-        "removed_without_a_kept_likeness": result.orphans,
-        "kept": len(stays),
-        "skipped": len(bad),
-    }
-    where = "between the two sets" if across else f"among {len(last):,} images"
-    summary = f"{len(pairs):,} pairs {where} correlate above {pairs.threshold} in absolute value."
-    pictures = [lambda k, s=source: s.pixels(np.array([k]))[0] for source in (sources[0], sources[-1])]
-    write_atomic(out / "index.html", render(pairs, (first, last), (pictures[0], pictures[1]), summary))
-    return {
-        "schema": SCHEMA,
-        "inputs": [
-            {"path": str(given.path), "shape": list(source.shape), "sha256_of_image_sha256s": _digest(source)}
-            for given, source in zip(inputs, sources, strict=True)
-        ],
-        "parameters": asdict(options),
-        "counts": counts,
-        "search": pairs.statistics,
-    }
-
-
-def _digest(source: FileSource) -> str:
-    assert source.digests is not None
-    return sha256_bytes(np.ascontiguousarray(source.digests).tobytes())

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomic(path: Path | str, data: bytes | str) -> None:
@@ -27,6 +28,22 @@ def write_atomic(path: Path | str, data: bytes | str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def reserve(stream: BinaryIO, length: int) -> None:
+    """Give an open file `length` bytes of the disk, so that a mapped page never finds it full.
+
+    Raises:
+        OSError: if there is no room.
+    """
+    if hasattr(os, "posix_fallocate"):  # macOS does not have it
+        os.posix_fallocate(stream.fileno(), 0, length)
+        return
+    stream.seek(0, os.SEEK_END)
+    piece = bytes(2**20)
+    while (left := length - stream.tell()) > 0:
+        stream.write(piece[:left])
+    stream.flush()
 
 
 def sha256_bytes(data: bytes) -> str:

@@ -6,10 +6,10 @@ No pair above the threshold can be missed (`core.join_plan.margin`), and none be
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -19,12 +19,14 @@ import torch
 
 from core.dedup_rows import RowSource, correlations
 from core.errors import InputError
+from core.join_budget import Budget
+from core.join_device import DeviceRows, pairs_above, tensor_cores
 from core.join_kernels import (
     BALL,
     FOUND,
-    GROUP,
     LEAF,
     OPENED,
+    PREFIX,
     SURVIVED,
     TESTED,
     join_leaves,
@@ -33,47 +35,13 @@ from core.join_kernels import (
     scan_product,
 )
 from core.join_plan import Plan, Side, tree_order
+from core.memory import available_memory
 
 Progress = Callable[[int, int], None]
 Task = tuple[int, int]  # numbers of the block of rows and of the block of columns
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How the scratch memory is shared out: each thread's buffers fit into an equal share."""
-
-    threads: int
-    block: int  # rows of a task on either side
-    found: int  # candidates held before they are decided
-    decided: int  # images read at a time to decide candidates
-    read: int  # images read at a time to prepare rows
-    segment: int  # rows ordered at a time
-
-
-def make_budget(memory: int, threads: int | None, image_bytes: int, longest: int, plan: Plan) -> Budget:
-    """Divide `memory` bytes among `threads` (default: one a core) for images and rows of the given size.
-
-    On a device the products live in its own memory.
-
-    Raises:
-        InputError: if a share cannot hold the smallest tile.
-    """
-    threads = threads or len(os.sched_getaffinity(0))
-    if threads < 1:
-        raise InputError(f"threads: expected at least 1, got {threads}")
-    share = memory // threads
-    image = image_bytes + 24 * (plan.dimension + plan.columns)
-    smallest = 8 * max(24 * LEAF * GROUP, image)
-    if share < smallest:
-        raise InputError(
-            f"memory: {memory} bytes for {threads} threads cannot hold a tile; "
-            f"expected at least {smallest * threads} bytes, or fewer threads"
-        )
-    widest = min(16384, share // 1024) if plan.fused else min(1024, int((share / 16) ** 0.5))
-    widest = min(4096, share // (64 * plan.columns)) if plan.device else widest
-    block = max(LEAF, min(widest, max(1024, -(-longest // 16))) // LEAF * LEAF)
-    found = min(65536, share // 8 // 24)
-    return Budget(threads, block, found, share // 8 // image, share // 4 // image, max(block, memory // 512))
+Engine = Callable[["Join", Iterable[Task]], Iterable[tuple[Task, "Found"]]]  # runs tasks, in any order
+PAIR_BYTES = 160  # what a pair takes while pairs are sorted, named and written: three columns, copies, two names
+CHECK_EVERY = 2**20  # pairs between two looks at the memory that is left
 
 
 @dataclass
@@ -87,12 +55,33 @@ class Found:
 
     @staticmethod
     def merge(parts: Iterable[Found], *, ordered: bool = False) -> Found:
-        """One of many; sorted by (i, j) when `ordered`."""
-        parts = [EMPTY, *parts]
-        i, j, c = (np.concatenate([getattr(p, name) for p in parts]) for name in ("i", "j", "correlation"))
-        keys = {key: sum(p.counts.get(key, 0) for p in parts) for p in parts for key in p.counts}
+        """One of many, which are taken one at a time; sorted by (i, j) when `ordered`.
+
+        Raises:
+            InputError: if there are more pairs than the memory that is left can hold.
+        """
+        some, counts, pairs, seen = [EMPTY], dict[str, int](), 0, 0
+        for part in parts:
+            for key, value in part.counts.items():
+                counts[key] = counts.get(key, 0) + value
+            if len(part.i):
+                some.append(part)
+                pairs += len(part.i)
+            if pairs - seen >= CHECK_EVERY:
+                seen = pairs
+                _refuse_too_many(pairs)
+        i, j, c = (np.concatenate([getattr(p, name) for p in some]) for name in ("i", "j", "correlation"))
         order = np.lexsort((j, i)) if ordered else slice(None)
-        return Found(i[order], j[order], c[order], keys)
+        return Found(i[order], j[order], c[order], counts)
+
+
+def _refuse_too_many(pairs: int) -> None:
+    left = available_memory()
+    if left is not None and pairs * PAIR_BYTES > left:
+        raise InputError(
+            f"pairs: the {pairs:,} found so far take about {pairs * PAIR_BYTES / 1e9:.1f} GB, and this machine has "
+            f"{left / 1e9:.1f} GB left; a higher threshold leaves fewer"
+        )
 
 
 EMPTY = Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
@@ -157,6 +146,7 @@ class Join:
     b: Side
     plan: Plan
     budget: Budget
+    on_device: DeviceRows = field(default_factory=DeviceRows, repr=False, compare=False)
 
     @property
     def strips(self) -> int:
@@ -189,16 +179,21 @@ class Join:
         counts = np.zeros(4, dtype=np.int64)
         out = np.empty((self.budget.found, 2), dtype=np.int64)
         values = np.empty(self.budget.found, dtype=np.float32)
-        search = self._on_device if self.plan.device else self._leaves if self.plan.fused else self._product
+        plan = self.plan
+        search = self._on_device if plan.device else self._leaves if plan.fused else self._product
         found = Found.merge(search(task[0] * size, task[1] * size, out, values, counts))
         rows, columns = (min(size, len(s.matrix) - b * size) for s, b in zip((self.a, self.b), task, strict=True))
         pairs = rows * (rows - 1) // 2 if self.second is None and task[0] == task[1] else rows * columns
+        tested, opened, survived = (int(counts[k]) for k in (TESTED, OPENED, SURVIVED))
+        first = tested * BALL + 2 * opened * LEAF * PREFIX if plan.fused else rows * columns * plan.ends[0]
         found.counts |= {
             "tasks": 1,
             "pairs_in_all": pairs,
-            "tiles_tested": int(counts[TESTED]),  # a row against a leaf, or a whole product
-            "tiles_compared": int(counts[OPENED]),
-            "pairs_past_prefix": int(counts[SURVIVED]),
+            "tiles_tested": tested,  # a row against a leaf, or a whole product
+            "tiles_compared": opened,
+            "tiles_pruned": tested - opened,
+            "pairs_past_prefix": survived,
+            "multiplications_at_most": first + survived * (plan.columns - plan.ends[0]),
             "pairs_decided_in_float64": int(counts[FOUND]),
         }
         return found
@@ -240,25 +235,17 @@ class Join:
     def _on_device(
         self, low_a: int, low_b: int, out: np.ndarray, values: np.ndarray, counts: np.ndarray
     ) -> Iterator[Found]:
-        a, b, size = self.a, self.b, self.budget.block
-        x, y = (cut_to_tf32(torch.from_numpy(s.matrix[low : low + size])) for s, low in ((a, low_a), (b, low_b)))
-        product = tensor_product(x.to(self.plan.device), y.to(self.plan.device))
+        size, device, place = self.budget.block, str(self.plan.device), np.array([low_a, low_b])
+        x, y = (
+            self.on_device.block(side.matrix, low, low + size, device)
+            for side, low in ((self.a, low_a), (self.b, low_b))
+        )
         counts[TESTED] = counts[OPENED] = 1
-        mask = product.abs() > float(self.plan.tau)
-        if self.second is None and low_a == low_b:
-            mask = mask.triu(diagonal=1)
-        counts[SURVIVED] += int(mask.sum())
-        counts[FOUND] = counts[SURVIVED]
-        spans = [(0, len(mask))]
-        while spans:
-            low, high = spans.pop()
-            if high - low > 1 and int(mask[low:high].sum()) > len(out):
-                spans += [((low + high) // 2, high), (low, (low + high) // 2)]
-                continue
-            hits = mask[low:high].nonzero()
-            hits[:, 0] += low
-            fast = product[hits[:, 0], hits[:, 1]].cpu().numpy()
-            yield self._decide(hits.cpu().numpy() + np.array([low_a, low_b]), fast)
+        diagonal = self.second is None and low_a == low_b
+        for hits, fast in pairs_above(x, y, float(self.plan.tau), diagonal, len(out)):
+            counts[SURVIVED] += len(hits)
+            counts[FOUND] += len(hits)
+            yield self._decide(hits + place, fast)
 
     def _decide(self, pairs: np.ndarray, values: np.ndarray) -> Found:
         """Those of the candidates that the definition puts above the threshold, with their float64 correlation."""
@@ -273,21 +260,11 @@ class Join:
         return Found(i[stay], j[stay], exact[stay], {"pairs_within_rounding": doubtful})
 
 
-def cut_to_tf32(rows: torch.Tensor) -> torch.Tensor:
-    """float32 rows rounded to nearest in TF32's eleven significant bits, so that the hardware has nothing to round."""
-    bits = rows.contiguous().view(torch.int32)
-    return ((bits + 0x1000) & ~0x1FFF).view(torch.float32)
-
-
-def tensor_product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """x @ y.T of TF32 rows, on tensor cores where the device has them."""
-    settings = torch.backends.cuda.matmul
-    saved = settings.allow_tf32
-    settings.allow_tf32 = True
-    try:
-        return x @ y.T
-    finally:
-        settings.allow_tf32 = saved
+def local_engine(join: Join, tasks: Iterable[Task]) -> Iterator[tuple[Task, Found]]:
+    """The tasks on this machine's threads, in order; those of an accelerator on one."""
+    device = join.plan.device
+    with tensor_cores() if device else nullcontext():
+        yield from in_threads(lambda task: (task, join.run(task)), tasks, 1 if device else join.budget.threads)
 
 
 def _parts(i: np.ndarray, j: np.ndarray, images: int) -> Iterator[slice]:

@@ -10,59 +10,16 @@ import numpy as np
 import torch
 
 from core.dedup_rows import RowSource
-from core.errors import InputError
+from core.join_device import check_device
 from core.join_kernels import BALL, LEAF, PREFIX, remainders
+from core.rounding import TENSOR_UNIT, TF32, UNIT64, gamma, margin
 
-UNIT = 2.0**-24  # unit roundoff of float32
-UNIT64 = 2.0**-53
-TF32 = 2.0**-11  # rounding of a float32 number to TF32's eleven bits, to nearest
-# Tensor cores add products exactly formed, in float32, but cut instead of rounding and with few guard bits (Fasi,
-# Higham, Mikaitis and Pranesh 2021 measured one unit in the last place an addition); four times that is assumed here.
-TENSOR_UNIT = 2.0**-21
 SAMPLE = 4096  # rows from which the rotation and the cost of each strategy are estimated
 CUT = 0.25  # share of 1 - threshold that the components not stored may hold on average
 _LEVELS = (8, 16, 32, 64, 96, 128, 192, 256)
 
 # Rough cost of a pair in nanoseconds on one core; only speed depends on it, never the result.
 _FUSED, _COLUMN, _SCAN, _SURVIVOR = 0.4, 0.025, 0.25, 40.0
-
-
-def gamma(n: int, unit: float) -> float:
-    """Implements gamma_n = n u / (1 - n u) (Higham, Accuracy and Stability, Lemma 3.1), for n roundings of unit u."""
-    return n * unit / (1 - n * unit)
-
-
-def margin(dimension: int, orthogonality: float = 0.0, *, unit: float = UNIT, stored: float = UNIT) -> float:
-    """How far a fast bound can lie below the float64 value of the definition: proven, absolute.
-
-    Let z, z' be float64 rows of the definition (d values), v their float64 value, Q the d x d rotation with
-    |Q Q^T - I|_F <= orthogonality, w = fl64(Q^T z), y = w rounded to the stored type (relative error `stored` an
-    entry), and s the fast product of the first m entries of y and y' in arithmetic of roundoff `unit`.
-
-    1. |z|, |z'| <= N = 1 + gamma64_{d+4}: the norm and the division round. A zero row has no error at all.
-    2. |v - <z, z'>| <= gamma64_d N^2 in any order of additions; clipping to [-1, 1] moves v by at most that again
-       plus N^2 - 1.
-    3. |<Q^T z, Q^T z'> - <z, z'>| = |z^T (Q Q^T - I) z'| <= orthogonality N^2.
-    4. |w - Q^T z| <= gamma64_d | |Q|^T |z| | <= gamma64_d sqrt(d) |Q|_2 N, as |(|Q|)|_2 <= |Q|_F. With
-       |Q|_2^2 <= 1 + orthogonality: |w| <= W = |Q|_2 N (1 + sqrt(d) gamma64_d).
-    5. |y - w| <= stored W, and 2^-149 an entry where float32 underflows; |y| <= Y = W (1 + stored). So by 4 and 5
-       |<y_m, y'_m> - <(Q^T z)_m, (Q^T z')_m>| <= 2 W^2 sqrt(d) gamma64_d + W^2 (2 stored + stored^2).
-    6. |s - <y_m, y'_m>| <= gamma_m Y^2 in any order of additions, with or without fused multiply-add, plus 2^-149 m.
-    7. The rest of <Q^T z, Q^T z'> is at most the product of the remainders (Cauchy-Schwarz), which are kept rounded
-       up (`Plan.store`); putting s and them together takes at most 8 float32 operations on numbers of at most
-       2 Y^2: 32 u covers them.
-
-    The sum of 2 to 7 is returned. With d = 400 it is 2.6e-5.
-    """
-    d = dimension
-    n2 = (1 + gamma(d + 4, UNIT64)) ** 2
-    rotating = float(np.sqrt(d)) * gamma(d, UNIT64)
-    w2 = n2 * (1 + orthogonality) * (1 + rotating) ** 2
-    y2 = w2 * (1 + stored) ** 2
-    definition = 2 * gamma(d, UNIT64) * n2 + (n2 - 1) + orthogonality * n2
-    storing = 2 * w2 * rotating + w2 * (2 * stored + stored**2)
-    product = gamma(d, unit) * y2 + 32 * UNIT * y2
-    return definition + storing + product + 4 * d * 2.0**-149
 
 
 @dataclass(frozen=True)
@@ -131,11 +88,11 @@ def make_plan(
         device: take whole products on this accelerator instead.
 
     Raises:
-        InputError: if the device is not there.
+        InputError: if the device is not there, or multiplies less precisely than its margin assumes.
     """
     d = sources[0].dimension
     if device is not None:
-        return Plan(threshold, d, None, False, (max(d, PREFIX),), device=check_device(device))
+        return Plan(threshold, d, None, False, (max(d, PREFIX),), device=check_device(device, d))
     plain = Plan(threshold, d, None, False, (max(d, PREFIX),))
     if prune is False or not all(len(s) for s in sources) or 6 * d * d * 8 > memory:
         return plain
@@ -170,16 +127,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def check_device(device: str) -> str:
-    """`device` itself, or InputError if torch cannot put a tensor there."""
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).split("\n")[0]
-        raise InputError(f"device: cannot use {device!r} ({reason}); expected one like cuda, or none") from error
-    return device
 
 
 def _sample(source: RowSource, count: int, memory: int) -> np.ndarray:

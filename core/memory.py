@@ -1,5 +1,6 @@
-"""Memory limits as people write them, and the peak that a process has reached."""
+"""Memory limits as people write them, the peak that a process has reached, and what the machine has left."""
 
+import os
 import re
 import resource
 import sys
@@ -34,3 +35,29 @@ def peak_rss() -> int:
             return int(match[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_memory() -> int | None:
+    """Bytes that this process can still take without swapping; None where the system does not say (only Linux does)."""
+    try:
+        match = re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text())
+    except OSError:
+        return None
+    left = int(match[1]) * 1024 if match else None
+    group = Path("/sys/fs/cgroup")  # the limit of a container or a batch job
+    try:
+        most, used = (group / "memory.max").read_text().strip(), (group / "memory.stat").read_text()
+    except OSError:
+        return left
+    anonymous = re.search(r"^anon (\d+)", used, re.MULTILINE)
+    if most.isdigit() and anonymous:
+        inside = max(0, int(most) - int(anonymous[1]))
+        left = inside if left is None else min(left, inside)
+    return left
+
+
+def cores() -> int:
+    """Number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # macOS does not have it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

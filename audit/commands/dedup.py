@@ -7,12 +7,16 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from core.cluster import connect, dask_engine
+from core.cluster import DaskEngine, connect
 from core.dedup_input import find_input
-from core.dedup_run import Engine, Options, local_engine, run
+from core.dedup_run import Options, run
 from core.errors import InputError
+from core.join import Engine, local_engine
 
-HOLDS = "A saved corpus, a CelebA directory, a folder of pictures, or a tensor (n, c, h, w) in a .npy or .pt file."
+HOLDS = (
+    "A saved corpus, a CelebA directory, a folder of pictures (its subfolders included), or a tensor (n, c, h, w) in a "
+    ".npy or .pt file."
+)
 
 
 def command(
@@ -28,10 +32,15 @@ def command(
             help="drop-later (published: the later of each pair) or representatives (only if a kept one is alike)."
         ),
     ] = "drop-later",
-    memory: Annotated[str, typer.Option(help="Scratch beyond the pooled matrix, like 256MB.")] = "256MB",
+    memory: Annotated[
+        str, typer.Option(help="Scratch beyond the pooled matrix and the pairs found, like 256MB.")
+    ] = "256MB",
     threads: Annotated[int | None, typer.Option(help="Worker threads; one a core unless given.")] = None,
     device: Annotated[str | None, typer.Option(help="Accelerator for the products, like cuda.")] = None,
-    engine: Annotated[str, typer.Option(help="local or dask.")] = "local",
+    engine: Annotated[
+        str,
+        typer.Option(help="local, or dask: input and --out must then lie where every worker sees them."),
+    ] = "local",
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler; without it a local one.")] = None,
     pooled_size: Annotated[int, typer.Option(help="Rows to which images are pooled before they are compared.")] = 20,
     resize: Annotated[int | None, typer.Option(help="Pictures only: crop to a square and resize to this side.")] = None,
@@ -47,7 +56,7 @@ def command(
     with ExitStack() as stack:
         chosen: Engine = local_engine
         if engine == "dask":
-            chosen = dask_engine(stack.enter_context(connect(scheduler, threads)))
+            chosen = DaskEngine(stack.enter_context(connect(scheduler, threads)))
         show = stack.enter_context(_Bars())
         result = run(inputs, out, options, engine=chosen, progress=show)
     typer.echo(_summary(result, out))
@@ -81,8 +90,11 @@ def _summary(result: dict[str, Any], out: Path) -> str:
     if counts["skipped"]:
         lines.append(f"left out {counts['skipped']:,} images that cannot be used: {out / 'skipped.txt'}")
     decided = search.get("pairs_decided_in_float64", 0)
+    tested, pruned = search.get("tiles_tested", 0), search.get("tiles_pruned", 0)
     lines.append(
-        f"{search.get('pairs_in_all', 0):,} pairs compared by {search['strategy']}, {decided:,} decided in float64, "
-        f"{measured['seconds']:.1f} s, peak memory {measured['peak_rss'] / 1e6:,.0f} MB"
+        f"{search.get('pairs_in_all', 0):,} pairs compared by {search['strategy']}: {pruned:,} of {tested:,} tiles "
+        f"pruned, {decided:,} pairs decided in float64, "
+        f"{measured['seconds']:.1f} s, peak memory {measured['peak_rss'] / 1e6:,.0f} MB, of which the libraries take "
+        f"{measured['peak_rss_before'] / 1e6:,.0f}"
     )
     return "\n".join([*lines, f"{out / 'index.html'}"])

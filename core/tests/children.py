@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from core import runs
+from core.dedup_input import find_input
+from core.dedup_run import Options, run
 from core.errors import InputError
 from core.presets import TrainConfig
 from core.runs import RunStore
@@ -89,3 +91,19 @@ def race(root: str, log: str) -> None:
     store = RunStore(root)
     for seed in range(3):
         store.get_or_train(pictures(), TINY, seed=seed)
+
+
+def child_search(source: str, out: str, options: Options, log: str, stage: str = "", delay: float = 0.0) -> None:
+    """A duplicate search that the system ends, wherever it is, `delay` seconds after it enters `stage`."""
+    torch.set_num_threads(1)
+    entered: set[str] = set()
+
+    def progress(name: str, done: int, total: int) -> None:
+        if name not in entered:
+            entered.add(name)
+            with Path(log).open("a") as stream:
+                stream.write(f"{name.split()[0]}\n")
+            if stage and name.startswith(stage):
+                signal.setitimer(signal.ITIMER_REAL, delay)  # nobody handles SIGALRM: the process dies at once
+
+    run([find_input(Path(source))], Path(out), options, progress=progress)

@@ -1,8 +1,12 @@
-"""Two worker processes, one of them killed in the middle: the same pairs."""
+"""Two worker processes, one of them killed in the middle: the same pairs; and clusters that cannot go on."""
 
+import multiprocessing
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,12 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from core.cluster import connect, dask_engine
+import cloudpickle
+import dask
+import distributed
+
+from core import cluster
+from core.cluster import IN_FLIGHT, DaskEngine, connect
 from core.dedup import as_pairs, make_join, near_duplicates
 from core.dedup_input import find_input
 from core.dedup_rows import ArraySource
@@ -30,7 +39,7 @@ def images(n: int = 2600) -> np.ndarray:
     """Images of 4x4 with copies and negatives all over."""
     rng = np.random.default_rng(0)
     pixels = rng.random((n, 1, 4, 4), dtype=np.float32)
-    places = rng.permutation(n)[:400].reshape(200, 2)
+    places = rng.permutation(n)[: 2 * min(200, n // 4)].reshape(-1, 2)
     pixels[places[:, 0]] = pixels[places[:, 1]]
     return pixels
 
@@ -41,7 +50,7 @@ def test_rows_in_memory_are_sent_once_and_a_killed_worker_costs_nothing(client: 
     assert join.total > 5
     workers = client.run(os.getpid)
     found: list[Found] = []
-    for _, part in dask_engine(client)(join, join.tasks):
+    for _, part in DaskEngine(client)(join, join.tasks):
         found.append(part)
         if len(found) == 1:
             os.kill(next(iter(workers.values())), signal.SIGKILL)
@@ -62,7 +71,7 @@ def test_rows_in_files_are_read_by_the_workers(client: Any, tmp_path: Path) -> N
 
     def engine(join: Join, tasks: Iterable[Task]) -> Any:
         nonlocal killed
-        for result in dask_engine(client)(join, tasks):
+        for result in DaskEngine(client)(join, tasks):
             if not killed:
                 os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
                 killed = True
@@ -72,6 +81,96 @@ def test_rows_in_files_are_read_by_the_workers(client: Any, tmp_path: Path) -> N
     assert killed
     for name in ("pairs.parquet", "kept.txt", "removed.txt", "index.html"):
         assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+
+
+def test_from_python(client: Any) -> None:
+    pixels = images(700)
+    there = near_duplicates(pixels, size=4, threshold=0.99, tile=64, engine=DaskEngine(client))
+    here = near_duplicates(pixels, size=4, threshold=0.99, tile=64)
+    np.testing.assert_array_equal(np.stack([there.i, there.j]), np.stack([here.i, here.j]))
+    assert there.statistics["tasks"] == here.statistics["tasks"] == 66 and len(here)
+
+
+def test_workers_that_come_later_get_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    join = make_join(ArraySource(images(1500), size=4), threshold=0.99, threads=1, tile=64)
+    with connect(workers=1) as client:
+        submitted, submit = 0, client.submit
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            nonlocal submitted
+            submitted += 1
+            return submit(*arguments, **options)
+
+        monkeypatch.setattr(client, "submit", counted)
+        waiting = []
+        for done, _ in enumerate(DaskEngine(client)(join, join.tasks), 1):
+            waiting.append(submitted - done)
+            if done == 10:
+                client.cluster.scale(2)
+                client.wait_for_workers(2, timeout=60)
+    assert done == join.total == submitted
+    assert max(waiting[:9]) == IN_FLIGHT - 1 and max(waiting) == 2 * IN_FLIGHT - 1
+
+
+def test_a_join_is_opened_once_by_all_threads_of_a_worker() -> None:
+    """A worker's threads start together; the join of an earlier search makes way."""
+    join = make_join(ArraySource(images(300), size=4), threshold=0.99, threads=1, tile=64)
+    opened, closed = [], make_join(ArraySource(images(500), size=4), threshold=0.99, threads=1, tile=64)
+
+    class Recipe:
+        def open(self) -> Join:
+            opened.append(1)
+            time.sleep(0.05)
+            return join
+
+    cluster._JOINS["earlier"] = closed
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda task: cluster._run("later", Recipe(), task), join.tasks))  # type: ignore[arg-type]
+    assert len(opened) == 1 and list(cluster._JOINS) == ["later"]
+
+
+def test_a_worker_that_cannot_see_the_files(client: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", images())
+    given, options = [find_input(tmp_path / "x.npy")], Options(0.99, size=4, memory="16MB", threads=2)
+
+    def engine(join: Join, tasks: Iterable[Task]) -> Any:
+        (tmp_path / "x.npy").rename(tmp_path / "elsewhere.npy")
+        return DaskEngine(client)(join, tasks)
+
+    with pytest.raises(InputError, match=r"the worker on \S+ cannot see \S+x\.npy; dask needs") as error:
+        run(given, tmp_path / "out", options, engine=engine)
+    assert "\n" not in str(error.value)
+
+
+class Deadly(ArraySource):
+    """Images that end the process which decides them."""
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        if multiprocessing.parent_process() is not None:
+            os._exit(1)
+        return super().take(index)
+
+
+def test_a_tile_that_kills_every_worker() -> None:
+    join = make_join(Deadly(images(300), size=4), threshold=0.99, threads=1, tile=128, prune=False)
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), connect(workers=1) as client:
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        try:
+            with pytest.raises(InputError, match="engine: workers died again and again at the same tile") as error:
+                list(DaskEngine(client)(join, join.tasks))
+        finally:
+            cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    assert "\n" not in str(error.value)
+
+
+def test_a_cluster_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "WAIT", 1)
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
+        pytest.raises(InputError, match=r"no worker has joined .* within 1 seconds"),
+        connect(empty.scheduler_address),
+    ):
+        pass
 
 
 def test_no_scheduler() -> None:

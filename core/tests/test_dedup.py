@@ -1,178 +1,16 @@
-"""The definition, the rules and the exact join, against independent all-pairs answers on hostile corpora."""
-
-import os
-from fractions import Fraction
-from typing import Any
+"""The definition, the rules, and what is refused."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from core import join_plan
 from core.dedup import Kept, Pairs, kept, near_duplicates, pool
-from core.dedup_rows import ArraySource, correlations, normalised_rows
+from core.dedup_rows import normalised_rows
 from core.errors import InputError
-from core.join import cut_to_tf32
 from core.memory import parse_memory
-
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-few = settings(
-    max_examples=600 if THOROUGH else 25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
-)
-
-
-def all_pairs(a: np.ndarray, b: np.ndarray | None, threshold: float, size: int) -> set[tuple[int, int]]:
-    """The float64 answer, pair by pair, with nothing left out."""
-    rows = [normalised_rows(x[:, None, None, :] if x.ndim == 2 else x, 1 if x.ndim == 2 else size) for x in (a,)]
-    other = rows[0]
-    if b is not None:
-        other = normalised_rows(b[:, None, None, :] if b.ndim == 2 else b, 1 if b.ndim == 2 else size)
-    i, j = (g.ravel() for g in np.meshgrid(np.arange(len(a)), np.arange(len(other)), indexing="ij"))
-    if b is None:
-        i, j = i[i < j], j[i < j]
-    above = np.abs(correlations(rows[0], other, i, j)) > threshold
-    return set(zip(i[above].tolist(), j[above].tolist(), strict=True))
-
-
-def found(pairs: Pairs) -> set[tuple[int, int]]:
-    assert sorted(zip(pairs.i, pairs.j, strict=True)) == list(zip(pairs.i, pairs.j, strict=True))
-    return set(zip(pairs.i.tolist(), pairs.j.tolist(), strict=True))
-
-
-@st.composite
-def corpora(draw: st.DrawFn, threshold: float, longest: int = 230) -> np.ndarray:
-    """Images among which every kind of trouble occurs, relative to `threshold`."""
-    pooled, window, channels = draw(st.sampled_from([(2, 1, 1), (4, 1, 1), (4, 2, 1), (4, 2, 3), (6, 1, 2)]))
-    n = draw(st.sampled_from([0, 1, 2, 3, 17, 63, 64, 65, 128, 129, longest]))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    side = pooled * window
-    decay = draw(st.sampled_from([0.0, 1.0, 3.0]))  # flat or steep spectrum
-    images = rng.standard_normal((n, channels, side, side)) * (1.0 + np.arange(side)) ** -decay
-    kinds = draw(st.lists(st.sampled_from("fcnkteb"), max_size=60))
-    places = rng.permutation(n)[: len(kinds)]
-    for place, kind in zip(sorted(places.tolist()), kinds, strict=False):
-        source = images[int(rng.integers(max(1, place)))]
-        if kind == "c":
-            images[place] = source
-        elif kind == "n":
-            images[place] = 1 - source
-        elif kind == "k":
-            images[place] = rng.choice([0.0, 0.1, 0.5, 1.0])
-        elif kind in "te":  # at the threshold, to 1e-7 or as near as float32 gets
-            images[place] = _at(source, threshold + (rng.choice([-1e-7, 1e-7]) if kind == "t" else 0.0), window, rng)
-        elif kind == "b":
-            images[place] = source * 1e-3 + 1e3
-    return images.astype(np.float32)
-
-
-def _at(source: np.ndarray, correlation: float, window: int, rng: np.random.Generator) -> np.ndarray:
-    """An image whose pooled correlation with `source` is +-`correlation`, but for rounding to float32."""
-    c, h, _ = source.shape
-    blocks = source.reshape(c, h // window, window, h // window, window).mean((2, 4))
-    a = (blocks - blocks.mean()).ravel()
-    if not a.any():
-        return source
-    a /= np.linalg.norm(a)
-    e = rng.standard_normal(a.size)
-    e -= e.mean()
-    e -= a * (a @ e)
-    correlation = min(correlation, 1.0)
-    b = correlation * a + np.sqrt(1 - correlation**2) * e / np.linalg.norm(e)
-    image = (rng.choice([-1.0, 1.0]) * b).reshape(blocks.shape)
-    return image.repeat(window, axis=1).repeat(window, axis=2)
-
-
-@few
-@given(data=st.data(), threshold=st.sampled_from([1e-6, 0.3, 0.5, 0.9, 0.95, 0.999, 1.0]))
-def test_result_is_the_float64_answer_whatever_the_tiles(data: st.DataObject, threshold: float) -> None:
-    images = data.draw(corpora(threshold))
-    size = {2: 2, 4: 4, 8: 4, 6: 6}[images.shape[2]]
-    options = data.draw(
-        st.fixed_dictionaries(
-            {
-                "prune": st.sampled_from([None, True, False]),
-                "device": st.sampled_from([None, None, "cpu"]),
-                "threads": st.integers(1, 3),
-                "memory": st.sampled_from(["3MB", "16MB", "256MB"]),
-            }
-        )
-    )
-    pairs = near_duplicates(images, threshold=threshold, size=size, **options)  # type: ignore[arg-type]
-    assert found(pairs) == all_pairs(images, None, threshold, size)
-    assert (np.abs(pairs.correlation) > threshold).all()
-
-
-@few
-@given(data=st.data(), threshold=st.sampled_from([0.5, 0.95, 0.999]), prune=st.sampled_from([None, True, False]))
-def test_across_two_sets(data: st.DataObject, threshold: float, prune: bool | None) -> None:
-    images = data.draw(corpora(threshold))
-    cut = data.draw(st.integers(0, len(images)))
-    size = {2: 2, 4: 4, 8: 4, 6: 6}[images.shape[2]]
-    pairs = near_duplicates(images[:cut], images[cut:], threshold=threshold, size=size, prune=prune, memory="16MB")
-    assert found(pairs) == all_pairs(images[:cut], images[cut:], threshold, size)
-
-
-@few
-@given(data=st.data())
-def test_the_margin_is_never_exceeded(data: st.DataObject) -> None:
-    """The fast product, its remainders included, bounds the float64 value to within the proven margin."""
-    images = data.draw(corpora(0.95, longest=64))
-    if len(images) < 2:
-        return
-    size = {2: 2, 4: 4, 8: 4, 6: 6}[images.shape[2]]
-    source = ArraySource(images, size=size)
-    plan = join_plan.make_plan([source], 0.95, 10**9, prune=True)
-    rows = source.rows(0, len(source))
-    stored, rest = plan.store(rows)
-    i, j = (g.ravel() for g in np.meshgrid(np.arange(len(rows)), np.arange(len(rows))))
-    exact = np.abs(correlations(rows, rows, i, j)).reshape(len(rows), -1)
-    for level, end in enumerate(plan.levels):
-        fast = np.abs(stored[:, :end] @ stored[:, :end].T) + np.outer(rest[:, level], rest[:, level])
-        assert (exact <= fast + plan.margin).all()
-
-
-def test_margin_covers_exact_rational_arithmetic() -> None:
-    """float32 dot products against exact ones, on rows chosen to round badly."""
-    rng = np.random.default_rng(0)
-    for d in (8, 50, 400):
-        a, b = (ArraySource(rng.standard_normal((1, d)).astype(np.float32) ** 5).rows(0, 1)[0] for _ in range(2))
-        exact = sum((Fraction(x) * Fraction(y) for x, y in zip(a, b, strict=True)), Fraction(0))
-        fast = np.float32(0)
-        for x, y in zip(a.astype(np.float32), b.astype(np.float32), strict=True):
-            fast = np.float32(fast + np.float32(x * y))
-        assert abs(float(exact) - float(fast)) <= join_plan.margin(d)
-        assert abs(float(exact) - correlations(a[None], b[None], np.array([0]), np.array([0]))[0]) <= 1e-15 * d
-
-
-def test_a_margin_of_zero_would_lose_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Planted defect: without the margin, pairs just above the threshold are lost; the suite's corpora show it."""
-    rng = np.random.default_rng(3)
-    base = rng.standard_normal((1, 1, 4, 4))
-    images = np.concatenate([base, *[_at(base[0], 0.95 + 3e-8, 1, rng)[None] for _ in range(400)]]).astype(np.float32)
-    truth = all_pairs(images, None, 0.95, 4)
-    assert found(near_duplicates(images, size=4, prune=False)) == truth
-    monkeypatch.setattr(join_plan, "margin", lambda *args, **kwargs: 0.0)
-    assert found(near_duplicates(images, size=4, prune=False)) != truth
-
-
-def test_rows_cut_to_tf32_stay_within_their_margin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The accelerator's filter: rounding to eleven bits, and pairs that only its wider margin saves."""
-    rng = np.random.default_rng(5)
-    rows = ArraySource(rng.standard_normal((300, 400)).astype(np.float32)).rows(0, 300)
-    cut = cut_to_tf32(torch.from_numpy(rows.astype(np.float32)))
-    assert not (cut.view(torch.int32) & 0x1FFF).any()
-    error = np.abs(cut.numpy() - rows)
-    assert (error <= 2.0**-11 * 1.001 * np.abs(rows)).all() and error.max() > 2.0**-13 * np.abs(rows).max()
-    low = join_plan.margin(400, unit=join_plan.TENSOR_UNIT, stored=join_plan.TF32)
-    assert np.abs(cut.double().numpy() @ cut.double().numpy().T - rows @ rows.T).max() < low < 2e-3
-    base = rng.standard_normal((1, 1, 4, 4))
-    images = np.concatenate([base, *[_at(base[0], 0.95 + 1e-5, 1, rng)[None] for _ in range(60)]]).astype(np.float32)
-    truth = all_pairs(images, None, 0.95, 4)
-    assert found(near_duplicates(images, size=4, device="cpu")) == truth
-    monkeypatch.setattr(join_plan, "margin", lambda *args, **kwargs: 0.0)
-    assert found(near_duplicates(images, size=4, device="cpu")) != truth
+from core.tests.duplicates import few, found
 
 
 def test_definition_against_an_independent_form() -> None:
@@ -200,15 +38,6 @@ def test_threshold_one_reports_nothing_and_copies_count_below_it() -> None:
     assert len(kept(pairs, 70).kept) == 1
 
 
-@pytest.mark.parametrize("options", [{"prune": True}, {"prune": False}, {"device": "cpu"}])
-def test_more_candidates_than_any_buffer_holds(options: dict[str, Any]) -> None:
-    images = np.tile(np.random.default_rng(0).random((1, 1, 4, 4), dtype=np.float32), (700, 1, 1, 1))
-    images[::3] = 1 - images[::3]
-    pairs = near_duplicates(images, size=4, memory="3MB", threads=2, **options)
-    assert len(pairs) == 700 * 699 // 2
-    assert set(np.sign(pairs.correlation)) == {-1.0, 1.0}
-
-
 def test_pooled_rows_give_the_pairs_of_the_images() -> None:
     images = np.random.default_rng(0).random((90, 1, 40, 40), dtype=np.float32)
     images[40] = images[3] + 0.01 * images[4]
@@ -217,28 +46,6 @@ def test_pooled_rows_give_the_pairs_of_the_images() -> None:
     assert found(near_duplicates(images).above(0.9999)) == {(3, 80)} | {
         p for p in [(3, 40), (40, 80)] if p in found(near_duplicates(images, threshold=0.9999))
     }
-
-
-def test_white_noise_takes_fewer_components_and_faces_take_leaves() -> None:
-    """The strategy follows the spectrum; where no prefix helps, the whole product is taken."""
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal((600, 400)).astype(np.float32)
-    assert near_duplicates(noise, threshold=0.05).statistics["strategy"] == "product of 400 of 400 components"
-    assert near_duplicates(noise).statistics["strategy"].startswith("product of ")
-    steep = noise * (np.arange(1, 401) + 4.0).astype(np.float32) ** -1.27
-    assert near_duplicates(steep).statistics["strategy"] == "leaves"
-
-
-def test_progress_and_statistics_add_up() -> None:
-    seen: list[tuple[int, int]] = []
-    images = np.random.default_rng(0).random((500, 1, 4, 4), dtype=np.float32)
-    pairs = near_duplicates(images, size=4, prune=True, progress=lambda done, total: seen.append((done, total)))
-    assert [d for d, _ in seen] == list(range(1, seen[-1][1] + 1))
-    counts = pairs.statistics
-    assert counts["tasks"] == seen[-1][1]
-    assert counts["pairs_in_all"] == 500 * 499 // 2
-    assert counts["tiles_tested"] >= counts["tiles_compared"] > 0
-    assert counts["pairs_past_prefix"] >= counts["pairs_decided_in_float64"] >= len(pairs)
 
 
 def make_pairs(*ij: tuple[int, int]) -> Pairs:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from core.files import names_sha256, sha256_file, sha256_text, write_atomic
+from core.files import names_sha256, reserve, sha256_file, sha256_text, write_atomic
+from core.memory import available_memory, cores
 
 
 def test_names_hash_is_that_of_the_list_file(tmp_path: Path) -> None:
@@ -25,3 +26,31 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypa
         write_atomic(target, "new")
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize("reserved_by_the_system", [True, False])
+def test_reserved_room_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserved_by_the_system: bool) -> None:
+    if not reserved_by_the_system:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    path = tmp_path / "x"
+    with path.open("wb") as stream:
+        stream.write(b"head")
+        stream.flush()
+        reserve(stream, 3_000_000)
+    assert path.read_bytes() == b"head" + bytes(2_999_996)
+    assert path.stat().st_blocks * 512 >= 2_999_996
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_found_without_the_system_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    with pytest.raises(OSError, match="No space left"), Path("/dev/full").open("r+b", buffering=0) as stream:
+        reserve(stream, 10)
+
+
+def test_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = available_memory()
+    assert left is None or 10**6 < left < 10**14
+    assert 1 <= cores() <= (os.cpu_count() or 1)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert cores() == os.cpu_count()

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from audit.cli import main
+from audit.test_duplicates import count_on_celeba
+from fixtures.faces import write_celeba
 
 
 def program(*words: object) -> int:
@@ -34,6 +36,7 @@ def test_one_set(sets: tuple[Path, Path], tmp_path: Path, capsys: pytest.Capture
     assert program("dedup", sets[0], "--out", tmp_path / "out") == 0
     told = capsys.readouterr().out
     assert "50 images, 3 pairs above 0.95" in told and "removed 2, kept 48 (drop-later)" in told
+    assert "0 of 1 tiles pruned" in told
     assert (tmp_path / "out" / "removed.txt").read_text().split()[::3] == ["9", "30"]
     pairs = pd.read_parquet(tmp_path / "out" / "pairs.parquet")
     assert pairs[["i", "j"]].to_numpy().tolist() == [[4, 9], [4, 30], [9, 30]]
@@ -72,3 +75,10 @@ def test_bad_input_is_one_line(
 def test_what_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert program("dedup", tmp_path / "nothing", "--out", tmp_path / "out") == 2
     assert "nothing: expected a saved corpus" in capsys.readouterr().err
+
+
+def test_celeba_is_counted_in_its_own_order_where_no_list_is_given(tmp_path: Path) -> None:
+    write_celeba(tmp_path, 12, seed=0, duplicates=0.25)
+    found, note = count_on_celeba(tmp_path, None)
+    assert found["before"] == 12 and found["removed"] >= 3 and found["kept"] == 12 - found["removed"]
+    assert "CelebA's own order" in note

@@ -1,0 +1,236 @@
+"""A folder of pictures becomes one `.npy` file: headers first, then the pixels, within the memory limit, resumable."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from core.celeba import read_image
+from core.dedup_input import Input
+from core.errors import InputError
+from core.files import write_atomic
+from core.folder import UNREADABLE, deep_levels, is_deep, read_picture
+from core.preprocess import ALIGNED
+
+Progress = Callable[[int, int], None]
+BATCH = 256  # pictures decoded between two notes of progress, at most
+_HEADER = 256  # bytes kept for the header of the .npy file, whose number of images is known at the end
+# Pillow keeps a colour pixel in four bytes; file buffers, a converted copy and the array stand beside it.
+_DECODING = 24  # bytes a pixel while a picture is decoded, at most
+_DTYPES = ("|u1", "<f4")
+Form = tuple[int, int, int, int]  # channels, height, width, place in _DTYPES: what a decoded picture will be
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What the headers of a folder's pictures say, before any is decoded."""
+
+    shape: tuple[int, int, int]  # of the pictures that are taken: the most common
+    dtype: str  # 8-bit levels where all of them have no more, else float32
+    bytes: np.ndarray  # (n,) int64: what decoding each picture takes
+    trouble: dict[str, str]  # name -> why it cannot be taken
+
+
+def read_headers(given: Input, *, threads: int, progress: Progress | None = None) -> Headers:
+    """Look at every picture without decoding it.
+
+    Pictures of another shape than most are trouble; so one odd picture, the first or not, never costs the others.
+
+    Raises:
+        InputError: if none can be read.
+    """
+    assert given.names is not None
+    names = given.names
+    forms: list[Form | None] = []
+    sizes = np.zeros(len(names), dtype=np.int64)
+    trouble = {}
+    with ThreadPoolExecutor(threads) as pool:
+        for low in range(0, len(names), 16 * BATCH):
+            part = names[low : low + 16 * BATCH]
+            for name, form in zip(
+                part, pool.map(lambda name: _form(given.path / name, given.resize), part), strict=True
+            ):
+                if isinstance(form, InputError):
+                    trouble[name] = str(form)
+                    forms.append(None)
+                else:
+                    sizes[len(forms)] = form[1]
+                    forms.append(form[0])
+            if progress:
+                progress(len(forms), len(names))
+    shapes = Counter(what[:3] for what in forms if what is not None)
+    if not shapes:
+        raise InputError(f"{given.path}: none of its {len(names)} pictures can be read; {next(iter(trouble.values()))}")
+    shape, count = shapes.most_common(1)[0]
+    for name, what in zip(names, forms, strict=True):
+        if what is not None and what[:3] != shape:
+            trouble[name] = (
+                f"{given.path / name}: found {_by(what[:3])} (channels, height, width), expected {_by(shape)} like "
+                f"{count:,} of the {len(names):,} pictures; --resize N makes all equal"
+            )
+    deepest = max(what[3] for what in forms if what is not None and what[:3] == shape)
+    return Headers(shape, _DTYPES[deepest], sizes, {name: trouble[name] for name in names if name in trouble})
+
+
+def check_decoding(given: Input, headers: Headers, memory: int) -> None:
+    """InputError if a picture of the folder takes more than `memory` bytes while it is decoded."""
+    assert given.names is not None
+    largest = int(np.argmax(headers.bytes))
+    if headers.bytes[largest] > memory:
+        raise InputError(
+            f"memory: {memory} bytes cannot hold {given.path / given.names[largest]} while it is decoded; "
+            f"expected at least {headers.bytes[largest]} bytes"
+        )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _form(path: Path, resize: int | None) -> tuple[Form, int] | InputError:
+    """What `read_any` will make of a picture, and the bytes that it takes meanwhile."""
+    try:
+        with Image.open(path) as image:
+            taken = _DECODING * image.width * image.height
+            if resize is not None:
+                is_deep(image)  # refuses what cannot be taken
+                return (1, resize, resize, 1), taken
+            if image.size == ALIGNED and image.mode == "RGB":
+                return (1, 40, 40, 1), taken
+            channels = 1 if is_deep(image) or _gray(image) else 3
+            return (channels, image.height, image.width, int(is_deep(image))), taken
+    except UNREADABLE as error:
+        return InputError(f"{path}: not a readable picture ({error})")
+
+
+def _gray(image: Image.Image) -> bool:
+    return image.mode in ("1", "L", "LA")
+
+
+def read_any(path: Path, resize: int | None) -> np.ndarray:
+    """One picture (c, h, w): 8-bit levels where it has no more than that, else float32 in [0, 1].
+
+    Aligned CelebA photographs become 40x40 grays as the report prepares them, any other picture stays as it is, gray
+    or RGB, unless it is to be resized.
+
+    Raises:
+        InputError: naming the file, if it cannot be read.
+    """
+    if resize is not None:
+        return read_picture(path, resize).numpy()
+    try:
+        with Image.open(path) as image:
+            if image.size == ALIGNED and image.mode == "RGB":
+                aligned = True
+            elif is_deep(image):
+                return deep_levels(image)[None]
+            else:
+                aligned, mode = False, "L" if _gray(image) else "RGB"
+                pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    except UNREADABLE as error:
+        raise InputError(f"{path}: not a readable picture ({error})") from error
+    if aligned:
+        return read_image(path).numpy()
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def gather(
+    given: Input, headers: Headers, work: Path, *, memory: int, threads: int, progress: Progress | None = None
+) -> tuple[Path, dict[str, str]]:
+    """Decode the pictures of a folder into `work`/images.npy; where an earlier run was stopped, go on from there.
+
+    Returns:
+        the file, and name -> reason for those left out: what the headers said, and what decoding met.
+    """
+    assert given.names is not None
+    names, note, target, partial = given.names, work / "pictures.json", work / "images.npy", work / "images.partial"
+    state: dict[str, Any] = {"read": 0, "trouble": {}}
+    if note.exists():
+        state = json.loads(note.read_text())
+    trouble: dict[str, str] = state["trouble"]
+    skip = headers.trouble.keys()
+    if not target.exists():
+        image = math.prod(headers.shape) * np.dtype(headers.dtype).itemsize
+        with partial.open("r+b" if partial.exists() else "w+b") as stream, ThreadPoolExecutor(threads) as pool:
+            written = sum(name not in skip for name in names[: state["read"]]) - len(trouble)
+            stream.truncate(_HEADER + written * image)
+            stream.seek(0, os.SEEK_END)
+            for low, high in _batches(headers.bytes, state["read"], memory):
+                part = [name for name in names[low:high] if name not in skip]
+                for name, picture in zip(
+                    part, pool.map(lambda name: _decoded(given, headers, name), part), strict=True
+                ):
+                    if isinstance(picture, InputError):
+                        trouble[name] = str(picture)
+                    else:
+                        stream.write(picture.data)
+                        written += 1
+                stream.flush()
+                os.fsync(stream.fileno())
+                state["read"] = high
+                write_atomic(note, json.dumps(state))
+                if progress:
+                    progress(high, len(names))
+            if not written:
+                raise InputError(f"{given.path}: none of its {len(names)} pictures can be read")
+            stream.seek(0)
+            stream.write(_npy_header(headers.dtype, (written, *headers.shape)))
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(target)
+    both = headers.trouble | trouble
+    return target, {name: both[name] for name in names if name in both}
+
+
+def _decoded(given: Input, headers: Headers, name: str) -> np.ndarray | InputError:
+    try:
+        picture = read_any(given.path / name, given.resize)
+    except InputError as error:
+        return error
+    if picture.shape != headers.shape:
+        return InputError(f"{given.path / name}: changed while it was read, {_by(picture.shape)}")
+    if picture.dtype == np.uint8 and headers.dtype != "|u1":
+        picture = picture.astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(picture, dtype=headers.dtype)
+
+
+def _batches(sizes: np.ndarray, start: int, memory: int) -> Iterator[tuple[int, int]]:
+    """Runs (low, high) of at most BATCH pictures from `start` on, which take at most `memory` bytes (or are one)."""
+    while start < len(sizes):
+        within = np.cumsum(sizes[start : start + BATCH]) <= memory
+        stop = start + max(1, int(within.sum()))
+        yield start, stop
+        start = stop
+
+
+def _npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """Header of version 1.0 of numpy's format, padded to _HEADER bytes."""
+    text = repr({"descr": dtype, "fortran_order": False, "shape": shape})
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", _HEADER - 10) + text.ljust(_HEADER - 11).encode() + b"\n"
+
+
+def save_headers(headers: Headers, path: Path) -> None:
+    """Keep headers for a run that goes on."""
+    stream = io.BytesIO()
+    about = json.dumps({"shape": headers.shape, "dtype": headers.dtype, "trouble": headers.trouble})
+    np.savez(stream, bytes=headers.bytes, about=about)
+    write_atomic(path, stream.getvalue())
+
+
+def load_headers(path: Path) -> Headers:
+    """What `save_headers` kept."""
+    with np.load(path, allow_pickle=False) as saved:
+        about = json.loads(str(saved["about"]))
+        return Headers(tuple(about["shape"]), about["dtype"], saved["bytes"], about["trouble"])
