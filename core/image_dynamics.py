@@ -25,7 +25,7 @@ from core.unet import Denoiser, UNet, denoise
 IMAGE_DYNAMICS_VERSION = 1  # raised with a change of the code that changes curves
 LEVELS = (0.25, 0.5, 1.0)  # noise at which errors are measured: half of the range of training in factors of two
 TWIN = 0.95  # correlation above which two training images count as one (Topeza 2025, section 3.3)
-PATIENCE = 2  # looks at which copies were seen before a training ends: the first crossing is what is wanted
+PATIENCE = 2  # looks in a row at which copies are seen before a training ends: the first crossing is what is wanted
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def train_image_curve(
                 relative_error(_denoiser(model), x, z) for x, z in zip((images, held_out), noise, strict=True)
             )
             found.append((error, train_error, copies))
-            seen += copies >= level
+            seen = seen + 1 if copies >= level else 0
             if seen == PATIENCE:
                 break
             model.train()
