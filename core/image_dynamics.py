@@ -1,10 +1,12 @@
 """When in training a small UNet memorises a few images (Bonnaire et al. 2025, section 2, at the smallest honest size).
 
-The network of Topeza (2025), section 4, is trained by Adam at a constant rate, so that its steps are a time. What is
-looked at is its error on images held out, and how many of its samples are copies: nearer to one training image than a
-third of the distance to the next, near-duplicates of one image counted once.
+The network of Topeza (2025), section 4, is trained by Adam at a constant rate, so that its steps are a time. Looked at
+is its running average over a constant share of the steps so far (Karras et al. 2024), without which the noise of the
+last steps makes copies come and go. Seen are its error on images held out, and how many of its samples are copies:
+nearer to one training image than a third of the distance to the next, near-duplicates of one image counted once.
 """
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -115,6 +117,7 @@ def train_image_curve(
         )
     model = UNet(config.base_channels, config.blocks, generator=generator("cpu", seed, "weights"))
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    shown = copy.deepcopy(model).eval()  # what is looked at
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     source = generator("cpu", seed, "training")
     groups, mean = twins(images), images.mean(dim=0)
@@ -124,26 +127,33 @@ def train_image_curve(
     seen = 0
     for step in range(looks[-1] + 1):
         if step == looks[len(found)]:
-            model.eval()
-            samples = generate(_denoiser(model), mean, config)
+            samples = generate(_denoiser(shown), mean, config)
             if not bool(torch.isfinite(samples).all()):
                 raise InputError(f"learning_rate: with {config.learning_rate:g} samples are not finite at step {step}")
             copies = share_of_copies(samples, images, groups)
             train_error, error = (
-                relative_error(_denoiser(model), x, z) for x, z in zip((images, held_out), noise, strict=True)
+                relative_error(_denoiser(shown), x, z) for x, z in zip((images, held_out), noise, strict=True)
             )
             found.append((error, train_error, copies))
             seen = seen + 1 if copies >= level else 0
             if seen == PATIENCE:
                 break
-            model.train()
         batch = images[torch.randint(len(images), (config.batch,), generator=source)]
         loss = squared_errors(model, batch, "uniform", source).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        _average(shown, model, min(1.0, 1 / (config.average * (step + 1))))
     columns = torch.tensor(found + [(math.nan,) * 3] * (len(looks) - len(found)), dtype=torch.float64)
     return ImageCurves(torch.tensor(looks), *columns.T[:, None])
+
+
+@torch.no_grad()
+def _average(shown: nn.Module, model: nn.Module, rate: float) -> None:
+    """Move every weight and running deviation of the first a part of the way to the second."""
+    pairs = zip(shown.state_dict().values(), model.state_dict().values(), strict=True)
+    for to, value in pairs:
+        to.lerp_(value, rate)
 
 
 def _denoiser(model: nn.Module) -> Denoiser:

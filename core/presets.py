@@ -146,6 +146,7 @@ class ImageDynamicsConfig(_Config):
 
     Attributes:
         samples: images generated at each of the `evaluations`, which are optimiser steps.
+        average: share of the steps so far over which the weights that are looked at are averaged.
         levels, sigma_end: of the probability flow that generates them, from 1 down by a constant factor.
     """
 
@@ -154,6 +155,7 @@ class ImageDynamicsConfig(_Config):
     blocks: int = 2
     batch: int = 16
     learning_rate: float = 4e-3
+    average: float = 0.1
     samples: int = 64
     levels: int = 20
     sigma_end: float = 0.05
