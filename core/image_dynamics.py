@@ -20,8 +20,7 @@ from core.metrics.replication import GAP, gap_ratio, groups_of, join, nearest_l2
 from core.oracles import Gaussian
 from core.presets import ImageDynamicsConfig
 from core.sample import heun
-from core.schedule import generator
-from core.train import squared_errors
+from core.schedule import generator, noise_levels
 from core.unet import Denoiser, UNet, denoise
 
 IMAGE_DYNAMICS_VERSION = 1  # raised with a change of the code that changes curves
@@ -121,7 +120,7 @@ def train_image_curve(
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     source = generator("cpu", seed, "training")
     groups, mean = twins(images), images.mean(dim=0)
-    noise = [torch.randn(x.shape, generator=generator("cpu", seed, "evaluation")) for x in (images, held_out)]
+    fixed = [torch.randn(x.shape, generator=generator("cpu", seed, "evaluation")) for x in (images, held_out)]
     looks = sorted(set(config.evaluations))
     found: list[tuple[float, float, float]] = []
     seen = 0
@@ -132,14 +131,16 @@ def train_image_curve(
                 raise InputError(f"learning_rate: with {config.learning_rate:g} samples are not finite at step {step}")
             copies = share_of_copies(samples, images, groups)
             train_error, error = (
-                relative_error(_denoiser(shown), x, z) for x, z in zip((images, held_out), noise, strict=True)
+                relative_error(_denoiser(shown), x, z) for x, z in zip((images, held_out), fixed, strict=True)
             )
             found.append((error, train_error, copies))
             seen = seen + 1 if copies >= level else 0
             if seen == PATIENCE:
                 break
         batch = images[torch.randint(len(images), (config.batch,), generator=source)]
-        loss = squared_errors(model, batch, "uniform", source).mean()
+        sigma = noise_levels(len(batch), "uniform", source)
+        noise = torch.randn(batch.shape, generator=source) * sigma
+        loss = (model(batch + noise) - noise).square().sum(dim=(1, 2, 3)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
