@@ -1,7 +1,8 @@
 """Implements the Gaussian-mixture experiment of Verkhovensky (2025, `train.py`): when a diffusion model memorises.
 
 Points of a mixture, standardised by the training set's own mean and deviation; a multi-layer perceptron with a
-sinusoidal time embedding; DDPM (Ho et al., 2020). Several independent trainings run as one, their weights stacked.
+sinusoidal time embedding; DDPM (Ho et al., 2020). A training follows from its options, the number of points and its
+seed alone: looks at it draw from generators of their own.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from core.oracles import Gaussian, Mixture, Oracle
 from core.presets import DynamicsConfig
 from core.schedule import generator
 
-DYNAMICS_VERSION = 1  # raised with a change of the code that changes curves
+DYNAMICS_VERSION = 2  # raised with a change of the code that changes curves
 PredictNoise = Callable[[Tensor, int], Tensor]
 """(b, d) noisy points and the time step -> predicted noise (b, d)."""
 
@@ -63,36 +64,29 @@ def draw_mixture(config: DynamicsConfig, n: int, seed: int) -> MixtureData:
 # --- network and diffusion -------------------------------------------------------------------------------
 
 
-class StackedPerceptrons(nn.Module):
-    """`stack` independent networks of the published shape: linear input plus time embedding, two ReLU layers, output.
+class Perceptron(nn.Module):
+    """The published network: a linear layer plus the time embedding, two ReLU layers, a linear one.
 
-    Weights start as `nn.Linear`'s do: uniform within 1 / sqrt(inputs).
+    Weights start as `nn.Linear`'s do, uniform within 1 / sqrt(inputs), from the generator given.
     """
 
-    def __init__(self, stack: int, dimensions: int, hidden: int, sources: Sequence[torch.Generator]) -> None:
+    def __init__(self, dimensions: int, hidden: int, source: torch.Generator) -> None:
         super().__init__()
-        shapes = [(dimensions, hidden), (hidden, hidden), (hidden, hidden), (hidden, dimensions)]
-        self.weights = nn.ParameterList(_uniform((a, b), a, sources) for a, b in shapes)
-        self.biases = nn.ParameterList(_uniform((1, b), a, sources) for a, b in shapes)
-        frequency = 10_000 ** (-torch.arange(0, hidden, 2) / hidden)
-        self.register_buffer("frequency", frequency)
-        self.stack = stack
+        sizes = [(dimensions, hidden), (hidden, hidden), (hidden, hidden), (hidden, dimensions)]
+        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, a, b) for a, b in sizes)
+        with torch.no_grad():
+            for parameter, (inputs, _) in zip(self.parameters(), [size for size in sizes for _ in "wb"], strict=True):
+                parameter.copy_((2 * torch.rand(parameter.shape, generator=source) - 1) / math.sqrt(inputs))
+        self.register_buffer("frequency", 10_000 ** (-torch.arange(0, hidden, 2) / hidden))
 
     frequency: Tensor
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Noisy points (stack, b, d) at time steps (stack, b) -> predicted noise (stack, b, d)."""
-        phase = t[..., None] * self.frequency
-        w, b = list(self.weights), list(self.biases)
-        h = torch.baddbmm(b[0], x, w[0]) + torch.cat([phase.sin(), phase.cos()], dim=-1)
-        for k in (1, 2):
-            h = torch.baddbmm(b[k], h, w[k]).relu()
-        return torch.baddbmm(b[3], h, w[3])
-
-
-def _uniform(shape: tuple[int, int], inputs: int, sources: Sequence[torch.Generator]) -> nn.Parameter:
-    draws = [(2 * torch.rand(shape, generator=source) - 1) / math.sqrt(inputs) for source in sources]
-    return nn.Parameter(torch.stack(draws))
+        """Noisy points (b, d) at time steps (b,) -> predicted noise (b, d)."""
+        phase = t[:, None] * self.frequency
+        first, second, third, last = self.layers
+        h = first(x) + torch.cat([phase.sin(), phase.cos()], dim=1)
+        return last(third(second(h).relu()).relu())
 
 
 def kept_signal(config: DynamicsConfig) -> tuple[Tensor, Tensor]:
@@ -103,7 +97,9 @@ def kept_signal(config: DynamicsConfig) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def ddpm(predict: PredictNoise, start: Tensor, config: DynamicsConfig, source: torch.Generator) -> Tensor:
-    """Algorithm 2 of Ho et al. (2020) with sigma_t^2 = beta_t, from noise of any shape (..., d)."""
+    """Algorithm 2 of Ho et al. (2020) with sigma_t^2 = beta_t, from noise (b, d)."""
+    if start.ndim != 2 or start.shape[1] != config.dimensions:
+        raise InputError(f"start: found shape {tuple(start.shape)}; expected (b, {config.dimensions})")
     beta, signal = kept_signal(config)
     x = start
     for t in reversed(range(config.timesteps)):
@@ -131,12 +127,19 @@ def oracle_noise(oracle: Oracle, config: DynamicsConfig) -> PredictNoise:
 
 def distances(samples: Tensor, data: MixtureData) -> tuple[Tensor, Tensor, Tensor]:
     """Standardised distances of samples (s, d) to the nearest centre, nearest and second nearest training point."""
+    if samples.ndim != 2 or samples.shape[1] != data.train.shape[1]:
+        raise InputError(f"samples: found shape {tuple(samples.shape)}; expected (s, {data.train.shape[1]})")
     to_train = torch.cdist(samples.double(), data.train.double()).topk(2, dim=1, largest=False).values
     return torch.cdist(samples.double(), data.centres.double()).amin(1), to_train[:, 0], to_train[:, 1]
 
 
 def energy_distance(samples: Tensor, reference: Tensor) -> float:
     """2 E|x - y| - E|x - x'| - E|y - y'| without the pairs of a point with itself: 0 for equal distributions."""
+    if samples.ndim != 2 or samples.shape[1:] != reference.shape[1:] or min(len(samples), len(reference)) < 2:
+        raise InputError(
+            f"samples: found shape {tuple(samples.shape)} beside {tuple(reference.shape)}; expected points of one "
+            "dimension, at least two of each"
+        )
     x, y = samples.double(), reference.double()
     across = torch.cdist(x, y).mean()
     within = [torch.cdist(z, z).sum() / (len(z) * (len(z) - 1)) for z in (x, y)]
@@ -145,10 +148,10 @@ def energy_distance(samples: Tensor, reference: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Curves:
-    """What several trainings on sets of one size did over time; rows are trainings, columns evaluations.
+    """What trainings on sets of one size did over time; rows are trainings, columns looks.
 
     Attributes:
-        steps: (e,) optimiser steps at each evaluation.
+        steps: (e,) optimiser steps at each look.
         to_centre, to_train: (r, e, s) distances of every sample.
         memorised: (r, e) share of samples three times nearer to one training point than to any other.
         quality: (r, e) energy distance to fresh points of the mixture.
@@ -165,77 +168,57 @@ class Curves:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
 
-def train_curves(
-    config: DynamicsConfig, n: int, seeds: Sequence[int], *, progress: Callable[[int, int], None] | None = None
-) -> Curves:
-    """Train one network a seed on n points of its own mixture and evaluate samples at the steps of the config.
+def joined(curves: Sequence[Curves]) -> Curves:
+    """The rows of several trainings with the same looks."""
+    rest = ("to_centre", "to_train", "memorised", "quality")
+    return Curves(curves[0].steps, *(torch.cat([getattr(c, name) for c in curves]) for name in rest))
+
+
+def train_curve(config: DynamicsConfig, n: int, seed: int) -> Curves:
+    """Train one network on n points of a mixture of its own and look at its samples at the steps of the config.
 
     Raises:
-        InputError: if a loss stops being finite.
+        InputError: if the network diverges: its samples stop being finite.
     """
-    data = [draw_mixture(config, n, seed) for seed in seeds]
-    train = torch.stack([d.train for d in data])
-    references = [
-        d.oracle.sample(config.samples, generator("cpu", s, "reference")) for d, s in zip(data, seeds, strict=True)
-    ]
-    model = StackedPerceptrons(
-        len(seeds), config.dimensions, config.hidden, [generator("cpu", s, "weights") for s in seeds]
-    )
+    data = draw_mixture(config, n, seed)
+    reference = data.oracle.sample(config.samples, generator("cpu", seed, "reference"))
+    model = Perceptron(config.dimensions, config.hidden, generator("cpu", seed, "weights"))
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    source = generator("cpu", seeds[0], "training", len(seeds))
+    source = generator("cpu", seed, "training")
     signal = kept_signal(config)[1]
-    found: list[list[tuple[Tensor, Tensor, float, float]]] = []
-    copies = -(-config.batch // n)  # a batch larger than the set shows every point several times
-    rows = torch.arange(len(seeds))[:, None]
     wanted = set(config.evaluations)
-    order, place = _orders(len(seeds), n, copies, source), 0
+    found = []
+    order, place = _order(n, config.batch, source), 0
     for step in range(max(wanted) + 1):
         if step in wanted:
-            found.append(_evaluate(model, data, references, config, source))
-        if progress:
-            progress(step, max(wanted))
-        if place >= order.shape[1]:
-            order, place = _orders(len(seeds), n, copies, source), 0
-        x = train[rows, order[:, place : place + config.batch]]
+            samples = _generate(model, config, generator("cpu", seed, "evaluation", step))
+            if not bool(torch.isfinite(samples).all()):
+                raise InputError(f"learning_rate: with {config.learning_rate:g} samples are not finite at step {step}")
+            centre, first, second = distances(samples, data)
+            share = (first < second / 3).double().mean()
+            found.append((centre, first, share, torch.tensor(energy_distance(samples, reference))))
+        if place >= len(order):
+            order, place = _order(n, config.batch, source), 0
+        x = data.train[order[place : place + config.batch]]
         place += config.batch
-        t = torch.randint(config.timesteps, x.shape[:2], generator=source)
+        t = torch.randint(config.timesteps, (len(x),), generator=source)
         noise = torch.randn(x.shape, generator=source)
-        a = signal[t][..., None]
-        loss = (model(a.sqrt() * x + (1 - a).sqrt() * noise, t) - noise).square().mean(dim=(1, 2)).sum()
+        a = signal[t][:, None]
+        loss = functional.mse_loss(model(a.sqrt() * x + (1 - a).sqrt() * noise, t), noise)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    if not bool(torch.isfinite(loss)):
-        raise InputError(f"learning_rate: with {config.learning_rate:g} the loss became {float(loss.detach())}")
-    columns = [list(zip(*row, strict=True)) for row in found]
-    to_centre, to_train = (torch.stack([torch.stack(c[k]) for c in columns], dim=1) for k in (0, 1))
-    memorised, quality = (torch.tensor([c[k] for c in columns]).T.contiguous() for k in (2, 3))
-    return Curves(torch.tensor(sorted(wanted)), to_centre, to_train, memorised, quality)
+    return Curves(torch.tensor(sorted(wanted)), *(torch.stack(column)[None] for column in zip(*found, strict=True)))
 
 
-def _orders(stack: int, n: int, copies: int, source: torch.Generator) -> Tensor:
-    """Every row an order of its own in which each of n points comes `copies` times, (stack, copies * n)."""
-    return torch.stack([torch.cat([torch.randperm(n, generator=source) for _ in range(copies)]) for _ in range(stack)])
+def _order(n: int, batch: int, source: torch.Generator) -> Tensor:
+    """Indices of an epoch; a batch larger than the set shows every point several times, so the set is repeated."""
+    return torch.cat([torch.randperm(n, generator=source) for _ in range(-(-batch // n))])
 
 
-@torch.no_grad()
-def _evaluate(
-    model: StackedPerceptrons,
-    data: Sequence[MixtureData],
-    references: Sequence[Tensor],
-    config: DynamicsConfig,
-    source: torch.Generator,
-) -> list[tuple[Tensor, Tensor, float, float]]:
-    def predict(x: Tensor, t: int) -> Tensor:
-        return model(x, torch.full(x.shape[:2], t))
-
-    start = torch.randn(len(data), config.samples, config.dimensions, generator=source)
-    rows = []
-    for samples, d, reference in zip(ddpm(predict, start, config, source), data, references, strict=True):
-        centre, first, second = distances(samples, d)
-        memorised = float((first < second / 3).double().mean())
-        rows.append((centre, first, memorised, energy_distance(samples, reference)))
-    return rows
+def _generate(model: Perceptron, config: DynamicsConfig, source: torch.Generator) -> Tensor:
+    start = torch.randn(config.samples, config.dimensions, generator=source)
+    return ddpm(lambda x, t: model(x, torch.full((len(x),), t)), start, config, source)
 
 
 # --- closed forms ----------------------------------------------------------------------------------------
@@ -243,48 +226,51 @@ def _evaluate(
 
 def expected_to_centre(dimensions: int, sigma: float) -> float:
     """Mean distance of a point of a round Gaussian to its centre, sigma sqrt(2) Gamma((d+1)/2) / Gamma(d/2)."""
+    _check_gaussian(dimensions, sigma)
     return sigma * math.sqrt(2) * math.exp(special.gammaln((dimensions + 1) / 2) - special.gammaln(dimensions / 2))
 
 
-def expected_to_nearest(dimensions: int, sigma: float, n: float) -> float:
+def expected_to_nearest(dimensions: int, sigma: float, n: float, *, clusters: int = 1, apart: float = 0.0) -> float:
     """Mean distance of a fresh point of a round Gaussian to the nearest of n others of the same Gaussian.
 
     Given the fresh point's own squared length (chi^2), squared distances to the others are noncentral chi^2, so that
     P(nearest > r) = E[(1 - F(r^2))^n], integrated over r; about sigma sqrt(2 d) less the reach of the smallest of n.
+    With `clusters`, n points each and centres `apart`, the points of the others count as well; what of the fresh
+    point lies towards each of them is normal, and taken as independent between them.
 
     Raises:
-        InputError: for a number of points or dimensions below 1, or a sigma that is not positive.
+        InputError: for a number of points, clusters or dimensions below 1, or a sigma or distance that is not positive.
     """
-    for name, value in (("dimensions", dimensions), ("n", n)):
+    for name, value in (("dimensions", dimensions), ("n", n), ("clusters", clusters)):
         if not (math.isfinite(value) and value >= 1):
             raise InputError(f"{name}: found {value}; expected at least 1")
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise InputError(f"sigma: found {sigma}; expected a positive number")
-    radii, below = _distance_law(dimensions)
+    for name, value in (("sigma", sigma), *((("apart", apart),) if clusters > 1 else ())):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name}: found {value}; expected a positive number")
     with np.errstate(divide="ignore"):
-        beyond = np.exp(n * np.log1p(-below)).mean(axis=1)
-    return float(sigma * integrate.simpson(beyond, x=radii))
+        own, other = (np.exp(n * np.log1p(-_distance_law(dimensions, a))).mean(axis=2) for a in (0.0, apart / sigma))
+    beyond = (own * other ** (clusters - 1)).mean(axis=1)
+    return float(sigma * integrate.simpson(beyond, x=_radii(dimensions)))
+
+
+def _radii(dimensions: int) -> np.ndarray:
+    """Distances between points of a unit Gaussian over which to integrate, (401,)."""
+    return np.linspace(0, 3 * math.sqrt(2 * dimensions), 401)
 
 
 @cache
-def _distance_law(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distances r (k,), and P(distance < r) given each of 24 equally likely lengths of the fresh point, (k, 24)."""
-    lengths = stats.chi2.ppf((np.arange(24) + 0.5) / 24, dimensions)
-    radii = np.linspace(0, 3 * math.sqrt(2 * dimensions), 401)
-    return radii, stats.ncx2.cdf(radii[:, None] ** 2, dimensions, lengths).clip(0, 1)
+def _distance_law(dimensions: int, apart: float) -> np.ndarray:
+    """P(distance < r) to a point of a unit Gaussian whose centre is `apart`, at every r of `_radii`, (401, 24, t).
 
-
-def crossing_time(steps: Tensor, curve: Tensor, level: float, *, falling: bool = False) -> Tensor:
-    """First time at which each row of (r, e) passes `level`, linear in log time between evaluations; inf if never.
-
-    Rising by default; an evaluation at step 0 counts as half a step.
+    Given each of 24 equally likely lengths of the fresh point about its own centre, and each of 12 equally likely
+    parts of it towards the other centre (t = 1 where there is none).
     """
-    time, rows = steps.double().clamp_min(0.5).log(), curve.double()
-    past = rows <= level if falling else rows >= level
-    found = torch.full((len(rows),), math.inf, dtype=torch.float64)
-    for r, (row, flags) in enumerate(zip(rows, past, strict=True)):
-        if bool(flags.any()):
-            k = int(flags.double().argmax())
-            part = 0.0 if k == 0 else float((level - row[k - 1]) / (row[k] - row[k - 1]))
-            found[r] = (time[max(k - 1, 0)] + part * (time[k] - time[max(k - 1, 0)])).exp()
-    return found
+    lengths = stats.chi2.ppf((np.arange(24) + 0.5) / 24, dimensions)[:, None]
+    towards = stats.norm.ppf((np.arange(12) + 0.5) / 12) if apart else np.zeros(1)
+    squares = (lengths - 2 * apart * towards + apart**2).clip(0)
+    return stats.ncx2.cdf(_radii(dimensions)[:, None, None] ** 2, dimensions, squares).clip(0, 1)
+
+
+def _check_gaussian(dimensions: int, sigma: float) -> None:
+    if dimensions < 1 or not (math.isfinite(sigma) and sigma > 0):
+        raise InputError(f"sigma: found {sigma} in {dimensions} dimensions; expected a positive number in at least one")

@@ -10,14 +10,18 @@ from core.checkpoint import pack, unpack
 from core.files import sha256_bytes, sha256_text, write_atomic
 
 
+def is_kept(directory: Path, key: Mapping[str, object]) -> bool:
+    """Whether tensors were kept under this key; their bytes are checked when they are read."""
+    return all(path.exists() for path in _files(directory, key))
+
+
 def kept(directory: Path, key: Mapping[str, object], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors that `make` returns: from `directory` if they were made before, else made and written now.
 
     `key` names everything that determines them, versions of the code included; it must be plain JSON. A file whose
     bytes do not hash to what was recorded is made again.
     """
-    name = sha256_text(json.dumps(key, sort_keys=True))
-    data, digest = directory / f"{name}.safetensors", directory / f"{name}.sha256"
+    data, digest = _files(directory, key)
     if data.exists() and digest.exists():
         raw = data.read_bytes()
         if sha256_bytes(raw) == digest.read_text(encoding="utf-8").strip():
@@ -27,3 +31,8 @@ def kept(directory: Path, key: Mapping[str, object], make: Callable[[], dict[str
     write_atomic(data, raw)
     write_atomic(digest, sha256_bytes(raw) + "\n")
     return made
+
+
+def _files(directory: Path, key: Mapping[str, object]) -> tuple[Path, Path]:
+    name = sha256_text(json.dumps(key, sort_keys=True))
+    return directory / f"{name}.safetensors", directory / f"{name}.sha256"

@@ -140,6 +140,28 @@ class DynamicsConfig(_Config):
     evaluations: tuple[int, ...] = (0,)
 
 
+@dataclass(frozen=True)
+class ImageDynamicsConfig(_Config):
+    """A small UNet trained at a constant rate on a few images, noise levels uniform on [0, 1].
+
+    Attributes:
+        samples: images generated at each of the `evaluations`, which are optimiser steps.
+        average: share of the steps so far over which the weights that are looked at are averaged.
+        levels, sigma_end: of the probability flow that generates them, from 1 down by a constant factor.
+    """
+
+    image_size: int = 12
+    base_channels: int = 16
+    blocks: int = 2
+    batch: int = 16
+    learning_rate: float = 4e-3
+    average: float = 0.1
+    samples: int = 64
+    levels: int = 20
+    sigma_end: float = 0.05
+    evaluations: tuple[int, ...] = (0,)
+
+
 # The law of training times on a mixture small enough to be memorised in thousands of steps: 136,000 weights for at most
 # 8 x 128 numbers; twenty times fewer steps of diffusion, with betas larger in proportion.
 LAW = DynamicsConfig(
@@ -157,23 +179,30 @@ LAW = DynamicsConfig(
 
 @dataclass(frozen=True)
 class Mixtures:
-    """What the claims about training dynamics run on; seeds are trainings, each on points of its own.
+    """What the claims about training dynamics run on; seeds are trainings, each on points or images of its own.
 
     Attributes:
         epochs: of the published experiment (2,000), evaluated at `looks` times evenly.
-        law_epochs: the longest training on n points, in optimiser steps over n.
+        most_steps: where one training of it ends at the latest: 2,000 epochs are 16,000 steps on 1,000 points and
+            80,000 on 5,000.
+        law_epochs, face_epochs: the longest training on n points (faces), in optimiser steps over n.
         features, feature_sizes, feature_seeds: the same for the random-features model in `feature_dimensions`.
     """
 
     published: DynamicsConfig = DynamicsConfig()
-    sizes: tuple[int, ...] = (1000,)
+    sizes: tuple[int, ...] = (1000, 5000)
     seeds: int = 1
     epochs: int = 2000
-    looks: int = 8
+    most_steps: int = 16_000
+    looks: int = 24
     law: DynamicsConfig = LAW
     law_sizes: tuple[int, ...] = (16, 32, 64, 128)
     law_seeds: int = 3
     law_epochs: int = 64
+    faces: ImageDynamicsConfig = ImageDynamicsConfig()
+    face_sizes: tuple[int, ...] = (4, 8, 16, 32)
+    face_seeds: int = 2
+    face_epochs: int = 200
     features: int = 768
     feature_dimensions: int = 32
     feature_sizes: tuple[int, ...] = (32, 64, 128, 256)
@@ -238,10 +267,12 @@ PRESETS = {
             sizes=(4, 32, 512, 4096),
             seeds=128,
             mixtures=Mixtures(
-                sizes=(1000, 5000),
                 seeds=2,
+                most_steps=80_000,
                 law_sizes=(16, 32, 64, 128, 256),
                 law_seeds=8,
+                face_sizes=(4, 8, 16, 32, 64),
+                face_seeds=4,
                 features=2048,
                 feature_seeds=8,
             ),

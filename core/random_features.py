@@ -36,8 +36,7 @@ def learn(d: int, p: int, n: int, times: Tensor, *, h: float, scale: float = 1.0
     Raises:
         InputError: for h outside (0, 1), a count or scale that is not positive, or times that are negative.
     """
-    if not 0 < h < 1:
-        raise InputError(f"h: found {h}; expected the share of noise, between 0 and 1")
+    _check_noise(h)
     for name, value in (("d", d), ("p", p), ("n", n), ("scale", scale)):
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"{name}: found {value}; expected a positive number")
@@ -82,3 +81,32 @@ def _moments(w: Tensor, b: Tensor, h: float, x: Tensor | None) -> tuple[Tensor, 
     # Stein: E[noise cos(theta + sqrt(h) w noise)] = -sqrt(h) w exp(-h |w|^2 / 2) sin(theta)
     cross = -math.sqrt(2 * h / p) * (w * (slope * (-0.5 * h * squares).exp())[:, None]).T
     return second, cross
+
+
+def levels(h: float) -> tuple[float, float]:
+    """v^2 and s^2, variances of features of unit weights (scale 1, d large) that are not linear in the data.
+
+    Over random phases the features' kernel is E cos(difference of the phases), so that for one noisy point it is 1,
+    for two noises of one clean point exp(-h), and for two clean points exp(-1). What a clean point adds, less its
+    linear part (1 - h) / e, is v^2: directions learnt for single points. What the noise adds, less its linear
+    part h exp(-h), is s^2.
+    """
+    _check_noise(h)
+    own, other = math.exp(-h), math.exp(-1)
+    return own - other - (1 - h) * other, 1 - own - h * own
+
+
+def bulk(p: int, n: int, h: float) -> tuple[float, float]:
+    """Edges of the eigenvalues of U that belong to single training points: s^2 + v^2 (1 -+ sqrt(p / n))^2 over p.
+
+    Marchenko and Pastur (1967) for n points and p > n features, as in Theorem 3.2 of Bonnaire et al. (2025). One over
+    an edge is a training time: p / (v^2 p / n) = n / v^2 in the middle, in proportion to n.
+    """
+    v2, s2 = levels(h)
+    low, high = (s2 + v2 * (1 + sign * math.sqrt(p / n)) ** 2 for sign in (-1, 1))
+    return low / p, high / p
+
+
+def _check_noise(h: float) -> None:
+    if not 0 < h < 1:
+        raise InputError(f"h: found {h}; expected the share of noise, between 0 and 1")

@@ -1,0 +1,245 @@
+"""When in training samples become good and when copies appear, by the size of the training set (Bonnaire et al. 2025).
+
+Three systems: a perceptron on Gaussian mixtures, a small UNet on generated faces, and random features in closed form.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from audit.dynamics_pictures import plot_features, plot_law, plot_spectrum
+from core.dynamics import Curves
+from core.image_dynamics import ImageCurves
+from core.random_features import RandomFeatures, bulk, levels
+from core.times import Exponent, crossing_time, every_second, exponent
+from fixtures.desk import Desk
+from fixtures.dynamics import (
+    FEATURE_TIMES,
+    MEMORISED,
+    NOISE,
+    face_curves,
+    faces_linear_error,
+    feature_models,
+    law_curves,
+)
+from reports.record import ClaimRecord
+
+GOOD = 1.0  # energy distance below which samples count as good: untrained 400, fresh points of the mixture 0
+THE_WAY = 0.8  # share of the way from doing nothing to a fixed mark at which a denoiser counts as good
+BELOW_BAYES = 0.9  # random features have memorised once their training loss is this share of the best attainable loss
+KIND = "synthetic"
+SYSTEMS = ("", ", small faces", ", random features in closed form")
+
+
+@dataclass(frozen=True)
+class Times:
+    """When trainings crossed a level: by size and seed, and the same read off every second look."""
+
+    sizes: tuple[int, ...]
+    times: np.ndarray  # (sizes, seeds)
+    thinned: tuple[np.ndarray, ...]
+
+    @property
+    def exponent(self) -> Exponent:
+        """Of the times in the size."""
+        return exponent(self.sizes, self.times, self.thinned)
+
+
+def times_of(
+    curves: Mapping[int, tuple[Tensor, Tensor]], level: float, *, falling: bool = False, log: bool = False
+) -> Times:
+    """Crossing times of curves given as (looks, values (r, looks)) by N."""
+
+    def read(keep: Callable[[int], Sequence[int]]) -> np.ndarray:
+        rows = []
+        for steps, values in curves.values():
+            columns = list(keep(len(steps)))
+            rows.append(crossing_time(steps[columns], values[:, columns], level, falling=falling, log=log).numpy())
+        return np.stack(rows)
+
+    halves = [read(lambda looks, k=k: every_second(looks)[k]) for k in (0, 1)]  # type: ignore[misc]
+    return Times(tuple(curves), read(range), tuple(halves))
+
+
+def named(found: Mapping[int, Curves] | Mapping[int, ImageCurves], what: str) -> dict[int, tuple[Tensor, Tensor]]:
+    """Looks and one measure of the curves."""
+    return {n: (c.steps, getattr(c, what)) for n, c in found.items()}
+
+
+def of_features(found: Mapping[int, Sequence[RandomFeatures]], what: str) -> dict[int, tuple[Tensor, Tensor]]:
+    """Times and one loss of the models."""
+    return {n: (FEATURE_TIMES, torch.stack([getattr(m, what) for m in models])) for n, models in found.items()}
+
+
+def good_denoiser(mark: float) -> float:
+    """Relative error at which a denoiser has gone `THE_WAY` from 1 (doing nothing) to the mark."""
+    return 1 - THE_WAY * (1 - mark)
+
+
+def record_times(
+    evidence: ClaimRecord, system: str, found: Times, *, unit: str, varies: str, figures: Sequence[str]
+) -> None:
+    """Times by N, how many trainings never crossed, and the exponent that the claim is judged by."""
+    for n, row in zip(found.sizes, found.times, strict=True):
+        crossed = row[np.isfinite(row)]
+        if not len(crossed):
+            evidence.add(f"time at N = {n}{system}", "never", kind=KIND, n=len(row))
+            continue
+        evidence.add(
+            f"time at N = {n}{system}",
+            float(np.exp(np.log(crossed).mean())),
+            kind=KIND,
+            n=len(crossed),
+            interval=(float(crossed.min()), float(crossed.max())),
+            interval_method="range of the trainings",
+            varies=varies,
+            unit=unit,
+        )
+    fit = found.exponent
+    evidence.add(f"trainings that never crossed{system}", fit.censored, kind=KIND, n=fit.trainings)
+    evidence.add(
+        f"exponent in N{system}",
+        "undecided: not every training crossed" if fit.value is None else fit.value,
+        kind=KIND,
+        n=fit.trainings,
+        interval=fit.interval,
+        seeds=f"0:{found.times.shape[1]}",
+        varies=varies,
+        figures=figures,
+        note="--scale desk-long has more trainings and a larger range of N",
+    )
+
+
+@pytest.mark.claim("B-generation-time")
+def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk) -> None:
+    scale = desk.preset.mixtures
+    mixtures = law_curves(desk.root, scale, desk.note)
+    record_times(
+        evidence,
+        SYSTEMS[0],
+        times_of(named(mixtures, "quality"), GOOD, falling=True, log=True),
+        unit="steps",
+        varies="training set and weights",
+        figures=[
+            evidence.figure("mixture", plot_law(mixtures, "quality", "energy distance to fresh points", GOOD)),
+        ],
+    )
+    faces = face_curves(desk.root, scale, desk.note)
+    mark = faces_linear_error(scale.faces.image_size)
+    evidence.add("error of the best linear denoiser, over that of doing nothing", mark, kind=KIND)
+    evidence.add(
+        "error at which a denoiser of faces counts as good",
+        good_denoiser(mark),
+        kind=KIND,
+        note="on held-out faces, a quantity that a few samples cannot give: 80 % of the way from doing nothing to the "
+        "best linear denoiser of all faces",
+    )
+    record_times(
+        evidence,
+        SYSTEMS[1],
+        times_of(named(faces, "error"), good_denoiser(mark), falling=True, log=True),
+        unit="steps",
+        varies="training set and weights",
+        figures=[evidence.figure("faces", plot_law(faces, "error", "error on held-out faces", good_denoiser(mark)))],
+    )
+    models = feature_models(desk.root, scale, desk.note)
+    level = good_denoiser(1 - NOISE)
+    record_times(
+        evidence,
+        SYSTEMS[2],
+        times_of(of_features(models, "test"), level, falling=True),
+        unit="training time",
+        varies="training set and features",
+        figures=[evidence.figure("random-features", plot_features(models, FEATURE_TIMES, 1 - NOISE, level))],
+    )
+
+
+@pytest.mark.claim("B-memorisation-time")
+def test_copies_appear_in_proportion_to_the_set(evidence: ClaimRecord, desk: Desk) -> None:
+    scale = desk.preset.mixtures
+    about: dict[str, Any] = {"unit": "steps", "varies": "training set and weights"}
+    mixtures = law_curves(desk.root, scale, desk.note)
+    figure = evidence.figure("mixture", plot_law(mixtures, "memorised", "share memorised", MEMORISED))
+    record_times(evidence, SYSTEMS[0], times_of(named(mixtures, "memorised"), MEMORISED), figures=[figure], **about)
+    faces = face_curves(desk.root, scale, desk.note)
+    figure = evidence.figure("faces", plot_law(faces, "memorised", "share of samples that are copies", MEMORISED))
+    record_times(evidence, SYSTEMS[1], times_of(named(faces, "memorised"), MEMORISED), figures=[figure], **about)
+    models = feature_models(desk.root, scale, desk.note)
+    level = BELOW_BAYES * (1 - NOISE)
+    figures = [
+        evidence.figure("random-features", plot_features(models, FEATURE_TIMES, 1 - NOISE, level)),
+        evidence.figure("spectrum", plot_spectrum(models, NOISE)),
+    ]
+    found = times_of(of_features(models, "train"), level, falling=True)
+    record_times(evidence, SYSTEMS[2], found, unit="training time", varies="training set and features", figures=figures)
+    record_prediction(evidence, scale.features, found.sizes)
+
+
+def record_prediction(evidence: ClaimRecord, features: int, sizes: Sequence[int]) -> None:
+    """Times that the spectrum's bulk predicts: of its first and last direction, and of its mean eigenvalue."""
+    edges = np.array([bulk(features, n, NOISE) for n in sizes])
+    for n, (low, high) in zip(sizes, edges, strict=True):
+        evidence.add(
+            f"predicted time at N = {n}{SYSTEMS[2]}",
+            n / levels(NOISE)[0],
+            kind=KIND,
+            interval=(1 / float(high), 1 / float(low)),
+            interval_method="first and last direction of the bulk of single points (Marchenko-Pastur edges)",
+            unit="training time",
+        )
+    for name, column in (("first", 1), ("last", 0)):
+        slope = np.polyfit(np.log(sizes), -np.log(edges[:, column]), 1)[0]
+        evidence.add(f"predicted exponent of the {name} direction{SYSTEMS[2]}", float(slope), kind=KIND)
+
+
+# --- controls --------------------------------------------------------------------------------------------
+
+
+def made_up(power: float, *, gap: float = 1.19, cut: float = np.inf) -> dict[str, Any]:
+    """What both claims are judged by, read off made-up curves whose crossing time is a power of N, with scatter."""
+    rng = np.random.default_rng(0)
+    steps = torch.from_numpy(gap ** np.arange(70, dtype=float))
+    steps = steps[steps <= cut]
+    curves = {}
+    for n in (16, 32, 64, 128):
+        at = torch.from_numpy(8 * n**power * np.exp(rng.normal(0, 0.05, (3, 1))))
+        curves[n] = (steps, steps / (steps + 19 * at))
+    fit = times_of(curves, MEMORISED).exponent
+    return {f"exponent in N{system}": (fit.value, fit.interval) for system in SYSTEMS[:2]}
+
+
+@pytest.mark.control("B-generation-time", "positive")
+def test_a_constant_time_is_recognised(judge: Callable[..., str]) -> None:
+    assert judge("B-generation-time", made_up(0.0), KIND) == "reproduced"
+
+
+@pytest.mark.control("B-generation-time", "negative")
+def test_a_time_that_grows_is_caught(judge: Callable[..., str]) -> None:
+    assert judge("B-generation-time", made_up(0.5), KIND) == "refuted"
+
+
+@pytest.mark.control("B-memorisation-time", "positive")
+def test_a_linear_time_is_recognised(judge: Callable[..., str]) -> None:
+    assert judge("B-memorisation-time", made_up(1.0), KIND) == "reproduced"
+
+
+@pytest.mark.control("B-memorisation-time", "negative")
+def test_a_time_that_grows_as_the_root_is_caught(judge: Callable[..., str]) -> None:
+    assert judge("B-memorisation-time", made_up(0.5), KIND) == "refuted"
+
+
+@pytest.mark.control("B-memorisation-time", "negative")
+def test_trainings_that_end_too_early_decide_nothing(judge: Callable[..., str]) -> None:
+    """The largest sets never cross: without them the slope would come out, and be wrong about how sure it is."""
+    assert judge("B-memorisation-time", made_up(1.0, cut=600.0), KIND) == "inconclusive"
+
+
+@pytest.mark.control("B-generation-time", "negative")
+def test_one_system_that_breaks_the_law_is_enough(judge: Callable[..., str]) -> None:
+    found = made_up(0.0) | {"exponent in N, small faces": made_up(0.5)["exponent in N, small faces"]}
+    assert judge("B-generation-time", found, KIND) == "refuted"
