@@ -180,8 +180,8 @@ class Mixtures:
     feature_seeds: int = 3
 
 
-# Small images and a quarter of the desk's exposures, so that the passage from copies to new images falls between one and
-# four training images (tried on other faces, by seed); it moves to larger sets as exposures grow.
+# Small images and a quarter of the desk's exposures: copies give way between one and four training images (tried on
+# faces of another seed); with more exposures they do so at larger sets.
 SMALL = TrainConfig(
     image_size=12,
     base_channels=16,

@@ -5,6 +5,7 @@ runs between them is not known: a crossing carries the two sizes that bracket it
 an inequality, never a number.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from core.metrics.replication import COPY_CORRELATION
 from core.stats import Interval
 
 RESAMPLES = 9999
+MARGIN = 0.02  # rules.nearly_same of the ledger: agreement may lie this much below
 HALF = 0.5  # share of copies at which memorisation has given way
 
 
@@ -37,7 +39,7 @@ class Crossing:
     @property
     def bracketed(self) -> bool:
         """Whether the sizes tried hold the crossing, by its whole interval."""
-        return 0 < self.interval.low and self.interval.high < math.inf and 0 < self.value < math.inf
+        return self.interval.low > 0 and self.interval.high < math.inf and 0 < self.value < math.inf
 
     def __str__(self) -> str:
         low, high = self.between
@@ -51,7 +53,7 @@ class Crossing:
 def critical_size(
     sizes: Sequence[int], agreement_by_seed: ArrayLike, to_training_by_seed: ArrayLike, seed: int
 ) -> dict[str, Crossing]:
-    """The set size at which two denoisers stop returning their own training images, by two criteria.
+    """The set size beyond which two denoisers no longer return their own training images, by three criteria.
 
     Args:
         sizes: rising numbers of training images.
@@ -60,8 +62,8 @@ def critical_size(
         seed: of the bootstrap over sampling seeds, which all sizes and groups share.
 
     Returns:
-        By criterion: where mean agreement overtakes mean correlation with the nearest training image, and where the
-        share of copies (correlation above 0.95) has fallen to one half.
+        By criterion: where mean agreement overtakes mean correlation with the nearest training image, where it comes
+        within the ledger's margin of it, and where the share of copies (correlation above 0.95) has fallen to one half.
 
     Raises:
         InputError: for sizes that do not rise, shapes that do not fit, or values outside [-1, 1].
@@ -75,10 +77,10 @@ def critical_size(
     for name, values in (("agreement_by_seed", agreement), ("to_training_by_seed", near)):
         if not (np.abs(values) <= 1 + 1e-9).all():
             raise InputError(f"{name}: found missing values or values outside [-1, 1], expected correlations")
+    ahead = agreement - near.mean(axis=1)
     return {
-        "agreement overtakes correlation with the nearest training image": crossing(
-            sizes, agreement - near.mean(axis=1), seed=seed
-        ),
+        "agreement overtakes correlation with the nearest training image": crossing(sizes, ahead, seed=seed),
+        f"agreement at most {MARGIN:g} below it": crossing(sizes, ahead + MARGIN, seed=seed),
         "copies fall to one half": crossing(sizes, HALF - (near > COPY_CORRELATION).mean(axis=1), seed=seed),
     }
 
@@ -146,7 +148,7 @@ def exponent(
 
 def _checked(sizes: Sequence[int], curves: ArrayLike) -> np.ndarray:
     values = np.asarray(curves, dtype=float)
-    if len(sizes) < 2 or any(b <= a for a, b in zip(sizes, sizes[1:], strict=False)) or sizes[0] <= 0:
+    if len(sizes) < 2 or any(b <= a for a, b in itertools.pairwise(sizes)) or sizes[0] <= 0:
         raise InputError(f"sizes: found {list(sizes)}; expected at least two, rising")
     if values.ndim != 2 or len(values) != len(sizes) or values.shape[1] < 2:
         raise InputError(f"curves: found shape {values.shape}; expected ({len(sizes)}, at least 2 seeds)")
