@@ -197,7 +197,7 @@ def record_alignment(evidence: ClaimRecord, desk: Desk, images: Tensor) -> None:
         n: [[spectrum(j) for j in at_images(desk.denoiser(Cell("random", n, g)), images)] for g in GROUPS]
         for n in desk.sizes
     }
-    cosines = {n: angle_cosines(*pair) for n, pair in bases.items()}
+    cosines = {n: angle_cosines(a, b) for n, (a, b) in bases.items()}
     agreements = {n: desk.agreement("random", n).mean(seed=SEED) for n in desk.sizes}
     pixels = images[0].numel()
     chance = chance_cosines(pixels)
