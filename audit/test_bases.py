@@ -137,9 +137,7 @@ def plot_rank_and_energy(
     value = np.array([v for v, _ in ranks.values()])
     bars = np.array([[v - i.low, i.high - v] for v, i in ranks.values()]).T.clip(0)
     one.errorbar(list(ranks), value, bars, fmt="o-", capsize=2)
-    one.axhline(pixels, color="0.7", lw=0.8, ls=":", label="pixels")
-    one.set(xscale="log", yscale="log", xlabel="sigma", ylabel="effective rank")
-    one.legend(frameon=False, fontsize=8)
+    one.set(xlabel="sigma", ylabel="effective rank", ylim=(0, None), title=f"of {pixels} pixels")
     for name, curves in left.items():
         two.semilogy(np.arange(1, pixels + 1), np.mean([c.numpy() for c in curves], axis=0), label=name)
     two.axhline(1 - KEPT, color="0.7", lw=0.8, ls=":")
