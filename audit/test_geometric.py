@@ -41,11 +41,8 @@ CURVE = (32.0, 28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # of the picture
 SLOPE_SIGMAS = tuple(np.geomspace(0.03, 0.3, 7).tolist())  # a decade of noise, its ends away from white and from pixels
 SMALL_SIGMAS = tuple(np.geomspace(0.01, 0.1, 5).tolist())
 SEED = 0
-FULL = {
-    "kind": "full",
-    "needs": "networks and images of the published size, on an accelerator",
-    "command": "pytest audit/test_geometric.py --scale paper80 --device cuda",
-}
+NEEDS = "networks and images of the published size, on an accelerator"
+FULL = "pytest audit/test_geometric.py --scale paper80 --device cuda"
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +111,7 @@ def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord,
         )
         record_floor(evidence, alpha, tables[alpha], {**about, "varies": "image"})
     if desk.kind != "full":
-        evidence.block(**FULL)
+        evidence.block(kind="full", needs=NEEDS, command=FULL)
 
 
 def power_law(exponent: float, images: int = 256) -> np.ndarray:
@@ -192,7 +189,7 @@ def test_shuffled_faces_are_denoised_worse(evidence: ClaimRecord, desk: Desk, tr
         about: dict[str, Any] = {"n": len(faces), "varies": "image", "unit": "dB", "figures": figures}
         evidence.add(name, value, kind=desk.kind, interval=interval, **about)
     if desk.kind != "full":
-        evidence.block(**FULL)
+        evidence.block(kind="full", needs=NEEDS, command=FULL)
 
 
 @pytest.mark.control("K-shuffled-suboptimal", "positive")
@@ -285,7 +282,7 @@ def test_the_network_stays_above_the_optimum_on_disks(evidence: ClaimRecord, des
         name = f"dimensions that the fit's error amounts to, sigma = {s:.3g}"
         evidence.add(name, float(row.mean()), interval=dimensions, note="a disk has 5", **about)
     if desk.kind != "full":
-        evidence.block(**FULL)
+        evidence.block(kind="full", needs=NEEDS, command=FULL)
 
 
 @pytest.mark.control("K-low-dimensional-suboptimal", "positive")

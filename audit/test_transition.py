@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from audit.measures import nearest_training
 from core.metrics.agreement import Agreement
 from core.metrics.replication import COPY_CORRELATION
-from core.metrics.transition import HALF, Crossing, critical_size, crossing, exponent
+from core.metrics.transition import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
 from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
 from fixtures.critical import Setting, nearest_by_setting, settings
 from fixtures.desk import GROUPS, Cell, Desk
@@ -50,27 +50,38 @@ def strong_measures(
 def record_crossing(evidence: ClaimRecord, name: str, found: Crossing, about: Mapping[str, Any]) -> None:
     """A number with its interval where the sizes tried hold both; else the inequality that the interval leaves."""
     low, high = found.interval.low, found.interval.high
-    told = {**about, "unit": "images", "interval_method": f"{found.interval.method}; {found}"}
-    one_sided = {**told, "note": "; ".join(filter(None, ["one-sided", about.get("note")]))}
+    told = {**about, "unit": "images", "interval_method": found.interval.method}
+
+    def note(said: str) -> str:
+        return "; ".join(filter(None, [said, about.get("note")]))
+
     if found.bracketed:
-        evidence.add(name, found.value, interval=(low, high), **told)
+        below, above = found.between
+        shape = (
+            f"for a curve linear in log N; one of another shape crosses anywhere from N = {below:,.0f} to {above:,.0f}"
+        )
+        evidence.add(name, found.value, interval=(low, high), **{**told, "note": note(shape)})
     elif high < math.inf:
-        evidence.add(f"{name}, upper bound", high or found.between[1], **one_sided)
+        bound = high or found.between[1]
+        evidence.add(f"{name}, upper bound", bound, **{**told, "note": note(f"one-sided; mean {found}")})
     elif low > 0:
-        evidence.add(f"{name}, lower bound", low if low < math.inf else found.between[0], **one_sided)
+        bound = low if low < math.inf else found.between[0]
+        evidence.add(f"{name}, lower bound", bound, **{**told, "note": note(f"one-sided; mean {found}")})
     else:
-        evidence.add(f"{name}, in words", f"undecided at these sizes; {found}", **about)
+        evidence.add(f"{name}, in words", f"undecided at these sizes; mean {found}", **about)
 
 
-def record_by_size(evidence: ClaimRecord, sizes: Sequence[int], near: np.ndarray, about: Mapping[str, Any]) -> None:
+def record_shares(
+    evidence: ClaimRecord, whose: str, sizes: Sequence[int], near: np.ndarray, about: Mapping[str, Any]
+) -> None:
     """Share of copies by N with exact intervals, and their trend; `near` is (sizes, groups, seeds)."""
     copies = near > COPY_CORRELATION
     for n, flags in zip(sizes, copies.reshape(len(sizes), -1), strict=True):
         share, interval = float(flags.mean()), clopper_pearson(int(flags.sum()), len(flags))
-        evidence.add(f"share of copies, N = {n}", share, interval=interval, **{**about, "n": len(flags)})
+        evidence.add(f"share of copies{whose}, N = {n}", share, interval=interval, **{**about, "n": len(flags)})
     if np.ptp(copies.mean(axis=(1, 2))) > 0:
         trend, interval = spearman_trend(sizes, list(copies.mean(axis=1)), seed=SEED)
-        evidence.add("trend of the share of copies over N (Spearman)", trend, interval=interval, **about)
+        evidence.add(f"trend of the share of copies over N{whose} (Spearman)", trend, interval=interval, **about)
 
 
 def mean_and_bars(axes: Axes, sizes: Sequence[int], values: np.ndarray, style: str, label: str) -> None:
@@ -78,6 +89,13 @@ def mean_and_bars(axes: Axes, sizes: Sequence[int], values: np.ndarray, style: s
     rows = [(float(v.mean()), bootstrap_mean(v, seed=SEED, over="seeds")) for v in values]
     bars = np.transpose([[m - i.low, i.high - m] for m, i in rows]).clip(0)
     axes.errorbar(sizes, [m for m, _ in rows], bars, fmt=style, capsize=2, label=label)
+
+
+def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
+    """Set sizes on a logarithmic axis, ticks at those tried."""
+    axes.set(xscale="log", xlabel="training images N")
+    axes.set_xticks(list(sizes), labels=[f"{n:,}" for n in sizes])
+    axes.minorticks_off()
 
 
 def plot_transition(
@@ -92,7 +110,8 @@ def plot_transition(
         low, high = max(c.interval.low, sizes[0]), min(c.interval.high, sizes[-1])
         if low < high:
             axes.axvspan(low, high, color=colour, alpha=0.12, lw=0, label=f"critical size: {name}")
-    axes.set(xscale="log", xlabel="training images N", ylabel="correlation, share", ylim=(-0.05, 1.05))
+    size_axis(axes, sizes)
+    axes.set(ylabel="correlation, share", ylim=(-0.05, 1.05))
     axes.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -106,7 +125,8 @@ def plot_settings(
         for k, setting in enumerate(members.values()):
             mean_and_bars(axes, sizes, near[setting] > COPY_CORRELATION, f"C{k}o-", str(setting))
         axes.axhline(HALF, color="0.7", lw=0.8, ls=":")
-        axes.set(xscale="log", xlabel="training images N", title=f"by {name}")
+        size_axis(axes, sizes)
+        axes.set(title=f"by {name}", ylim=(-0.05, 1.05))
         axes.legend(frameon=False, fontsize=8)
     np.atleast_1d(panels)[0].set_ylabel("share of copies")
     return figure
@@ -126,41 +146,49 @@ def record_settings(evidence: ClaimRecord, desk: Desk) -> None:
         "figures": [figure],
     }
     curves = {setting: HALF - (values > COPY_CORRELATION) for setting, values in near.items()}
-    for setting in near:
+    for setting, values in near.items():
+        record_shares(evidence, f", {setting}", sizes, values[:, None], about)
         record_crossing(evidence, f"critical size, {setting}", crossing(sizes, curves[setting], seed=SEED), about)
     for name, members in groups.items():
         slope, interval, words = exponent(list(members), sizes, [curves[s] for s in members.values()], seed=SEED)
-        evidence.add(f"exponent of the critical size in {name}", slope, interval=interval, **about)
+        if words != UNRESOLVED:
+            evidence.add(f"exponent of the critical size in {name}", slope, interval=interval, **about)
         more = f"; a finer grid: {LARGER}" if words.startswith("inconclusive") else ""
         evidence.add(f"with {name}, in words", words + more, kind=desk.kind)
 
 
-@pytest.mark.claim("K-strong-generalization")
-def test_beyond_a_critical_size_the_sample_does_not_matter(evidence: ClaimRecord, desk: Desk) -> None:
+def record_strong(evidence: ClaimRecord, desk: Desk, kind: str) -> None:
+    """Agreement, copies and critical sizes over all N, and what the claim is judged by."""
     cells = {n: [Cell("random", n, g) for g in GROUPS] for n in desk.sizes}
     near = np.stack([[nearest_training(desk.samples(c), desk.images(c)) for c in pair] for pair in cells.values()])
     by_size = [desk.agreement("random", n) for n in desk.sizes]
     same = np.stack([a.same for a in by_size])
     found = critical_size(desk.sizes, same, near, SEED)
     about: dict[str, Any] = {
-        "kind": desk.kind,
+        "kind": kind,
         "n": len(desk.seeds),
         "seeds": f"{desk.seeds.start}:{desk.seeds.stop}",
         "varies": "seed",
-        "figures": [evidence.figure("transition", plot_transition(desk.sizes, same, near, found))],
+        "figures": [evidence.figure(f"transition-{kind}", plot_transition(desk.sizes, same, near, found))],
     }
     for n, a in zip(desk.sizes, by_size, strict=True):
         mean, interval = a.mean(seed=SEED)
         evidence.add(f"agreement, random, N = {n}", mean, interval=interval, **about)
-    record_by_size(evidence, desk.sizes, near, about)
+    record_shares(evidence, "", desk.sizes, near, about)
     for name, c in found.items():
         record_crossing(evidence, f"critical size: {name}", c, about)
     measures = strong_measures(by_size[-1], by_size[0], near[-1].mean(axis=0), near[0].mean(axis=0))
     for name, (value, interval) in measures.items():
         evidence.add(name, value, interval=interval, **about)
+
+
+@pytest.mark.claim("K-strong-generalization")
+def test_beyond_a_critical_size_the_sample_does_not_matter(evidence: ClaimRecord, desk: Desk) -> None:
+    record_strong(evidence, desk, desk.kind)
     record_settings(evidence, desk)
     if desk.kind != "full":
-        evidence.block(kind="full", needs="networks and images of the published size, on an accelerator", command=FULL)
+        needs = "networks and images of the published size, on an accelerator"
+        evidence.block(kind="full", needs=needs, command=FULL)
 
 
 def made_up(same: float, seed: int = 0) -> Agreement:

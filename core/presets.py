@@ -265,8 +265,8 @@ PRESETS = {
         ),
         # The desk with four times the exposure, and more of everything that intervals are taken over. Images take about
         # 40 minutes on 2 idle cores: 22 networks of 160,000 exposures at 960 a second on each core are 31 minutes, the
-        # small ones of critical sizes 7 (measured at the desk, multiplied), sampling and Jacobians some 3. Mixtures come
-        # on top.
+        # small ones of critical sizes 7 (rates measured at the desk), sampling and Jacobians some 3. Mixtures come on
+        # top.
         Preset(
             "desk-long",
             TrainConfig(

@@ -20,6 +20,7 @@ from core.stats import Interval
 RESAMPLES = 9999
 MARGIN = 0.02  # rules.nearly_same of the ledger: agreement may lie this much below
 HALF = 0.5  # share of copies at which memorisation has given way
+UNRESOLVED = "inconclusive: the sizes tried do not tell the crossings apart"
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def exponent(
     interval = Interval(float(low), float(high), "percentile bootstrap over seeds, joint over levels")
     brackets = {int((grid < _log_crossing(grid, c.mean(axis=1)[None])[0]).sum()) for c in checked}
     if len(brackets) == 1:
-        words = "inconclusive: the sizes tried do not tell the crossings apart"
+        words = UNRESOLVED
     elif interval.low > 0:
         words = "the critical size grows"
     elif interval.high < 0:
