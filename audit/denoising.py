@@ -1,7 +1,7 @@
 """Errors of denoisers by noise level and the exponents fitted to them, on faces and on geometric images."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +18,7 @@ from fixtures.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pix
 SEED = 0
 DISKS, SHUFFLED = "disks", "shuffled faces"
 Sigmas = tuple[float, ...]
+Trained = dict[str, tuple[Denoiser, Tensor]]
 
 
 def error_table(denoiser: Denoiser, images: Tensor, sigmas: Sigmas) -> np.ndarray:
@@ -81,7 +82,8 @@ def alphas(desk: Desk) -> tuple[int, ...]:
     return desk.preset.theory.alphas
 
 
-def denoisers(desk: Desk) -> dict[str, tuple[Denoiser, Tensor]]:
+@cache
+def denoisers(desk: Desk) -> Trained:
     """A denoiser trained on each kind of images, all side by side, and its test images."""
     sets = image_sets(desk)
     trained = desk.trained_on({name: train for name, (train, _) in sets.items()})
