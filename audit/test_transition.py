@@ -199,6 +199,41 @@ def made_up(same: float, seed: int = 0) -> Agreement:
     return Agreement(similarity.clip(-1, 1))
 
 
+class Notebook:
+    """Takes what a record would."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[Any, Any]] = {}
+
+    def add(self, name: str, value: Any, *, interval: Any = None, **_: Any) -> None:
+        self.found[name] = (value, interval)
+
+
+@pytest.mark.control("K-strong-generalization", "negative")
+def test_a_size_that_was_not_reached_is_never_given_as_a_number() -> None:
+    """Memorisers at every size, networks that never memorise, and ones whose interval leaves the sizes tried."""
+    rng = np.random.default_rng(0)
+    cases = {
+        "between": (-1.0, -0.5, 0.5),
+        "never": (-1.0, -0.9, -0.8),
+        "always": (0.5, 0.6, 0.9),
+        "open": (-1, -0.5, 0),
+    }
+    taken = {}
+    for name, means in cases.items():
+        curves = np.asarray(means)[:, None] + rng.normal(0, 0.2, (3, 64)) * (name in ("between", "open"))
+        notebook: Any = Notebook()
+        record_crossing(notebook, "critical size", crossing((4, 32, 512), curves, seed=SEED), {"kind": "synthetic"})
+        ((taken[name], (value, interval)),) = notebook.found.items()
+        assert (interval is None) == (name != "between") and 4 <= value <= 512
+    assert taken == {
+        "between": "critical size",
+        "never": "critical size, lower bound",
+        "always": "critical size, upper bound",
+        "open": "critical size, lower bound",
+    }
+
+
 @pytest.mark.control("K-strong-generalization", "positive")
 def test_strong_generalization_is_recognised(judge: Callable[..., str]) -> None:
     found = strong_measures(made_up(0.9), made_up(0.1, seed=1), np.full(64, 0.8), np.ones(64))

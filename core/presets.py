@@ -208,7 +208,7 @@ class Theory:
     """
 
     tested: int = 256
-    alphas: tuple[int, ...] = (1, 2, 4)
+    alphas: tuple[int, ...] = (1, 2, 4, 5)
     bases: int = 10
     critical: TrainConfig = SMALL
     widths: tuple[int, ...] = (8, 16)
