@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from audit.measures import nearest_training
 from audit.pictures import plot_rows
 from audit.published_figures import (
     published_eyeglasses_convergence,
@@ -339,52 +338,6 @@ def test_a_fair_test_set_is_recognised(judge: Callable[..., str]) -> None:
 def test_a_harder_test_set_is_caught(judge: Callable[..., str]) -> None:
     found = other_group_measures(flat_curve(-1.0), flat_curve(0.0, seed=1))
     assert judge("T-test-set", found, "synthetic") == "refuted"
-
-
-def strong_measures(
-    largest: Agreement, smallest: Agreement, near_largest: np.ndarray, near_smallest: np.ndarray
-) -> Measures:
-    """Nearly the same function at the largest N and not at the smallest; `near_*`: nearest-training correlations."""
-
-    def beside(a: Agreement, near: np.ndarray) -> tuple[float, Interval]:
-        interval = bootstrap_difference(a.same, near, seed=SEED, paired=True, over="seeds")
-        return float((a.same - near).mean()), interval
-
-    above = bootstrap_difference(
-        largest.same, np.full_like(largest.same, largest.weak_threshold), seed=SEED, paired=True, over="seeds"
-    )
-    return {
-        "agreement at the largest N above mismatched seeds": (
-            float(largest.same.mean() - largest.weak_threshold),
-            above,
-        ),
-        "agreement minus nearest training image, largest N": beside(largest, near_largest),
-        "agreement minus nearest training image, smallest N": beside(smallest, near_smallest),
-    }
-
-
-@pytest.mark.claim("K-strong-generalization")
-def test_beyond_a_critical_size_the_sample_does_not_matter(evidence: ClaimRecord, desk: Desk) -> None:
-    near = {}
-    for n in (desk.sizes[0], desk.sizes[-1]):
-        cells = [Cell("random", n, g) for g in GROUPS]
-        near[n] = np.mean([nearest_training(desk.samples(c), desk.images(c)) for c in cells], axis=0)
-    first, last = desk.sizes[0], desk.sizes[-1]
-    found = strong_measures(desk.agreement("random", last), desk.agreement("random", first), near[last], near[first])
-    record(evidence, means(desk, *(("random", n) for n in desk.sizes)), **over_seeds(desk))
-    record(evidence, found, **over_seeds(desk))
-
-
-@pytest.mark.control("K-strong-generalization", "positive")
-def test_strong_generalization_is_recognised(judge: Callable[..., str]) -> None:
-    found = strong_measures(made_up(0.9), made_up(0.1, seed=1), np.full(64, 0.8), np.ones(64))
-    assert judge("K-strong-generalization", found, "synthetic") == "reproduced"
-
-
-@pytest.mark.control("K-strong-generalization", "negative")
-def test_memorisers_at_every_size_are_caught(judge: Callable[..., str]) -> None:
-    found = strong_measures(made_up(0.1), made_up(0.1, seed=1), np.ones(64), np.ones(64))
-    assert judge("K-strong-generalization", found, "synthetic") == "refuted"
 
 
 @pytest.mark.control("T-eyeglasses-convergence", "negative")

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from core.errors import InputError
 
-MEMORY = 2**31  # bytes a full Jacobian may take
+MEMORY = 2**31  # bytes that the computation of a Jacobian may take, or that of leading eigenpairs
 ROWS = 100  # of the Jacobian computed at once
+KRYLOV = 20  # vectors that Lanczos keeps at least; it keeps more for more than ten pairs
 Denoise = Callable[[Tensor], Tensor]
 
 
@@ -24,29 +25,49 @@ def jacobian(denoiser: Denoise, y: Tensor, *, memory: int = MEMORY) -> Tensor:
     """d denoiser(y) / d y at one image y (c, h, w): (p, p) float64, row i the derivative of output pixel i.
 
     Raises:
-        InputError: for another shape, or a Jacobian larger than `memory` bytes.
+        InputError: for another shape, or where it takes more than `memory` bytes, once in the dtype of y and once in
+            float64; what the denoiser itself keeps comes on top.
     """
-    if y.ndim != 3:
-        raise InputError(f"y: found shape {tuple(y.shape)}; expected one image (c, h, w)")
+    _check_image(denoiser, y)
     p = y.numel()
-    needed = p * p * 8
+    needed = p * p * (8 + y.element_size())
     if needed > memory:
         raise InputError(
-            f"jacobian: {p} x {p} numbers take {needed / 2**30:.1f} GiB, more than the "
-            f"{memory / 2**30:.1f} GiB allowed; use leading_eigenpairs, which needs products with it alone"
+            f"jacobian: {p} x {p} numbers take {needed / 2**30:.1f} GiB, more than the {memory / 2**30:.1f} GiB "
+            f"allowed (memory = {memory}); use leading_eigenpairs, which needs products with it alone"
         )
     rows = torch.func.jacrev(lambda x: denoiser(x[None])[0].reshape(-1), chunk_size=ROWS)(y)
     return rows.reshape(p, p).detach().double()
 
 
-def leading_eigenpairs(denoiser: Denoise, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _check_image(denoiser: Denoise, y: Tensor) -> None:
+    if y.ndim != 3 or not y.is_floating_point():
+        raise InputError(f"y: found shape {tuple(y.shape)} of {y.dtype}; expected one image (c, h, w) of floats")
+    with torch.no_grad():
+        shape = tuple(denoiser(y[None])[0].shape)
+    if shape != tuple(y.shape):
+        raise InputError(f"denoiser: returned shape {shape} for an image {tuple(y.shape)}; expected the same")
+
+
+def leading_eigenpairs(denoiser: Denoise, y: Tensor, k: int, *, memory: int = MEMORY) -> tuple[Tensor, Tensor]:
     """The k largest eigenvalues, falling, and eigenvectors (p, k) of (J + J^T) / 2 at y, by products with J and J^T.
 
-    Lanczos; memory is a few dozen images. Raises InputError unless 1 <= k < p.
+    Lanczos: it keeps 2 k + 1 vectors of p numbers, at least 20, and the k that it returns.
+
+    Raises:
+        InputError: for another shape of y or of the denoiser's answer, unless 1 <= k < p, or where the vectors take
+            more than `memory` bytes.
     """
+    _check_image(denoiser, y)
     p = y.numel()
     if not 1 <= k < p:
         raise InputError(f"k: found {k}; expected 1 to {p - 1}")
+    needed = (min(p, max(2 * k + 1, KRYLOV)) + k) * p * 8
+    if needed > memory:
+        raise InputError(
+            f"leading_eigenpairs: vectors for {k} of {p} pairs take {needed / 2**30:.1f} GiB, more than the "
+            f"{memory / 2**30:.1f} GiB allowed (memory = {memory}); ask for fewer pairs"
+        )
 
     def f(x: Tensor) -> Tensor:
         return denoiser(x[None])[0]
@@ -77,8 +98,14 @@ class Spectrum:
 
 
 def spectrum(matrix: Tensor) -> Spectrum:
-    """Eigendecomposition of the symmetric part of a square matrix."""
+    """Eigendecomposition of the symmetric part of a square matrix.
+
+    Raises:
+        InputError: for a matrix that is not square, or holds missing or infinite values.
+    """
     _square(matrix)
+    if not bool(torch.isfinite(matrix).all()):
+        raise InputError("matrix: found missing or infinite values, expected none")
     values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
     return Spectrum(values.flip(0), vectors.flip(1))
 
@@ -137,25 +164,62 @@ def principal_cosines(a: Tensor, b: Tensor) -> Tensor:
     return torch.linalg.svdvals(a.T @ b).clamp(0, 1)
 
 
+def energy_left(coefficients: Tensor) -> Tensor:
+    """Share of the energy that the k largest coefficients leave out, for k = 1, 2, ...: (p,) falling to 0.
+
+    Raises:
+        InputError: for coefficients that are all 0, missing or infinite.
+    """
+    energy = coefficients.double().square().reshape(-1)
+    total = float(energy.sum())
+    if not 0 < total < float("inf"):
+        raise InputError(f"coefficients: found energy {total:g}; expected a positive and finite one")
+    left = energy.sort().values.cumsum(0).flip(0)  # from the smallest up: no difference of nearly equal numbers
+    return torch.cat([left[1:], left.new_zeros(1)]) / total
+
+
 def kept_energy(coefficients: Tensor, share: float = 0.99) -> int:
-    """How many of the largest coefficients hold `share` of the energy: small means sparse."""
-    energy = coefficients.double().square().reshape(-1).sort(descending=True).values.cumsum(0)
-    return int((energy < share * energy[-1]).sum()) + 1
+    """How many of the largest coefficients hold `share` of the energy: small means sparse.
+
+    Raises:
+        InputError: unless 0 < share < 1, and as `energy_left`.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"share: found {share}; expected a number between 0 and 1")
+    return int((energy_left(coefficients) > 1 - share).sum()) + 1
+
+
+def _plane(image: Tensor) -> Tensor:
+    if image.ndim != 2 or 0 in image.shape:
+        raise InputError(f"image: found shape {tuple(image.shape)}; expected one plane (h, w)")
+    return image.double()
 
 
 def fourier_coefficients(image: Tensor) -> Tensor:
     """Orthonormal cosine transform of (h, w): Fourier's basis for images with free borders."""
-    return torch.from_numpy(scipy.fft.dctn(image.double().numpy(), norm="ortho"))
+    return torch.from_numpy(scipy.fft.dctn(_plane(image).numpy(), norm="ortho"))
 
 
 def haar_coefficients(image: Tensor) -> Tensor:
-    """Orthonormal Haar wavelet transform of (h, w), as many levels as both sides are even."""
-    found = image.double().clone()
-    h, w = found.shape
-    while h % 2 == 0 and w % 2 == 0:
+    """Orthonormal Haar wavelet transform of (h, w) of any size, down to one mean.
+
+    Where a side is odd its last column goes on to the next level unpaired, and pairs of unequal extent are combined by
+    it (the unbalanced Haar wavelets of Girardi and Sweldens 1997), so that a constant stays one coefficient.
+    """
+    found = _plane(image).clone()
+    sides, extent = list(found.shape), [torch.ones(side, dtype=torch.float64) for side in found.shape]
+    while max(sides) > 1:
         for axis in (0, 1):
-            part = found[:h, :w].transpose(0, axis)
-            even, odd = part[0::2], part[1::2]
-            found[:h, :w] = (torch.cat([even + odd, even - odd]) / 2**0.5).transpose(0, axis)
-        h, w = h // 2, w // 2
+            block = found[: sides[0], : sides[1]].transpose(0, axis)
+            block, extent[axis] = _haar_level(block, extent[axis])
+            found[: sides[0], : sides[1]] = block.transpose(0, axis)
+        sides = [(side + 1) // 2 for side in sides]
     return found
+
+
+def _haar_level(x: Tensor, extent: Tensor) -> tuple[Tensor, Tensor]:
+    """One level along rows: means and then differences of neighbours, (n, m), and how many rows each mean covers."""
+    paired = len(x) // 2 * 2
+    (a, b), (m, n) = ((v[:paired:2], v[1:paired:2]) for v in (x, extent))
+    c, s = (m / (m + n)).sqrt()[:, None], (n / (m + n)).sqrt()[:, None]
+    return torch.cat([c * a + s * b, x[paired:], s * a - c * b]), torch.cat([m + n, extent[paired:]])

@@ -34,6 +34,30 @@ def test_schedules_scale_with_the_number_of_epochs() -> None:
         assert scale.train.halve_every * 10 == scale.train.epochs, scale.name
 
 
+def test_studies_of_critical_sizes_can_be_trained() -> None:
+    """Every width and image size makes a valid configuration, and what is compared shares the study's own setting."""
+    for scale in PRESETS.values():
+        theory = scale.theory
+        for width in theory.widths:
+            theory.critical.replace(base_channels=width)
+        for side in theory.image_sizes:
+            theory.critical.replace(image_size=side)
+        assert theory.critical.base_channels in theory.widths and theory.critical.image_size in theory.image_sizes
+        assert min(len(theory.widths), len(theory.image_sizes), len(theory.critical_sizes)) >= 2
+        assert list(theory.critical_sizes) == sorted(set(theory.critical_sizes))
+        assert {2, 4} <= set(theory.alphas), "the document's own, which the ledger judges"
+
+
+def test_the_longer_desk_has_more_of_everything() -> None:
+    desk, longer = preset("desk"), preset("desk-long")
+    assert longer.train.exposures > desk.train.exposures and longer.seeds > desk.seeds
+    for key in ("tested", "bases"):
+        assert getattr(longer.theory, key) > getattr(desk.theory, key)
+    for key in ("widths", "image_sizes", "critical_sizes"):
+        assert len(getattr(longer.theory, key)) > len(getattr(desk.theory, key))
+    assert longer.theory.critical.exposures > desk.theory.critical.exposures
+
+
 def test_the_desk_network_is_small() -> None:
     assert parameter_count(build_model(preset("desk").train, 0)) == 114_496
 

@@ -67,13 +67,47 @@ def test_leading_pairs_are_those_of_the_full_matrix() -> None:
     )
 
 
+def test_leading_pairs_where_the_whole_matrix_is_larger() -> None:
+    """At 40x40 (1,600 pixels): against the whole Jacobian, and each pair against its own equation."""
+    model, y = network(40)
+
+    def f(x: Tensor) -> Tensor:
+        return denoise(model, x)
+
+    values, vectors = s.leading_eigenpairs(f, y, 3)
+    matrix = s.jacobian(f, y)
+    symmetric = (matrix + matrix.T) / 2
+    torch.testing.assert_close(symmetric @ vectors, vectors * values, atol=1e-8, rtol=0)
+    largest = torch.linalg.eigvalsh(symmetric).flip(0)[:3]
+    torch.testing.assert_close(values, largest, atol=1e-8, rtol=0)
+    assert s.homogeneity_error(f, y, matrix) < 1e-12
+
+
 def test_a_jacobian_that_does_not_fit_says_how_large() -> None:
-    with pytest.raises(InputError, match=r"40000 x 40000 numbers take 11\.9 GiB.*leading_eigenpairs"):
-        s.jacobian(lambda y: y, torch.zeros(1, 200, 200))
-    with pytest.raises(InputError, match="expected one image"):
-        s.jacobian(lambda y: y, torch.zeros(2, 1, 4, 4))
-    with pytest.raises(InputError, match="k: found 0"):
-        s.leading_eigenpairs(lambda y: y, torch.zeros(1, 4, 4), 0)
+    with pytest.raises(InputError, match=r"40000 x 40000 numbers take 17\.9 GiB.*leading_eigenpairs"):
+        s.jacobian(lambda y: y, torch.zeros(1, 200, 200))  # 12 bytes each: in float32 and in float64
+    with pytest.raises(InputError, match=r"vectors for 2000 of 40000 pairs take 1\.8 GiB, more than the 1\.0 GiB"):
+        s.leading_eigenpairs(lambda y: y, torch.zeros(1, 200, 200), 2000, memory=2**30)
+
+
+def test_shapes_and_values_that_do_not_fit_are_named() -> None:
+    image = torch.zeros(1, 4, 4)
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: s.jacobian(lambda y: y, torch.zeros(2, 1, 4, 4)), r"y: found shape \(2, 1, 4, 4\)"),
+        (lambda: s.jacobian(lambda y: y, image.int()), "of floats"),
+        (lambda: s.jacobian(lambda y: y[..., :2], image), r"denoiser: returned shape \(1, 4, 2\)"),
+        (lambda: s.leading_eigenpairs(lambda y: y, image[0], 1), r"y: found shape \(4, 4\)"),
+        (lambda: s.leading_eigenpairs(lambda y: y, image, 0), "k: found 0"),
+        (lambda: s.spectrum(torch.zeros(3, 4)), r"matrix: found shape \(3, 4\)"),
+        (lambda: s.spectrum(torch.full((3, 3), torch.nan)), "matrix: found missing"),
+        (lambda: s.haar_coefficients(image), r"image: found shape \(1, 4, 4\)"),
+        (lambda: s.fourier_coefficients(torch.zeros(0, 4)), "image: found shape"),
+        (lambda: s.kept_energy(torch.ones(4), 1.0), "share: found 1.0"),
+        (lambda: s.energy_left(torch.zeros(4)), "coefficients: found energy 0"),
+    ]
+    for call, says in calls:
+        with pytest.raises(InputError, match=says):
+            call()
 
 
 def test_asymmetry_of_a_random_matrix() -> None:
@@ -115,12 +149,27 @@ def test_contour_energy_sees_where_a_vector_varies() -> None:
     assert s.contour_energy(noise, image).mean() == pytest.approx(1, abs=0.05)
 
 
-def test_transforms_are_orthonormal_and_sparse_where_they_should_be() -> None:
-    image = torch.randn(20, 20, generator=torch.Generator().manual_seed(0)).double()
+@pytest.mark.parametrize("shape", [(20, 20), (8, 8), (5, 7), (1, 3), (1, 1)])
+def test_transforms_are_orthonormal(shape: tuple[int, int]) -> None:
+    p = shape[0] * shape[1]
     for transform in (s.fourier_coefficients, s.haar_coefficients):
-        assert float(transform(image).square().sum()) == pytest.approx(float(image.square().sum()))
-    step = torch.zeros(8, 8)
-    step[:, 4:] = 1
-    assert s.kept_energy(s.haar_coefficients(step)) == 2
-    assert s.kept_energy(s.fourier_coefficients(torch.ones(8, 8))) == 1
+        matrix = torch.stack([transform(e.reshape(shape)).flatten() for e in torch.eye(p)])
+        torch.testing.assert_close(matrix @ matrix.T, torch.eye(p, dtype=torch.float64), atol=1e-12, rtol=0)
+        assert s.kept_energy(transform(torch.ones(shape)), 1 - 1e-12) == 1, "a constant is one coefficient"
+
+
+def test_haar_goes_down_to_one_mean_where_sides_become_odd() -> None:
+    """At 20x20 the third level has sides of 5: a step at its edge still takes two coefficients, not one a column."""
+    step = torch.zeros(20, 20)
+    step[:, 16:] = 1  # the unpaired last column of the level of 5
+    assert s.kept_energy(s.haar_coefficients(step), 1 - 1e-12) == 2
+    halves = torch.zeros(8, 8)
+    halves[:, 4:] = 1
+    assert s.kept_energy(s.haar_coefficients(halves)) == 2
+
+
+def test_energy_left_falls_to_nothing() -> None:
+    left = s.energy_left(torch.tensor([1.0, -3.0, 0.0, 2.0]))
+    torch.testing.assert_close(left, torch.tensor([5 / 14, 1 / 14, 0, 0], dtype=torch.float64))
+    assert [s.kept_energy(torch.tensor([1.0, -3.0, 0.0, 2.0]), share) for share in (0.5, 0.9, 0.95)] == [1, 2, 3]
     assert s.kept_energy(torch.ones(100), 0.5) == 50

@@ -1,0 +1,299 @@
+"""In which basis a denoiser shrinks, and whose basis it is (Kadkhodaie et al. 2024, sections 3.1 and 3.2)."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from core.metrics.psnr import unit_noise
+from core.metrics.spectrum import (
+    Spectrum,
+    asymmetry,
+    contour_energy,
+    energy_left,
+    fourier_coefficients,
+    haar_coefficients,
+    homogeneity_error,
+    jacobian,
+    kept_energy,
+    principal_cosines,
+    spectrum,
+)
+from core.stats import Interval, bootstrap_difference, bootstrap_mean
+from core.train import build_model
+from core.unet import Denoiser, denoise
+from fixtures.desk import GROUPS, Cell, Desk
+from fixtures.geometric import c_alpha
+from reports.record import ClaimRecord
+
+BASIS_SIGMA = 0.15
+RANK_SIGMAS = (0.05, 0.1, 0.15, 0.3, 0.5)
+LEADING = 20  # eigenvectors that count as leading
+KEPT = 0.995  # share of the clean image's energy that the counted coefficients hold
+HOMOGENEITY = "largest |f(y) - J(y) y| / |f(y)|"
+SEED = 0
+FULL = "pytest audit/test_bases.py --scale paper80 --device cuda"
+Measures = dict[str, Any]
+
+
+def noisy(images: Tensor, sigma: float = BASIS_SIGMA) -> Tensor:
+    return images + sigma * unit_noise(images.shape[1:], range(len(images)), SEED)
+
+
+def at_images(denoiser: Denoiser, images: Tensor, sigma: float = BASIS_SIGMA) -> list[Tensor]:
+    """Jacobians at noisy versions of the images."""
+    return [jacobian(denoiser, y) for y in noisy(images, sigma)]
+
+
+def mean(values: Sequence[float] | np.ndarray) -> tuple[float, Interval]:
+    """Mean over images and its interval."""
+    return float(np.mean(values)), bootstrap_mean(values, seed=SEED, over="images")
+
+
+def homogeneity(denoiser: Denoiser, images: Tensor) -> list[float]:
+    """|f(y) - J(y) y| / |f(y)| at every noisy image, in float64 where the denoiser computes in it."""
+    return [homogeneity_error(denoiser, y, jacobian(denoiser, y)) for y in noisy(images).double()]
+
+
+def basis_measures(
+    trained: list[Tensor], untrained: list[Tensor], images: Tensor, homogeneity_errors: Sequence[float]
+) -> Measures:
+    """What K-harmonic-bases is judged by, means over images but for the identity f(y) = J(y) y, which holds for each.
+
+    Against a random matrix the Jacobian is the denoiser's; against the untrained network it is that of the predicted
+    noise: an untrained denoiser is the identity, which is symmetric for a reason that has nothing to do with learning.
+    """
+    p = len(trained[0])
+    identity = torch.eye(p, dtype=torch.float64)
+    source = torch.Generator().manual_seed(SEED)
+    random = [asymmetry(torch.randn(p, p, dtype=torch.float64, generator=source)) for _ in trained]
+    spectra = [spectrum(j) for j in trained]
+    energy = [
+        float(contour_energy(s.vectors[:, :LEADING], image[0]).mean()) - 1
+        for s, image in zip(spectra, images, strict=True)
+    ]
+    rows = {
+        "asymmetry of a random matrix minus the denoiser's": np.subtract(random, [asymmetry(j) for j in trained]),
+        "asymmetry of the untrained network minus the trained one's": np.subtract(
+            [asymmetry(identity - j) for j in untrained], [asymmetry(identity - j) for j in trained]
+        ),
+        "share of eigenvalues below 0.5": np.array([float((s.values < 0.5).double().mean()) for s in spectra]),
+        "gradient energy of leading eigenvectors along contours, minus chance": np.array(energy),
+    }
+    return {**{name: mean(x) for name, x in rows.items()}, HOMOGENEITY: (max(homogeneity_errors), None)}
+
+
+def angle_cosines(a: list[Spectrum], b: list[Spectrum], leading: int = LEADING) -> np.ndarray:
+    """Cosines (images, leading), falling, of the angles between the leading eigenspaces of two denoisers."""
+    return np.stack(
+        [principal_cosines(s.vectors[:, :leading], t.vectors[:, :leading]).numpy() for s, t in zip(a, b, strict=True)]
+    )
+
+
+def overlaps(cosines: np.ndarray) -> np.ndarray:
+    """Share of one leading eigenspace that lies in the other, (images,); by chance leading / pixels."""
+    return (cosines**2).mean(axis=1)
+
+
+def chance_cosines(pixels: int, leading: int = LEADING, draws: int = 20) -> np.ndarray:
+    """Mean cosines (leading,) between random subspaces of as many dimensions."""
+    source = torch.Generator().manual_seed(SEED)
+
+    def basis() -> Tensor:
+        return torch.linalg.qr(torch.randn(pixels, leading, dtype=torch.float64, generator=source))[0]
+
+    return np.mean([principal_cosines(basis(), basis()).numpy() for _ in range(draws)], axis=0)
+
+
+def plot_bases(spectra: Mapping[float, list[Spectrum]], images: Tensor) -> Figure:
+    """Eigenvalues by noise level, and leading eigenvectors at four images."""
+    figure = plt.figure(figsize=(7, 3.4))
+    left, *rest = [figure.add_subplot(1, 2, 1), *(figure.add_subplot(4, 2, 2 * k) for k in range(1, 5))]
+    for sigma, found in spectra.items():
+        left.plot(np.mean([s.values.numpy() for s in found], axis=0), label=f"sigma = {sigma}")
+    left.set(xlabel="eigenvalue number", ylabel="shrinkage")
+    left.legend(frameon=False, fontsize=8)
+    size = images.shape[-1]
+    for k, axis in enumerate(rest[: len(images)]):
+        vectors = spectra[BASIS_SIGMA][k].vectors[:, [0, 1, 2, 4, 8, 16, 32]].T.reshape(-1, size, size)
+        tiles = [images[k, 0].double(), *(0.5 + v / (2 * v.abs().max()) for v in vectors)]
+        axis.imshow(torch.cat(tiles, dim=1).clamp(0, 1), cmap="gray", vmin=0, vmax=1)
+        axis.axis("off")
+    return figure
+
+
+def plot_rank_and_energy(
+    ranks: Mapping[float, tuple[float, Interval]], pixels: int, left: Mapping[str, list[Tensor]]
+) -> Figure:
+    """Effective rank against sigma, and the energy of the clean image outside its k largest coefficients by basis."""
+    figure, (one, two) = plt.subplots(1, 2, figsize=(7, 2.8))
+    value = np.array([v for v, _ in ranks.values()])
+    bars = np.array([[v - i.low, i.high - v] for v, i in ranks.values()]).T.clip(0)
+    one.errorbar(list(ranks), value, bars, fmt="o-", capsize=2)
+    one.set(xlabel="sigma", ylabel="effective rank", ylim=(0, None), title=f"of {pixels} pixels")
+    for name, curves in left.items():
+        two.semilogy(np.arange(1, pixels + 1), np.mean([c.numpy() for c in curves], axis=0), label=name)
+    two.axhline(1 - KEPT, color="0.7", lw=0.8, ls=":")
+    two.set(xscale="log", ylim=(1e-5, 1), xlabel="coefficients kept", ylabel="energy left out")
+    two.legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def plot_alignment(
+    cosines: Mapping[int, np.ndarray], agreements: Mapping[int, tuple[float, Interval]], chance: np.ndarray, pixels: int
+) -> Figure:
+    """Principal angles between A's and B's leading eigenspaces by N; their overlap against same-noise agreement."""
+    figure, (one, two) = plt.subplots(1, 2, figsize=(7, 2.8))
+    for k, (n, found) in enumerate(cosines.items()):
+        one.plot(np.arange(1, LEADING + 1), found.mean(axis=0), f"C{k}.-", label=f"N = {n}")
+        (x, xi), (y, yi) = agreements[n], mean(overlaps(found))
+        bars = [[[v - i.low], [i.high - v]] for v, i in ((x, xi), (y, yi))]
+        two.errorbar(x, y, np.clip(bars[1], 0, None), np.clip(bars[0], 0, None), fmt="o", color=f"C{k}", capsize=2)
+    one.plot(np.arange(1, LEADING + 1), chance, "k:", label="random subspaces")
+    one.set(xlabel="principal angle, by index", ylabel="cosine", ylim=(0, 1.02))
+    one.legend(frameon=False, fontsize=8)
+    two.axhline(LEADING / pixels, color="k", lw=0.8, ls=":")
+    two.set(xlabel="same-noise agreement of samples", ylabel="overlap of leading eigenspaces")
+    figure.tight_layout()
+    return figure
+
+
+def record_spectra(evidence: ClaimRecord, spectra: Mapping[float, list[Spectrum]], images: Tensor, kind: str) -> None:
+    """Effective rank by noise level, and how sparse the clean image is in the eigenbasis and in fixed bases."""
+    about: dict[str, Any] = {"kind": kind, "n": len(images), "varies": "image"}
+    ranks = {sigma: mean([s.effective_rank for s in found]) for sigma, found in spectra.items()}
+    coefficients = {
+        "eigenbasis": [s.vectors.T @ x.reshape(-1).double() for s, x in zip(spectra[BASIS_SIGMA], images, strict=True)],
+        "Haar wavelets": [haar_coefficients(x[0]) for x in images],
+        "cosines": [fourier_coefficients(x[0]) for x in images],
+    }
+    left = {name: [energy_left(c) for c in found] for name, found in coefficients.items()}
+    pixels = images[0].numel()
+    about["figures"] = [evidence.figure("rank-and-energy", plot_rank_and_energy(ranks, pixels, left))]
+    for sigma, (value, interval) in ranks.items():
+        evidence.add(f"effective rank at sigma = {sigma}", value, interval=interval, **about)
+    counts = {name: np.array([kept_energy(c, KEPT) for c in found]) for name, found in coefficients.items()}
+    for name, found in counts.items():
+        value, interval = mean(found)
+        evidence.add(f"coefficients holding {KEPT:.1%} of the clean image, {name}", value, interval=interval, **about)
+        if name != "eigenbasis":
+            value, interval = mean(found - counts["eigenbasis"])
+            evidence.add(f"of them, {name} minus eigenbasis", value, interval=interval, **about)
+
+
+def record_alignment(evidence: ClaimRecord, desk: Desk, images: Tensor) -> None:
+    """How far A's and B's leading eigenspaces are one space, by N, beside how far their samples are one image."""
+    bases = {
+        n: [[spectrum(j) for j in at_images(desk.denoiser(Cell("random", n, g)), images)] for g in GROUPS]
+        for n in desk.sizes
+    }
+    cosines = {n: angle_cosines(a, b) for n, (a, b) in bases.items()}
+    agreements = {n: desk.agreement("random", n).mean(seed=SEED) for n in desk.sizes}
+    pixels = images[0].numel()
+    chance = chance_cosines(pixels)
+    figure = evidence.figure("alignment", plot_alignment(cosines, agreements, chance, pixels))
+    about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image", "figures": [figure]}
+    for n, found in cosines.items():
+        value, interval = mean(overlaps(found))
+        name, note = f"overlap of A's and B's leading eigenspaces, N = {n}", f"chance: {LEADING / pixels:.3g}"
+        evidence.add(name, value, interval=interval, note=note, **about)
+    first, last = (overlaps(cosines[n]) for n in (desk.sizes[0], desk.sizes[-1]))
+    growth = bootstrap_difference(last, first, seed=SEED, paired=True, over="images")
+    evidence.add(
+        "overlap at the largest N minus at the smallest", float((last - first).mean()), interval=growth, **about
+    )
+
+
+@pytest.mark.claim("K-harmonic-bases")
+def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, desk: Desk) -> None:
+    images = desk.held_out.images[: desk.preset.theory.bases]
+    largest = desk.model(Cell("random", desk.sizes[-1], GROUPS[0]))
+    denoiser = desk.as_denoiser(largest)
+    untrained = build_model(desk.preset.train, SEED).eval()
+    jacobians = {sigma: at_images(denoiser, images, sigma) for sigma in RANK_SIGMAS}
+    exact = partial(denoise, copy.deepcopy(largest.model).cpu().double())
+    errors = homogeneity(exact, images)
+    found = basis_measures(jacobians[BASIS_SIGMA], at_images(partial(denoise, untrained), images), images, errors)
+    spectra = {sigma: [spectrum(j) for j in js] for sigma, js in jacobians.items()}
+    about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image"}
+    figures = [evidence.figure("bases", plot_bases(spectra, images[:4]))]
+    for name, (value, interval) in found.items():
+        evidence.add(name, value, interval=interval, figures=figures, **about)
+    value, interval = mean(errors)
+    evidence.add("mean |f(y) - J(y) y| / |f(y)|", value, interval=interval, **about)
+    record_spectra(evidence, spectra, images, desk.kind)
+    record_alignment(evidence, desk, images)
+    if desk.kind != "full":
+        evidence.block(kind="full", needs="networks and images of the published size, on an accelerator", command=FULL)
+
+
+def contour_shrinkage(images: Tensor) -> list[Tensor]:
+    """Denoisers made by hand that keep ripples on the contours of each image and remove the rest."""
+    made = []
+    for image in images:
+        weight = sum(((image[0].roll(1, a) - image[0].roll(-1, a)) / 2).square() for a in (-2, -1))
+        ripple = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(image.shape[-1] // 4)
+        columns = torch.zeros(image[0].numel(), LEADING, dtype=torch.float64)
+        for k, place in enumerate(weight.flatten().argsort(descending=True)[:LEADING].tolist()):  # type: ignore[union-attr]
+            columns[place, k] = float(ripple[place % len(ripple)])
+        made.append(columns @ columns.T)
+    return made
+
+
+def contours() -> Tensor:
+    return c_alpha(8, alpha=2, size=20, seed=SEED, strict=True)
+
+
+def random_matrices(n: int, seed: int = 1) -> list[Tensor]:
+    source = torch.Generator().manual_seed(seed)
+    return [torch.randn(400, 400, dtype=torch.float64, generator=source) for _ in range(n)]
+
+
+@pytest.mark.control("K-harmonic-bases", "positive")
+def test_symmetric_shrinkage_along_contours_is_recognised(judge: Callable[..., str]) -> None:
+    images = contours()
+    kept = contour_shrinkage(images)
+    errors = [homogeneity(lambda y, m=m: (y.flatten(1) @ m.T).view_as(y), images[:1])[0] for m in kept]  # type: ignore[misc]
+    found = basis_measures(kept, random_matrices(8), images, errors)
+    assert judge("K-harmonic-bases", found, "synthetic") == "reproduced"
+
+
+@pytest.mark.control("K-harmonic-bases", "negative")
+def test_a_random_map_and_a_fourier_filter_are_caught(judge: Callable[..., str]) -> None:
+    images, others = contours(), random_matrices(8, seed=2)
+    found = basis_measures(random_matrices(8), others, images, [0.0])
+    assert judge("K-harmonic-bases", found, "synthetic") != "reproduced"
+    wave = torch.arange(20) * (2 * torch.pi / 20)
+    plane = torch.stack([(a * wave[:, None] + b * wave).cos().flatten() for a in range(5) for b in range(4)], dim=1)
+    basis = torch.linalg.qr(plane.double())[0]
+    found = basis_measures([basis @ basis.T] * 8, others, images, [0.0])
+    assert judge("K-harmonic-bases", found, "synthetic") != "reproduced"
+
+
+@pytest.mark.control("K-harmonic-bases", "negative")
+def test_an_additive_constant_is_caught(judge: Callable[..., str], desk: Desk) -> None:
+    """The network with a thousandth added to each pixel is a denoiser as good, but no shrinkage in a basis."""
+    images = contours()
+    exact = build_model(desk.preset.train, SEED).eval().double()
+    errors = homogeneity(lambda y: denoise(exact, y) + 1e-3, images[:2])
+    found = basis_measures(contour_shrinkage(images), random_matrices(8), images, errors)
+    assert judge("K-harmonic-bases", found, "synthetic") == "refuted"
+
+
+@pytest.mark.control("K-harmonic-bases", "negative")
+def test_unrelated_bases_overlap_by_chance_only() -> None:
+    """What the alignment of A and B is held against: 1 for a basis with itself, chance for two unrelated ones."""
+    a, b = ([spectrum(m) for m in random_matrices(10, seed)] for seed in (3, 4))
+    assert overlaps(angle_cosines(a, a)) == pytest.approx(1)
+    unrelated = angle_cosines(a, b)
+    value, interval = mean(overlaps(unrelated))
+    assert interval.contains(LEADING / 400) or abs(value - LEADING / 400) < 0.005
+    assert np.abs(unrelated.mean(axis=0) - chance_cosines(400)).max() < 0.05
