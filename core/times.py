@@ -84,7 +84,8 @@ def exponent(sizes: Sequence[int], times: np.ndarray, thinned: Sequence[np.ndarr
         moved = max(abs(float(other.slope - fit.slope)) for other in others)
         half += moved
         method += f", and {moved:.2g} on either side for the spacing of the looks"
-    return Exponent(float(fit.slope), Interval(fit.slope - half, fit.slope + half, method), 0, times.size)
+    slope = float(fit.slope)
+    return Exponent(slope, Interval(slope - half, slope + half, method), 0, times.size)
 
 
 def every_second(looks: int) -> tuple[list[int], list[int]]:
