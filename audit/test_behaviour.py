@@ -16,10 +16,11 @@ from audit.measures import nearest_training
 from audit.pictures import plot_rows
 from audit.published_figures import published_convergence, published_psnr_gap
 from audit.replication_table import replication_rows
+from core.clusters import clustered_share
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.lpips import Embedding
 from core.metrics.psnr import PSNRCurve, denoiser_psnr, gap, gap_change
-from core.stats import bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
+from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.faces import grid
 from fixtures.published import Published
@@ -38,14 +39,16 @@ def convergence(
     """The measures of T-convergence.
 
     `to_training` (seeds,): at the largest N, mean over the groups of each sample's correlation with its nearest
-    training image. `copies` (samples,): that correlation for every sample of both groups at the smallest N.
+    training image. `copies` (2 seeds,): that correlation for every sample at the smallest N, A's first, then B's.
     """
     first, last = by_size[0], by_size[-1]
     growth = bootstrap_difference(last.same, first.same, seed=SEED, paired=True, over="seeds")
     trend, trend_interval = spearman_trend(sizes, [a.same for a in by_size], seed=SEED)
     above = last.same - last.weak_threshold
     beside = last.same - to_training
-    hits = int((copies > COPY).sum())
+    copied = copies > COPY
+    # A's and B's sample of one seed are not independent
+    share, interval = clustered_share(copied, np.arange(len(copies)) % len(last.same))
     return {
         "growth of agreement from smallest to largest N": (float((last.same - first.same).mean()), growth),
         "trend of agreement over N (Spearman)": (trend, trend_interval),
@@ -57,8 +60,8 @@ def convergence(
             float(beside.mean()),
             bootstrap_mean(beside, seed=SEED, over="seeds"),
         ),
-        "share of copies at the smallest N": (hits / len(copies), clopper_pearson(hits, len(copies))),
-        "share of copies at the smallest N, counted": (hits / len(copies), None),
+        "share of copies at the smallest N": (share, interval),
+        "share of copies at the smallest N, counted": (share, None),
     }
 
 

@@ -40,8 +40,8 @@ Measures = dict[str, Any]
 
 
 def candidates(samples: Tensor, train: Tensor) -> tuple[np.ndarray, Tensor]:
-    """Correlations (n, 10) and indices (n, 10) of the ten training images nearest by correlation."""
-    found = nearest(samples, train, K)
+    """Correlations and indices, (n, 10) each, of the ten training images nearest by correlation; of all, if fewer."""
+    found = nearest(samples, train, min(K, len(train)))
     return found.value.numpy(), found.index
 
 
@@ -117,13 +117,15 @@ def record_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked]) -> None:
         if len(np.unique(copies.seeds)) < 2:
             continue
         found = inversion(copies.correlation, copies.lpips, copies.ssim, copies.seeds, f"copies, N = {n}")
+        note = f"{copies.lpips.shape[1]} candidates: an unrelated order changes {1 - 1 / copies.lpips.shape[1]:.0%}"
+        about |= {"n": len(copies.seeds), "kind": "synthetic", "note": note}
         for name, (value, interval) in found.items():
-            evidence.add(name, value, kind="synthetic", interval=interval, n=len(copies.seeds), varies="sample")
+            evidence.add(name, value, interval=interval, **about)
 
 
 def record_sensitivity(evidence: ClaimRecord, desk: Desk, lpips: Embedding, ranked: Ranked) -> None:
     """How the order moves with size, network and the normalisation that looks at the data."""
-    cell, some = Cell("random", desk.sizes[-1], "A"), slice(0, 24)
+    cell, some = Cell("random", desk.sizes[-1], "A"), slice(0, min(24, len(desk.seeds)))  # A stands first
     raw, train = desk.samples(cell), desk.images(cell)
     samples = raw.clamp(0, 1)[some]
     index = candidates(samples, train)[1]
@@ -157,7 +159,7 @@ def test_lpips_picks_another_nearest(
         published_rank_inversion(evidence, published_or_none)
     if lpips is None:
         return
-    ranked = {n: gather(desk, lpips, n) for n in (desk.sizes[1], desk.sizes[-1])}
+    ranked = {n: gather(desk, lpips, n) for n in (*desk.sizes[:2], desk.sizes[-1])}
     last = ranked[desk.sizes[-1]]
     cell = Cell("random", desk.sizes[-1], "A")
     samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)

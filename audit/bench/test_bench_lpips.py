@@ -7,6 +7,7 @@ through the network, and that memory does not grow with the training set.
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,18 +75,28 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform ==
 """
 
 
-def test_memory_does_not_grow_with_the_training_set(embedding: Embedding) -> None:
+def _peak(n: int) -> float:
+    command = [sys.executable, "-W", "ignore", "-c", PEAK, str(n)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_memory_does_not_grow_with_the_training_set(benchmark: Any, embedding: Embedding) -> None:
     """120 more images would take 93 MB if their vectors were kept."""
-    peaks = []
-    for n in (8, 128):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", PEAK, str(n)], capture_output=True, text=True, check=True
-        )
-        peaks.append(float(done.stdout))
-    assert peaks[1] - peaks[0] < 45
+    small, large = _peak(8), benchmark.pedantic(_peak, args=(128,), rounds=1)
+    benchmark.extra_info |= {"peak MB, 8 images": small, "peak MB, 128 images": large}
+    assert large - small < 45
 
 
-def test_the_demonstration_runs(embedding: Embedding, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--images", "40", "--queries", "3", "--size", "20"])
+def test_the_demonstration_runs(benchmark: Any, embedding: Embedding, capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark.pedantic(main, args=(["--images", "40", "--queries", "3", "--size", "20"],), rounds=1)
     out = capsys.readouterr().out
     assert "of 40 images, 3 queries" in out and "among the first 10 by correlation" in out
+
+
+def test_a_part_of_a_set_in_a_file_tells_what_the_rest_takes(
+    benchmark: Any, embedding: Embedding, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments = ["--images", "200", "--queries", "3", "--size", "20", "--mapped", str(tmp_path / "a.npy")]
+    benchmark.pedantic(main, args=([*arguments, "--first", "64"],), rounds=1)
+    out = capsys.readouterr().out
+    assert "64 of 200 images, 3 queries" in out and "all 200 would take" in out and "among the first" not in out
