@@ -193,6 +193,24 @@ def test_models_that_do_not_converge_are_caught(judge: Callable[..., str], defec
     assert judge("T-convergence", convergence(by_size, (4, 32, 512), to_training, copies), "synthetic") == "refuted"
 
 
+@pytest.mark.control("T-convergence", "negative")
+def test_the_table_of_measures_sees_shifted_seeds_and_a_shared_mean_face() -> None:
+    source = torch.Generator().manual_seed(0)
+    common, own_a, own_b = torch.randn(3, 64, 1, 20, 20, generator=source)
+    a, b = common + 0.5 * own_a, common + 0.5 * own_b
+    honest, shifted = agreement_table(a, b, seed=SEED), agreement_table(a, b.roll(1, 0), seed=SEED)
+    for good, bad in zip(honest, shifted, strict=True):
+        assert good["retrieval"] > 0.9 and good["low"] > 0.5, good
+        assert bad["retrieval"] < 0.1 and bad["high"] < 0.1, bad
+    face = 5 * torch.randn(1, 1, 20, 20, generator=source)
+    rows = {row["measure"]: row for row in agreement_table(own_a + face, own_b + face, seed=SEED)}
+    assert rows["correlation"]["value"] > 0.9
+    assert rows["correlation, above mismatched seeds"]["low"] < 0 < rows["correlation, above mismatched seeds"]["high"]
+    assert abs(rows["correlation, group means removed"]["value"]) < 0.1
+    given = agreement_table(own_a + face, own_b + face, seed=SEED, means=(face[0], face[0]))
+    assert abs({row["measure"]: row for row in given}["correlation, group means removed"]["value"]) < 0.1
+
+
 def curves(desk: Desk, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
     """PSNR by noise level on training images and on `test`."""
     denoiser = desk.denoiser(cell)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from audit.calibration import DISTINCT, PUBLISHED, TWINS, calibrate_criteria, scores
+from audit.replication_table import replication_rows
 from core.errors import InputError
 from core.metrics.calibration import calibrate
 from core.metrics.replication import perturb
@@ -59,6 +60,25 @@ def test_near_duplicates_hide_copies_from_the_gap_ratio_until_they_are_joined(
     assert curves[TWINS][joined].detected_interval.low > 0.8
     pooled = next(row for row in rows if row["criterion"] == plain and row["copies"] == "all of these")
     assert pooled["n"] == 4 * pooled["originals"]  # four copies of one image are one original
+
+
+def test_the_table_of_samples_tells_copiers_from_others(faces: tuple[Tensor, Tensor, Tensor]) -> None:
+    """A copier, a sampler of unseen images, and the copier where the training set holds twins of what it copies."""
+    train, _, others = faces
+    copies = perturb(train[:COPIES], "noise", 0.01, seed=0)
+    doubled = torch.cat([train, perturb(train, "noise", 0.01, seed=1)])
+    found = {
+        name: {row["criterion"].split(",")[-1].split(" below")[0]: row for row in replication_rows(images, known, {})}
+        for name, images, known in (("copier", copies, train), ("fresh", others, train), ("twins", copies, doubled))
+    }
+    for criterion in ("gap ratio", " near-duplicates joined", "L2", "correlation above 0.95"):
+        assert found["copier"][criterion]["from"] > 0.9, criterion
+        assert found["copier"][criterion]["training images called copies of another"] < 0.1, criterion
+        assert found["fresh"][criterion]["to"] < 0.1, criterion
+    assert found["twins"]["gap ratio"]["to"] < 0.1 < 0.9 < found["twins"][" near-duplicates joined"]["from"]
+    # every image of the doubled set is a copy of another by correlation, none once twins are joined
+    assert found["twins"]["correlation above 0.95"]["background from"] > 0.9
+    assert found["twins"][" near-duplicates joined"]["background to"] < 0.1
 
 
 def test_images_that_are_not_held_out_are_refused(faces: tuple[Tensor, Tensor, Tensor]) -> None:

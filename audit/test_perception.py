@@ -132,11 +132,11 @@ def record_sensitivity(evidence: ClaimRecord, desk: Desk, lpips: Embedding, rank
     rows, missing = sensitivity_rows(samples, train, index, ranked.correlation[some], ranked.lpips[some])
     note = "; ".join(["resized bilinearly; Clopper-Pearson; BCa bootstrap over samples", *missing])
     evidence.add("order by size and network", rows, kind="synthetic", n=len(samples), varies="sample of A", note=note)
-    count, found = trap_measures(lpips, raw[some], train, index, ranked.lpips[some])
-    share = (count / len(samples), clopper_pearson(count, len(samples)))
+    count, found = trap_measures(lpips, raw, train, candidates(raw.clamp(0, 1), train)[1], ranked.lpips[: len(raw)])
+    share = (count / len(raw), clopper_pearson(count, len(raw)))
     found = {"share of samples with a maximum above 1.1, which the published notebooks divide by 255": share, **found}
     for name, (value, interval) in found.items():
-        evidence.add(name, value, kind="synthetic", interval=interval, n=len(samples), varies="sample of A")
+        evidence.add(name, value, kind="synthetic", interval=interval, n=len(raw), varies="sample of A")
 
 
 def record_identity(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> None:
