@@ -20,6 +20,7 @@ from core.clusters import clustered_share
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.lpips import Embedding
 from core.metrics.psnr import PSNRCurve, denoiser_psnr, gap, gap_change
+from core.metrics.replication import check_held_out
 from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.faces import grid
@@ -212,7 +213,8 @@ def test_the_table_of_measures_sees_shifted_seeds_and_a_shared_mean_face() -> No
 
 
 def curves(desk: Desk, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
-    """PSNR by noise level on training images and on `test`."""
+    """PSNR by noise level on training images and on `test`, which must be held out."""
+    check_held_out(test, desk.images(cell))
     denoiser = desk.denoiser(cell)
     return (
         denoiser_psnr(denoiser, desk.images(cell)[:IMAGES], SIGMAS, seed=SEED),
