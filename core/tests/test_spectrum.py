@@ -65,6 +65,15 @@ def test_leading_pairs_are_those_of_the_full_matrix() -> None:
     )
 
 
+def test_principal_cosines_are_those_of_known_angles() -> None:
+    """Two planes in five dimensions that share one direction and are 60 degrees apart in the other."""
+    e = torch.eye(5, dtype=torch.float64)
+    turned = 0.5 * e[:, 1] + 0.75**0.5 * e[:, 2]
+    found = s.principal_cosines(e[:, :2], torch.stack([turned, e[:, 0]], dim=1))
+    torch.testing.assert_close(found, torch.tensor([1.0, 0.5]).double())
+    torch.testing.assert_close(s.principal_cosines(e[:, :2], e[:, 3:]), torch.zeros(2).double())
+
+
 def test_a_jacobian_that_does_not_fit_says_how_large() -> None:
     with pytest.raises(InputError, match=r"40000 x 40000 numbers take 11\.9 GiB.*leading_eigenpairs"):
         s.jacobian(lambda y: y, torch.zeros(1, 200, 200))
