@@ -129,6 +129,18 @@ def test_screening_alone_would_get_near_copies_wrong(embedding: Embedding) -> No
     assert ((rough - exact).abs()[1:] > 1e-2 * exact[1:]).any()
     found = nearest_lpips(embedding, a, b, 30, batch=8)
     torch.testing.assert_close(found.value[0], exact.sort().values, rtol=1e-3, atol=1e-12)
+    # where not all of a batch are kept, what the screening ranks a little too far must be measured again all the same
+    several = (
+        a
+        + torch.linspace(1e-5, 3e-4, 200)[torch.randperm(200, generator=torch.Generator().manual_seed(0))][
+            :, None, None, None
+        ]
+    ).clamp(0, 1)
+    vectors = embedding.embed_all(several, batch=200)
+    for k in (1, 5, 20):
+        best = squared_distance(vectors, x[0]).sort().values[:k]
+        found = nearest_lpips(embedding, a, several, k, batch=200)
+        torch.testing.assert_close(found.value[0], best, rtol=1e-6, atol=1e-14)
 
 
 def test_a_search_is_resumed(embedding: Embedding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
