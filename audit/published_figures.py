@@ -16,6 +16,7 @@ from audit import published_plots as plots
 from audit.published_measures import LARGEST, ORDER
 from audit.published_record import SEEDS, put, put_agreements, put_attribute, put_equal_size, read_off, share
 from core.metrics.lpips import Embedding
+from core.metrics.ssim import ssim
 from core.stats import Interval, bootstrap_mean, permutation_test
 from core.weights import COMMAND, WeightsMissing
 from fixtures import reported
@@ -238,7 +239,7 @@ def published_rank_inversion(evidence: ClaimRecord, published: HasRoot) -> None:
     """T-rank-inversion: share of samples whose nearest changes, copies apart, and what the order carries."""
     tiles, rows = notebook_tiles(published), reported.reported_neighbours()
     samples, candidates = neighbours.neighbour_pairs(tiles, rows)
-    table = neighbours.reranking(rows, neighbours.ssim(samples, candidates))
+    table = neighbours.reranking(rows, ssim(samples, candidates))
     pictures = [
         evidence.figure("published-ranks", plots.plot_ranks(rows)),
         evidence.figure("published-nearest", plots.nearest_strips(tiles, "no_overlap", "A")),

@@ -59,8 +59,11 @@ class ClaimRecord:
         unit: str | None = None,
         note: str | None = None,
         figures: Sequence[str] = (),
+        section: str | None = None,
     ) -> None:
         """Record one figure. `interval` is an object with low, high and method, or a pair; None means exact.
+
+        Evidence of a `section` is shown in the report under that heading, which the claim's card links to.
 
         Raises:
             ValueError: for a kind that the row does not name, a name recorded twice for a kind, a value that JSON
@@ -77,7 +80,7 @@ class ClaimRecord:
         plain = _plain(value)
         json.dumps([plain, pair], allow_nan=False)
         self.evidence.append(
-            Evidence(kind, name, plain, n, pair, interval_method, seeds, varies, unit, note, tuple(figures))
+            Evidence(kind, name, plain, n, pair, interval_method, seeds, varies, unit, note, tuple(figures), section)
         )
 
     def figure(self, name: str, figure: Any) -> str:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from core.errors import InputError
-from core.metrics.agreement import Agreement, agreement
+from core.metrics.agreement import Agreement, agreement, perceptual_agreement
 from core.metrics.correlation import correlation
 
 
@@ -77,6 +77,25 @@ def test_excess_by_hand() -> None:
 def test_shapes_are_checked(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="square"):
         Agreement(np.zeros(shape))
+
+
+class PixelDistance:
+    """Stands in for LPIPS: squared pixel distance."""
+
+    def matrix(self, a: torch.Tensor, b: torch.Tensor, *, batch: int) -> torch.Tensor:
+        return torch.cdist(a.flatten(1).double(), b.flatten(1).double()) ** 2
+
+
+def test_perceptual_agreement_is_minus_the_distance() -> None:
+    a, b = _samples(share=0.9)
+    found = perceptual_agreement(PixelDistance(), a, b)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found.same, -(a.double() - b.double()).flatten(1).square().sum(1), rtol=1e-9)
+    assert found.retrieval()[0] == 1.0 and found.mean_excess(seed=0)[1].low > 0
+    assert found.mixture()["strong"][0] == 0  # an absolute threshold of correlations says nothing here
+    shifted = perceptual_agreement(PixelDistance(), a, b.roll(1, 0))  # type: ignore[arg-type]
+    assert shifted.retrieval()[0] == 0.0 and shifted.mean_excess(seed=0)[0] < 0.1 * found.mean_excess(seed=0)[0]
+    with pytest.raises(InputError, match="expected equal"):
+        perceptual_agreement(PixelDistance(), a, b[:-1])  # type: ignore[arg-type]
 
 
 def test_missing_samples_are_refused() -> None:

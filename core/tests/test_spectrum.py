@@ -83,6 +83,15 @@ def test_leading_pairs_where_the_whole_matrix_is_larger() -> None:
     assert s.homogeneity_error(f, y, matrix) < 1e-12
 
 
+def test_principal_cosines_are_those_of_known_angles() -> None:
+    """Two planes in five dimensions that share one direction and are 60 degrees apart in the other."""
+    e = torch.eye(5, dtype=torch.float64)
+    turned = 0.5 * e[:, 1] + 0.75**0.5 * e[:, 2]
+    found = s.principal_cosines(e[:, :2], torch.stack([turned, e[:, 0]], dim=1))
+    torch.testing.assert_close(found, torch.tensor([1.0, 0.5]).double())
+    torch.testing.assert_close(s.principal_cosines(e[:, :2], e[:, 3:]), torch.zeros(2).double())
+
+
 def test_a_jacobian_that_does_not_fit_says_how_large() -> None:
     with pytest.raises(InputError, match=r"40000 x 40000 numbers take 17\.9 GiB.*leading_eigenpairs"):
         s.jacobian(lambda y: y, torch.zeros(1, 200, 200))  # 12 bytes each: in float32 and in float64
