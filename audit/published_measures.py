@@ -15,7 +15,7 @@ from torch import nn
 
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.correlation import correlation, correlation_matrix, normalise
-from core.stats import Interval, bootstrap_difference, bootstrap_statistic
+from core.stats import Interval, bootstrap_difference, lowest_decile_difference
 from fixtures.notebooks import EXPERIMENTS, FIGURES, SET_SIZES
 from fixtures.tiles import SIDE, Tiles
 
@@ -47,13 +47,7 @@ def paired(a: np.ndarray, b: np.ndarray) -> Measured:
 
 def lowest_decile(a: np.ndarray, b: np.ndarray) -> Measured:
     """Mean of the lowest tenth of a minus that of b (each its own seeds), seeds resampled jointly."""
-    k = max(1, len(a) // 10)
-
-    def difference(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-        return np.sort(x, axis)[..., :k].mean(-1) - np.sort(y, axis)[..., :k].mean(-1)
-
-    interval = bootstrap_statistic([a, b], difference, seed=SEED, paired=True, method="percentile", over="seeds")
-    return float(difference(a, b)), interval
+    return lowest_decile_difference(a, b, seed=SEED, over="seeds")
 
 
 def by_size(tiles: Tiles, experiment: str) -> pd.DataFrame:

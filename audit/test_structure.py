@@ -19,7 +19,7 @@ from core.corpus import Corpus
 from core.dedup import near_duplicates
 from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve, denoiser_psnr
-from core.stats import Interval, bootstrap_difference, bootstrap_statistic, clopper_pearson, tost
+from core.stats import Interval, bootstrap_difference, clopper_pearson, lowest_decile_difference, tost
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.published import Published
 from reports.record import ClaimRecord
@@ -174,19 +174,10 @@ def identity_measures(split: PSNRCurve, overlap: PSNRCurve, a: Agreement, b: Agr
         found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval)
     agree = a.same > a.weak_threshold
     found["share of seeds that agree"] = (float(agree.mean()), clopper_pearson(int(agree.sum()), len(agree)))
-    value = float(lowest_decile(b.same) - lowest_decile(a.same))
-    interval = bootstrap_statistic(
-        [b.same, a.same], lambda x, y, axis=-1: lowest_decile(x, axis) - lowest_decile(y, axis), seed=SEED, paired=True,
-        method="percentile", over="seeds",
-    )  # fmt: skip
-    found["weakest decile of seeds: overlap minus identity-disjoint"] = (value, interval)
+    found["weakest decile of seeds: overlap minus identity-disjoint"] = lowest_decile_difference(
+        b.same, a.same, seed=SEED, over="seeds"
+    )
     return found
-
-
-def lowest_decile(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Mean of the lowest tenth (at least one) along an axis."""
-    count = max(1, values.shape[axis] // 10)
-    return np.sort(values, axis=axis).take(range(count), axis=axis).mean(axis=axis)
 
 
 def outside(desk: Desk, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Corpus:
