@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.errors import InputError
 from core.metrics.correlation import band, correlation_matrix, remove_mean
+from core.metrics.lpips import Embedding
 from core.stats import Interval, bootstrap_mean, clopper_pearson
 
 STRONG = 0.9  # "nearly identical" of the ledger's decision rules
@@ -72,8 +73,8 @@ class Agreement:
     def mixture(self, *, strong: float = STRONG) -> dict[str, tuple[int, float, Interval]]:
         """Seeds by class: count, share, exact interval of the share.
 
-        `strong`: similarity above `strong`; `weak`: below the 95th percentile of mismatched seeds (and not strong);
-        `intermediate`: the rest.
+        `strong`: similarity above `strong`, whose default is meant for correlations; `weak`: below the 95th percentile
+        of mismatched seeds (and not strong); `intermediate`: the rest.
         """
         is_strong = self.same > strong
         is_weak = (self.same < self.weak_threshold) & ~is_strong
@@ -103,3 +104,14 @@ def agreement(
     if frequencies is not None:
         a, b = band(a, *frequencies), band(b, *frequencies)
     return Agreement(correlation_matrix(a, b).cpu().numpy())
+
+
+def perceptual_agreement(embedding: Embedding, a: Tensor, b: Tensor, *, batch: int = 32) -> Agreement:
+    """Agreement by LPIPS: the similarity is minus the distance, so 0 is equal and larger is more alike.
+
+    Samples as for `agreement`, in the range that the embedding declares. LPIPS has no absolute scale: read the excess
+    over mismatched seeds and the retrieval, not `mixture` with its default.
+    """
+    if a.shape != b.shape:
+        raise InputError(f"agreement: found samples {tuple(a.shape)} and {tuple(b.shape)}, expected equal (n, c, h, w)")
+    return Agreement(-embedding.matrix(a, b, batch=batch).numpy())
