@@ -116,6 +116,11 @@ def bounds(interval: Sequence[float]) -> str:
     return f"[{_real(float(interval[0]), decimals)}, {_real(float(interval[1]), decimals)}]"
 
 
+def pvalue(p: float) -> str:
+    """A p-value to two significant digits, or as below 0.0001."""
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds in the units that a reader would use."""
     if seconds is None:
@@ -214,7 +219,7 @@ def _environment(figures: Figures) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions = (number, bounds, duration, day, words, slug, web, rerun, by_kind, pictures, alt, cited, table)
+    functions = (number, bounds, pvalue, duration, day, words, slug, web, rerun, by_kind, pictures, alt, cited, table)
     environment.filters.update({function.__name__: function for function in functions})
     environment.globals.update(
         embed=figures.embed, verdicts=VERDICTS, verdict_words=VERDICT_WORDS, kind_words=KIND_WORDS
