@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy import optimize, stats
 from torch import Tensor
 
-from audit.calibration import record_calibration
+from audit.calibration import record_desk_calibration
 from core.dynamics import (
     Curves,
     MixtureData,
@@ -23,8 +23,9 @@ from core.dynamics import (
     expected_to_nearest,
     oracle_noise,
 )
+from core.metrics.correlation import Neighbours
 from core.metrics.lpips import Embedding
-from core.metrics.replication import gap_ratio, groups_of, join, nearest_l2
+from core.metrics.replication import GAP, gap_ratio, groups_of, join, nearest_l2, share
 from core.oracles import Empirical
 from core.presets import DynamicsConfig, Mixtures
 from core.stats import Interval, bootstrap_mean
@@ -387,14 +388,19 @@ INEXACT = 0.05  # how far a copier's copies are from their original, in the poin
 TWIN = 0.1  # how far a near-duplicate is from its original: a correlation of 0.995
 
 
-def copier_measures(points: Tensor) -> tuple[dict[str, float], float]:
+def found_share(neighbours: Neighbours) -> tuple[float, Interval]:
+    """Share of samples that the criterion calls memorised, and its exact interval."""
+    return share(gap_ratio(neighbours) < GAP)
+
+
+def copier_measures(points: Tensor) -> tuple[dict[str, tuple[float, Interval]], tuple[float, Interval]]:
     """Shares of a copier's samples that the criterion finds, by training set; and the last after twins are joined."""
     source = torch.Generator().manual_seed(4)
     noise, blur = (torch.randn(points.shape, dtype=points.dtype, generator=source) for _ in range(2))
     twins, repeated = torch.cat([points, points + TWIN * noise]), torch.cat([points, points])
     exact, inexact = points[:COPIES], (points + INEXACT * blur)[:COPIES]
     found = {
-        name: float((gap_ratio(nearest_l2(copies, train, 2)) < 1 / 3).mean())
+        name: found_share(nearest_l2(copies, train, 2, value_range=None))
         for name, copies, train in (
             ("share found, exact copies, distinct points", exact, points),
             ("share found, inexact copies, distinct points", inexact, points),
@@ -404,21 +410,21 @@ def copier_measures(points: Tensor) -> tuple[dict[str, float], float]:
         )
     }
     pairs = np.stack([np.arange(len(points)), np.arange(len(points)) + len(points)], axis=1)
-    joined = join(lambda k: nearest_l2(inexact, twins, k), groups_of(pairs, len(twins)), 2)
-    return found, float((gap_ratio(joined) < 1 / 3).mean())
+    joined = join(lambda k: nearest_l2(inexact, twins, k, value_range=None), groups_of(pairs, len(twins)), 2)
+    return found, found_share(joined)
 
 
 @pytest.mark.claim("B-memorised-fraction")
 def test_the_gap_ratio_finds_every_copy(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
-    record_calibration(evidence, desk, lpips)
+    record_desk_calibration(evidence, desk, lpips)
     points = draw_mixture(DynamicsConfig(), 500, 0).train
     found, joined = copier_measures(points)
-    for name, share in found.items():
-        evidence.add(name, share, kind="property", n=COPIES, varies="copy")
-    evidence.add("share found, inexact copies, near-duplicates counted once", joined, kind="property", n=COPIES)
+    found["share found, inexact copies, near-duplicates counted once"] = joined
+    for name, (value, interval) in found.items():
+        evidence.add(name, value, kind="property", interval=interval, n=COPIES, varies="copy")
     fresh = draw_mixture(DynamicsConfig(), 500, 0).oracle.sample(500, torch.Generator().manual_seed(1)).float()
-    alarms = float((gap_ratio(nearest_l2(fresh, points, 2)) < 1 / 3).mean())
-    evidence.add("share of fresh points called memorised", alarms, kind="property", n=500)
+    alarms, interval = found_share(nearest_l2(fresh, points, 2, value_range=None))
+    evidence.add("share of fresh points called memorised", alarms, kind="property", interval=interval, n=500)
 
 
 @pytest.mark.control("B-memorised-fraction", "positive")
@@ -430,5 +436,5 @@ def test_a_ratio_that_counts_twins_once_finds_every_copy(judge: Callable[..., st
 @pytest.mark.control("B-memorised-fraction", "negative")
 def test_a_criterion_that_misses_copies_is_caught(judge: Callable[..., str]) -> None:
     found, _ = copier_measures(draw_mixture(DynamicsConfig(), 200, 1).train)
-    found["share found, exact copies, distinct points"] = 0.99
-    assert judge("B-memorised-fraction", found) == "refuted"
+    missed = {**found, "share found, exact copies, distinct points": 0.99}
+    assert judge("B-memorised-fraction", missed) == "refuted"

@@ -27,6 +27,7 @@ class Evidence:
     unit: str | None = None
     note: str | None = None
     figures: tuple[str, ...] = ()
+    section: str | None = None  # of the report, where it is shown apart from its claim
 
     def as_json(self) -> dict[str, Any]:
         """The form that `audit.json` carries."""

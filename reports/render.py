@@ -59,7 +59,7 @@ def render(audit: Mapping[str, Any], folder: Path | str) -> str:
     budget = LIMIT
     while True:
         figures = Figures(Path(folder), budget)
-        page = template("report.html", figures).render(audit=audit, topics=_topics(audit))
+        page = template("report.html", figures).render(audit=audit, topics=_topics(audit), sections=_sections(audit))
         excess = len(page.encode("utf-8")) - LIMIT
         if excess <= 0 or not figures.used:
             return page
@@ -181,10 +181,20 @@ def by_kind(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
 def pictures(claim: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     """Each figure of the claim once, with the evidence that it shows."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for item in claim["evidence"]:
+    for item in in_card(claim["evidence"]):
         for path in item["figures"]:
             found.setdefault(path, []).append(item)
     return found
+
+
+def in_card(evidence: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The evidence that is shown with its claim, not in a section of its own."""
+    return [item for item in evidence if not item.get("section")]
+
+
+def sections_of(claim: Mapping[str, Any]) -> list[str]:
+    """Titles of the sections that hold evidence of the claim."""
+    return list(dict.fromkeys(item["section"] for item in claim["evidence"] if item.get("section")))
 
 
 def alt(claim: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> str:
@@ -219,7 +229,10 @@ def _environment(figures: Figures) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions = (number, bounds, pvalue, duration, day, words, slug, web, rerun, by_kind, pictures, alt, cited, table)
+    functions = (
+        number, bounds, pvalue, duration, day, words, slug, web, rerun, by_kind, pictures, alt, cited, table, in_card,
+        sections_of,
+    )  # fmt: skip
     environment.filters.update({function.__name__: function for function in functions})
     environment.globals.update(
         embed=figures.embed, verdicts=VERDICTS, verdict_words=VERDICT_WORDS, kind_words=KIND_WORDS
@@ -240,6 +253,22 @@ def _topics(audit: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, 
         if claims:
             topics.append((topic, TOPIC_TITLES[topic], claims))
     return topics
+
+
+def _sections(audit: Mapping[str, Any]) -> list[tuple[str, list[tuple[Mapping[str, Any], list[Mapping[str, Any]]]]]]:
+    """Evidence shown apart from its claims' cards: title, and by claim the items, in the order they were recorded."""
+    titles = dict.fromkeys(title for claim in audit["claims"] for title in sections_of(claim))
+    return [
+        (
+            title,
+            [
+                (claim, [item for item in claim["evidence"] if item.get("section") == title])
+                for claim in audit["claims"]
+                if title in sections_of(claim)
+            ],
+        )
+        for title in titles
+    ]
 
 
 def _decimals(interval: Sequence[float]) -> int | None:

@@ -7,6 +7,7 @@ Everything is computed in float64; a constant or missing image has no correlatio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -83,18 +84,23 @@ def nearest(
     k: int,
     *,
     absolute: bool = False,
+    value_range: tuple[float, float] | None = None,
     tile: int = TILE,
     progress: Progress | None = None,
 ) -> Neighbours:
     """The k training images that correlate most with each query, exactly, by tiles of the training set.
 
     Shapes (q, ...) and (n, ...), on one device. Values are rounded to 12 decimals, so that exact copies tie whatever
-    the tile. `absolute` ranks by magnitude. Memory: about tile * (d + q) * 8 bytes.
+    the tile. `absolute` ranks by magnitude. Correlation does not depend on the images' range; where one is declared
+    by `value_range`, it is checked. Memory: about tile * (d + q) * 8 bytes.
 
     Raises:
-        InputError: if k is not in 1..n or the images' shapes differ.
+        InputError: if k is not in 1..n, the images' shapes differ, or values lie outside the declared range.
     """
     check_search(queries, train, k)
+    if value_range is not None:
+        check_range(queries, value_range, "queries")
+        check_range(train, value_range, "train")
     rows, best = normalise(queries, what="queries"), None
     for start in range(0, len(train), tile):
         value = rows @ normalise(train[start : start + tile], what=f"train[{start}:]").T
@@ -104,6 +110,14 @@ def nearest(
             progress(min(start + tile, len(train)), len(train))
     assert best is not None
     return best
+
+
+def check_range(images: Tensor, value_range: tuple[float, float], what: str) -> None:
+    """Refuse images outside the declared range, or with missing values."""
+    low, high = float(images.min()), float(images.max())
+    if not (value_range[0] <= low and high <= value_range[1]):  # false for NaN too
+        found = "missing values" if np.isnan(low) else f"values from {low:g} to {high:g}"
+        raise InputError(f"{what}: found {found}, expected [{value_range[0]:g}, {value_range[1]:g}] as declared")
 
 
 def check_search(queries: Tensor, train: Tensor, k: int) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from core.errors import InputError
 from core.files import write_atomic
-from core.metrics.correlation import Neighbours, Progress, check_search, merge_top
+from core.metrics.correlation import Neighbours, Progress, check_range, check_search, merge_top
 from core.metrics.lpips_models import fingerprint, package_model
 
 EPSILON = 1e-10  # where the `lpips` package puts it: added to the norm, outside the root
@@ -64,11 +64,7 @@ class Embedding:
             raise InputError(
                 f"{what}: found shape {tuple(images.shape)}, expected (n, {self.channels}, h, w) with n >= 1"
             )
-        low, high = float(images.min()), float(images.max())
-        if not (self.value_range[0] <= low and high <= self.value_range[1]):  # false for NaN too
-            raise InputError(
-                f"{what}: found values from {low} to {high}, declared [{self.value_range[0]}, {self.value_range[1]}]"
-            )
+        check_range(images, self.value_range, what)
 
     def prepare(self, images: Tensor, what: str = "images") -> Tensor:
         """Checked images as the network takes them: (n, 3, h, w) in [-1, 1] on the device."""

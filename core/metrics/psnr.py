@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from core.errors import InputError
+from core.metrics.correlation import check_range
 from core.stats import Interval, bootstrap_mean, bootstrap_statistic
 
 NOISE = 0x504E  # separates these streams from others that use the same seed
@@ -30,9 +31,15 @@ class PSNRCurve:
 
 
 def psnr(clean: Tensor, estimate: Tensor) -> Tensor:
-    """PSNR in dB of each image, (n, ...) twice -> (n,) float64; infinite where they are equal."""
+    """PSNR in dB of each image, (n, ...) twice -> (n,) float64; infinite where they are equal.
+
+    The clean images lie in [0, 1], which the peak of 1 stands for; an estimate may leave it.
+    """
     if clean.shape != estimate.shape:
         raise InputError(f"psnr: found shapes {tuple(clean.shape)} and {tuple(estimate.shape)}, expected equal ones")
+    check_range(clean, (0.0, 1.0), "clean")
+    if not torch.isfinite(estimate).all():
+        raise InputError("estimate: found missing or infinite values, expected none")
     error = (estimate.to(torch.float64) - clean.to(torch.float64)).reshape(len(clean), -1)
     return -10 * torch.log10(error.square().mean(dim=1))
 
@@ -67,9 +74,7 @@ def denoiser_psnr(
     """
     if images.ndim != 4 or len(images) == 0:
         raise InputError(f"images: found shape {tuple(images.shape)}, expected (n, c, h, w) with n >= 1")
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):
-        raise InputError(f"images: found values from {low} to {high}, expected [0, 1]")
+    check_range(images, (0.0, 1.0), "images")
     if len(sigmas) == 0 or not all(np.isfinite(s) and s > 0 for s in sigmas):
         raise InputError(f"sigmas: found {list(sigmas)}, expected positive numbers")
     before, after = np.empty((2, len(sigmas), len(images)))

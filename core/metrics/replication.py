@@ -7,21 +7,19 @@ so a twin of the copied image inside the training set hides the copy; `join` cou
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy import stats
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch.nn import functional
 
 from core.errors import InputError
-from core.metrics.correlation import TILE, Neighbours, Progress, check_search, merge_top
-from core.stats import Interval, bootstrap_statistic, clopper_pearson
+from core.metrics.correlation import TILE, Neighbours, Progress, check_range, check_search, merge_top
+from core.stats import Interval, clopper_pearson
 
 GAP = 1 / 3
 CARLINI_ALPHA = 0.5
@@ -33,13 +31,24 @@ COPY_CORRELATION = 0.95  # "returns its training images" of the ledger's decisio
 
 
 def nearest_l2(
-    queries: Tensor, train: Tensor, k: int, *, tile: int = TILE, progress: Progress | None = None
+    queries: Tensor,
+    train: Tensor,
+    k: int,
+    *,
+    value_range: tuple[float, float] | None = (0.0, 1.0),
+    tile: int = TILE,
+    progress: Progress | None = None,
 ) -> Neighbours:
     """The k training images nearest to each query by pixel L2 distance, exactly: (q, ...), (n, ...).
 
     Screened in float64 by |a|^2 + |b|^2 - 2 ab, then measured by direct difference: a copy has distance 0.
+    `value_range` declares the range of both and is checked, for a distance between images in two ranges means
+    nothing; None is for points that have none.
     """
     check_search(queries, train, k)
+    if value_range is not None:
+        check_range(queries, value_range, "queries")
+        check_range(train, value_range, "train")
     rows, best = _finite(queries, "queries"), None
     own = rows.square().sum(1, keepdim=True)
     for start in range(0, len(train), tile):
@@ -146,65 +155,7 @@ def share(flagged: ArrayLike) -> tuple[float, Interval]:
     return float(mask.mean()), clopper_pearson(int(mask.sum()), len(mask))
 
 
-# --- calibration -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How well a score (larger: more like a copy) tells known copies from known non-copies."""
-
-    false_alarm_rate: np.ndarray  # ROC, ascending from 0 to 1
-    detection_rate: np.ndarray
-    area: float
-    area_interval: Interval
-    threshold: float  # flagged: score above it
-    false_alarms: float  # share of non-copies above the threshold
-    false_alarms_interval: Interval
-    detected: float  # share of copies above the threshold
-    detected_interval: Interval  # given the threshold
-
-
-def calibrate(copies: ArrayLike, others: ArrayLike, *, seed: int, false_alarms: float = 0.01) -> Calibration:
-    """ROC, its area, and the detection rate at the lowest threshold with at most `false_alarms` false alarms.
-
-    Raises:
-        InputError: for missing scores, or too few non-copies to see a rate of `false_alarms` (1 / it are needed).
-    """
-    hit, miss = (np.asarray(x, dtype=np.float64) for x in (copies, others))
-    if not (np.isfinite(hit).all() and np.isfinite(miss).all()):
-        raise InputError("scores: found missing or infinite ones, expected none")
-    allowed = int(np.floor(false_alarms * len(miss) + 1e-9))
-    if allowed < 1 or len(hit) < 2:
-        raise InputError(
-            f"scores: found {len(hit)} copies and {len(miss)} others, expected at least 2 and {1 / false_alarms:.0f}"
-        )
-    threshold = float(np.sort(miss)[::-1][allowed])
-    cuts = np.r_[np.inf, np.unique(np.r_[hit, miss])[::-1]]
-    alarm_rates, detection_rates = _at_least(miss, cuts), _at_least(hit, cuts)
-    area_interval = bootstrap_statistic([hit, miss], _area, seed=seed, resamples=1999, over="copies and others")
-    alarm, found = miss > threshold, hit > threshold
-    return Calibration(
-        alarm_rates,
-        detection_rates,
-        float(_area(hit, miss)),
-        area_interval,
-        threshold,
-        *share(alarm),
-        *share(found),
-    )
-
-
-def _at_least(scores: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-    return 1 - np.searchsorted(np.sort(scores), cuts, side="left") / len(scores)
-
-
-def _area(hit: np.ndarray, miss: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Area under the ROC: chance that a copy scores above a non-copy, ties half (Mann and Whitney 1947)."""
-    m, n = hit.shape[-1], miss.shape[-1]
-    shape = np.broadcast_shapes(hit.shape[:-1], miss.shape[:-1])
-    both = np.concatenate([np.broadcast_to(hit, (*shape, m)), np.broadcast_to(miss, (*shape, n))], axis=-1)
-    ranks = stats.rankdata(both, axis=-1)
-    return (ranks[..., :m].sum(-1) - m * (m + 1) / 2) / (m * n)
+# --- known copies ----------------------------------------------------------------------------------------
 
 
 def perturb(
@@ -215,7 +166,13 @@ def perturb(
     `amount`: standard deviation of the noise; whole pixels of a shift in a random diagonal direction (borders
     repeated); share of the side cut away, at a random place, before enlarging back; brightness added or subtracted
     at random.
+
+    Raises:
+        InputError: for images of another shape or range, or an unknown kind.
     """
+    if images.ndim != 4 or len(images) == 0:
+        raise InputError(f"images: found shape {tuple(images.shape)}, expected (n, c, h, w) with n >= 1")
+    check_range(images, (0.0, 1.0), "images")
     rng = np.random.default_rng(seed)
     n, h, w = len(images), *images.shape[-2:]
     signs = rng.choice([-1, 1], size=(n, 2))

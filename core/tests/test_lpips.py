@@ -76,7 +76,7 @@ def test_three_channels_and_the_declared_range(embedding: Embedding) -> None:
 def test_the_normalisation_trap_changes_the_values(embedding: Embedding) -> None:
     """Dividing one image by 255 because its maximum exceeds 1.1 is not LPIPS of these images: refused instead."""
     images = 1.2 * _images(2, 0) + 0.2
-    with pytest.raises(InputError, match=r"declared \[0.0, 1.0\]"):
+    with pytest.raises(InputError, match=r"expected \[0, 1\] as declared"):
         embedding.distance(images, _images(2, 1))
     trapped = embedding.distance(images / 255, _images(2, 1))
     assert (trapped > 1.2 * embedding.distance(images.clamp(0, 1), _images(2, 1))).all()

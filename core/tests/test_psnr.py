@@ -16,6 +16,21 @@ def test_psnr_by_hand() -> None:
     assert torch.isinf(psnr(clean, clean)).all()
 
 
+@pytest.mark.parametrize(
+    ("clean", "estimate", "message"),
+    [
+        (255 * _images(3), _images(3), r"clean: found values from .* to .*, expected \[0, 1\] as declared"),
+        (2 * _images(3) - 1, _images(3), r"clean: .*expected \[0, 1\]"),
+        (_images(3) * torch.nan, _images(3), "clean: found missing values"),
+        (_images(3), _images(3) * torch.nan, "estimate: found missing or infinite values"),
+        (_images(3), _images(4), "expected equal"),
+    ],
+)
+def test_psnr_has_a_peak_of_one(clean: torch.Tensor, estimate: torch.Tensor, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        psnr(clean, estimate)
+
+
 def test_input_psnr_is_that_of_the_noise() -> None:
     curve = denoiser_psnr(lambda y: y, _images(200), [0.1, 0.5], seed=0)
     np.testing.assert_allclose(curve.input.mean(axis=1), [20.0, -20 * np.log10(0.5)], atol=0.15)

@@ -1,16 +1,16 @@
 """Replication criteria on known copiers and known non-copiers, their failure with twins and its correction."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from core.errors import InputError
 from core.metrics.correlation import Neighbours, nearest
 from core.metrics.replication import (
     CARLINI_COUNT,
     GAP,
-    calibrate,
     carlini_ratio,
     check_held_out,
     gap_ratio,
@@ -138,36 +138,7 @@ def test_missing_pixels_are_refused(train: torch.Tensor) -> None:
         nearest_l2(broken, train, 2)
 
 
-# --- calibration
-
-
-def test_calibration_of_two_normals() -> None:
-    """Closed form: area = Phi(d / sqrt 2), detection at 1 % = Phi(d - z(0.99))."""
-    rng, d = np.random.default_rng(0), 2.5
-    found = calibrate(rng.normal(d, 1, 1000), rng.normal(0, 1, 1000), seed=0)
-    assert found.area == pytest.approx(stats.norm.cdf(d / np.sqrt(2)), abs=0.015)
-    assert found.area_interval.contains(stats.norm.cdf(d / np.sqrt(2)))
-    assert found.detected == pytest.approx(stats.norm.cdf(d - stats.norm.ppf(0.99)), abs=0.1)
-    assert found.false_alarms == 0.01
-    assert np.trapezoid(found.detection_rate, found.false_alarm_rate) == pytest.approx(found.area, abs=1e-9)
-
-
-def test_calibration_of_a_useless_score() -> None:
-    scores = np.random.default_rng(0).normal(size=(2, 500))
-    found = calibrate(*scores, seed=0)
-    assert found.area_interval.contains(0.5) and found.detected < 0.05
-
-
-def test_ties_are_half_and_never_flagged() -> None:
-    found = calibrate(np.ones(10), np.ones(100), seed=0)
-    assert found.area == 0.5 and found.detected == 0.0 and found.false_alarms == 0.0
-
-
-def test_too_few_strangers_to_see_one_false_alarm_in_a_hundred() -> None:
-    with pytest.raises(InputError, match="found 10 copies and 99 others"):
-        calibrate(np.ones(10), np.zeros(99), seed=0)
-    with pytest.raises(InputError, match="missing"):
-        calibrate([np.nan, 1.0], np.zeros(100), seed=0)
+# --- known copies
 
 
 @pytest.mark.parametrize(("kind", "amount"), [("noise", 0.02), ("shift", 1), ("crop", 0.1), ("brightness", 0.1)])
@@ -189,6 +160,32 @@ def test_a_shift_moves_the_picture(train: torch.Tensor) -> None:
 def test_unknown_perturbation(train: torch.Tensor) -> None:
     with pytest.raises(InputError, match="found 'blur'"):
         perturb(train, "blur", 1, seed=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (lambda x: x * 255, r"images: found values from .* to .*, expected \[0, 1\] as declared"),
+        (lambda x: 2 * x - 1, r"expected \[0, 1\] as declared"),
+        (lambda x: x * torch.nan, "images: found missing values"),
+        (lambda x: x[0], r"expected \(n, c, h, w\)"),
+        (lambda x: x[:0], "n >= 1"),
+    ],
+)
+def test_copies_are_made_of_images_in_range(train: torch.Tensor, images: Callable, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        perturb(images(train[:4]), "noise", 0.1, seed=0)
+
+
+def test_distances_between_two_ranges_are_refused(train: torch.Tensor) -> None:
+    """Queries in [-1, 1] against a set in [0, 1], or the reverse: every distance would be wrong, none would look it."""
+    with pytest.raises(InputError, match=r"queries: found values from -.*, expected \[0, 1\] as declared"):
+        nearest_l2(2 * train[:4] - 1, train, 2)
+    with pytest.raises(InputError, match=r"train: found values from 0.* to 2"):
+        nearest_l2(train[:4], 255 * train, 2)
+    with pytest.raises(InputError, match=r"train: .* expected \[0, 0.5\]"):
+        nearest(train[:4].clamp(max=0.5), train, 2, value_range=(0.0, 0.5))
+    assert nearest_l2(2 * train[:4] - 1, 2 * train - 1, 2, value_range=None).value[0, 0] == 0
 
 
 def test_held_out_images_must_be_held_out(train: torch.Tensor) -> None:

@@ -135,6 +135,31 @@ def test_survivors_of_multiplicity_are_listed_as_computed(tmp_path: Path) -> Non
     assert "which verdicts survive" not in Page(render(full(tmp_path), tmp_path)).text
 
 
+def test_a_section_is_reached_from_the_contents_and_shown_once(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "a.png").write_bytes(PIXEL)
+    title, rows = "Calibration of <criteria>", [{"criterion": "gap ratio", "detected": 0.125}]
+    apart = [
+        item("by_kind", value=rows, note="On generated faces.", figures=["figures/a.png"], section=title),
+        item("detected", interval=[0.3821, 0.4402], interval_method="exact", section=title),
+    ]
+    data = audit(claim("T-a", evidence=[item("stays here", value=0.7777), *apart]), claim("T-b", evidence=apart[1:]))
+    text = render(data, tmp_path)
+    page = Page(text)
+    link = "#section-Calibration-of-criteria-"
+    assert [a["href"] for a in page.of("a")].count(link) == 3  # the contents and two cards
+    assert [a["id"] for a in page.of("h2") if a.get("id", "").startswith("section-")] == [link[1:]]
+    start = text.index(f'<h2 id="{link[1:]}"')
+    section = Page("<section>" + text[start : text.index("</section>", start)] + "</section>")
+    for told in (title, "Title of T-a", "Title of T-b", "by kind", "On generated faces.", "0.125", "[0.382, 0.440]"):
+        assert told in section.text, told
+    assert "0.7777" not in section.text and len(section.of("img")) == 1
+    cards = text[: text.index("<section", text.index("</article>"))]
+    assert "0.7777" in cards and "On generated faces." not in cards and "[0.382, 0.440]" not in cards
+    assert len(page.of("img")) == 1
+    assert "section-" not in render(full(tmp_path), tmp_path)
+
+
 def test_a_card_says_all_that_a_reader_needs(tmp_path: Path) -> None:
     text = render(full(tmp_path), tmp_path)
     start = text.index('data-claim="T-a"')
