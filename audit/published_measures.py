@@ -40,9 +40,9 @@ def steps(found: Mapping[str, Agreement]) -> dict[str, Measured]:
     return {f"{titles[a]} minus {titles[b]}": paired(found[a].same, found[b].same) for a, b in pairwise(ORDER)}
 
 
-def paired(a: np.ndarray, b: np.ndarray) -> Measured:
+def paired(a: np.ndarray, b: np.ndarray, over: str = "seeds") -> Measured:
     """Mean of a - b, value i of both from seed i, and its interval."""
-    return float((a - b).mean()), bootstrap_difference(a, b, seed=SEED, paired=True, over="seeds")
+    return float((a - b).mean()), bootstrap_difference(a, b, seed=SEED, paired=True, over=over)
 
 
 def lowest_decile(a: np.ndarray, b: np.ndarray) -> Measured:
@@ -146,6 +146,23 @@ def shown_seeds(tiles: Tiles) -> pd.DataFrame:
                 }
                 rows.append((name, cell, *(_place(shown[g], twenty[g]) for g in "AB")))
     return pd.DataFrame(rows, columns=["experiment", "cell", "seed_a", "seed_b"])
+
+
+def sample_seeds(tiles: Tiles) -> np.ndarray:
+    """The seed of every distinct generated image, in the order of `fixtures.notebooks.published_samples`, (n,).
+
+    Cell 30 numbers its seeds; the samples at smaller sizes beside one of its images start from the same noise.
+    """
+    table, keys = tiles.table, tiles.fingerprints()
+    thirty = ((table.cell == 30) & (table.role == "sample")).to_numpy()
+    of = {(table.experiment[k], keys[k]): int(table.position[k]) for k in np.flatnonzero(thirty)}
+    found: dict[bytes, int] = {}
+    for _, row in table[table.role == "sample"].groupby(["experiment", "cell", "group"], sort=False):
+        shown = of[row.experiment.iloc[0], keys[row.index[-1]]]  # the last one is at the largest set size
+        for k in row.index:
+            found.setdefault(keys[k], of.get((table.experiment[k], keys[k]), shown))
+    order = dict.fromkeys(keys[k] for k in np.flatnonzero((table.role == "sample").to_numpy()))
+    return np.array([found[key] for key in order])
 
 
 def differing_cells(tiles: Tiles) -> list[str]:

@@ -110,7 +110,7 @@ def test_same_noise_gives_the_same_image(
     evidence: ClaimRecord, desk: Desk, published_or_none: Published | None
 ) -> None:
     if published_or_none is not None:
-        published_convergence(evidence, published_or_none)
+        published_convergence(evidence, published_or_none, desk)
     by_size, found = measure_convergence(desk)
     rows = [(f"N={n} {g}", desk.samples(Cell("random", n, g))) for n in (desk.sizes[0], desk.sizes[-1]) for g in GROUPS]
     figures = [

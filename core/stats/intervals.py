@@ -128,7 +128,7 @@ def resampled_bounds(
 
 # Where one value in ten lies far off, twenty values often hold none of those. Simulated coverage at a nominal 95 %:
 SKEWED_MEAN_COVERAGE = (0.85, 0.88)
-FEW, SKEWED = 40, 2.0  # fewer values than this with a skewness beyond that are such data
+FEW, SKEWED = 40, 1.5  # fewer values than this with a skewness beyond that are such data
 
 
 def _mean(x: np.ndarray, axis: int = -1) -> np.ndarray:
