@@ -25,7 +25,7 @@ def agreement_table(
 
     Each row: mean over seeds with its bootstrap interval, mean over mismatched seeds, and the share of seeds whose
     sample of B is the nearest of B's to that of A. `means` are the group means to remove, (c, h, w) each (those of the
-    training sets); without them the samples' own. `lpips` adds a perceptual row and takes images in its range.
+    training sets); without them the samples' own. `lpips` adds perceptual rows, of the samples clipped to its range.
     """
     plain = agreement(a, b)
     removed = agreement(a, b, means=means, remove_group_means=True)
@@ -38,7 +38,8 @@ def agreement_table(
     rows = [_row(measure, each, *each.mean(seed=seed)) for measure, each in found.items()]
     rows.insert(1, _row("correlation, above mismatched seeds", plain, *plain.mean_excess(seed=seed)))
     if lpips is not None:
-        perceptual = perceptual_agreement(lpips, a, b)
+        low, high = lpips.value_range
+        perceptual = perceptual_agreement(lpips, a.clamp(low, high), b.clamp(low, high))
         rows.append(_row("minus LPIPS", perceptual, *perceptual.mean(seed=seed)))
         rows.append(_row("minus LPIPS, above mismatched seeds", perceptual, *perceptual.mean_excess(seed=seed)))
     return rows

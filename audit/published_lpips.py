@@ -15,6 +15,7 @@ from core.clusters import clustered_mean, clustered_share
 from core.metrics.correlation import nearest
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.retrieval import recall_by_k
+from core.metrics.ssim import ssim
 from core.stats import bootstrap_mean
 from core.weights import COMMAND, WeightsMissing
 from fixtures import reported
@@ -30,7 +31,7 @@ def published_rank_inversion(evidence: ClaimRecord, published: HasRoot) -> None:
     """T-rank-inversion: share of samples whose nearest changes, copies apart, and what the order carries."""
     tiles, rows = notebook_tiles(published), reported.reported_neighbours()
     samples, candidates = neighbours.neighbour_pairs(tiles, rows)
-    control = neighbours.ssim(samples, candidates)
+    control = ssim(samples, candidates)
     table = neighbours.reranking(rows, control)
     models = (table.experiment + table.group).to_numpy()
     pictures = [

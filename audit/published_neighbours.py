@@ -5,7 +5,6 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 import torch
-from scipy.ndimage import uniform_filter
 from torch import Tensor, nn
 
 from audit.published_measures import SEED, Measured
@@ -55,22 +54,6 @@ def reranking(rows: pd.DataFrame, control: np.ndarray) -> pd.DataFrame:
         tau=row_kendall(r, -d),
         tau_control=row_kendall(control, -d),
     )
-
-
-def ssim(samples: Tensor, candidates: Tensor, window: int = 7) -> np.ndarray:
-    """Structural similarity (Wang et al. 2004, even window of 7) of each sample with its candidates, (n, 10)."""
-    y = candidates[:, :, 0].numpy().astype(np.float64)
-    x = np.broadcast_to(samples[:, None, 0].numpy().astype(np.float64), y.shape)
-
-    def mean(z: np.ndarray) -> np.ndarray:
-        return uniform_filter(z, (0, 0, window, window))
-
-    mx, my = mean(x), mean(y)
-    vx, vy, cov = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
-    c1, c2 = 0.01**2, 0.03**2
-    score = (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
-    edge = window // 2
-    return score[..., edge:-edge, edge:-edge].mean(axis=(-1, -2))
 
 
 @lru_cache(maxsize=8)

@@ -10,10 +10,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from audit.agreement_table import agreement_table, mixture_row
+from audit.lpips_neighbours import lpips_neighbours
 from audit.measures import nearest_training
 from audit.pictures import plot_rows
 from audit.published_figures import published_convergence, published_psnr_gap
+from audit.replication_table import replication_rows
 from core.metrics.agreement import Agreement, agreement
+from core.metrics.lpips import Embedding
 from core.metrics.psnr import PSNRCurve, denoiser_psnr, gap, gap_change
 from core.stats import bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
 from fixtures.desk import GROUPS, Cell, Desk
@@ -105,9 +109,33 @@ def plot_agreement(desk: Desk, by_size: Sequence[Agreement]) -> Figure:
     return figure
 
 
+def record_tables(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+    """Agreement in every way it is measured, seeds by class, and samples under every criterion of replication, by N."""
+    agreements, classes, replication = [], [], []
+    for n in desk.sizes:
+        a, b = (desk.samples(Cell("random", n, g)) for g in GROUPS)
+        means = tuple(desk.images(Cell("random", n, g)).mean(dim=0) for g in GROUPS)
+        rows = agreement_table(a, b, seed=SEED, means=means, lpips=lpips)  # type: ignore[arg-type]
+        agreements += [{"N": n, **row} for row in rows]
+        classes.append(mixture_row(desk.agreement("random", n), {"N": n}))
+        for group, samples in zip(GROUPS, (a, b), strict=True):
+            cell = Cell("random", n, group)
+            near = lpips_neighbours(desk, lpips, cell) if lpips is not None and group == "A" else None
+            label = {"N": n, "group": group}
+            replication += replication_rows(samples.clamp(0, 1), desk.images(cell), label, near)
+    about = {"kind": "synthetic", **seeds_of(desk)}
+    note = "mean over seeds with its BCa bootstrap interval; mean over mismatched seeds; share of seeds retrieved"
+    evidence.add("agreement by measure and N", agreements, note=note, **about)
+    note = "strong: above 0.9; weak: below the 95th percentile of mismatched seeds; Clopper-Pearson"
+    evidence.add("seeds by class and N", classes, note=note, **about)
+    note = "Clopper-Pearson; SSCD's weights are in no package index, so that it is not among the criteria"
+    note += "" if lpips is not None else "; without VGG-16's weights LPIPS is not either (samenoise weights)"
+    evidence.add("samples and training images called copies, by criterion and N", replication, note=note, **about)
+
+
 @pytest.mark.claim("T-convergence")
 def test_same_noise_gives_the_same_image(
-    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None
+    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, lpips: Embedding | None
 ) -> None:
     if published_or_none is not None:
         published_convergence(evidence, published_or_none, desk)
@@ -127,6 +155,7 @@ def test_same_noise_gives_the_same_image(
             f"mismatched seeds at N = {n}, 95th percentile", a.weak_threshold, kind="synthetic", n=len(a.mismatched)
         )
         evidence.add(f"B's image retrieved at N = {n}", retrieval, kind="synthetic", interval=exact, **seeds_of(desk))
+    record_tables(evidence, desk, lpips)
     about = seeds_of(desk)
     for name, item in found.items():
         n = 2 * len(desk.seeds) if name.startswith("share of copies") else len(desk.seeds)

@@ -1,6 +1,7 @@
 """Pixel correlation against LPIPS in the search for the nearest training image (Topeza 2025, sections 5.4 and 6.4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -8,18 +9,32 @@ import pytest
 import torch
 from torch import Tensor
 
+from audit.lpips_neighbours import lpips_neighbours
+from audit.perception_tables import (
+    NETWORKS,
+    RETRIEVAL_SIZE,
+    embeddings,
+    identity_rows,
+    people,
+    sensitivity_rows,
+    trap_measures,
+    trapped,
+)
 from audit.pictures import plot_rows
-from audit.published_figures import published_rank_inversion
-from audit.published_neighbours import ssim, with_random_trunk
+from audit.published_lpips import published_lpips_exhaustive, published_rank_inversion
+from audit.published_neighbours import with_random_trunk
+from core.clusters import clustered_share
 from core.metrics.correlation import nearest
-from core.metrics.lpips import Embedding, nearest_lpips, rerank
-from core.metrics.retrieval import memorised, nearest_change, rank_agreement, recall_by_k
+from core.metrics.lpips import Embedding, rerank
+from core.metrics.retrieval import identity_retrieval, memorised, nearest_change, rank_agreement, recall_by_k
+from core.metrics.ssim import ssim
 from core.stats import clopper_pearson
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.published import Published
 from reports.record import ClaimRecord
 
 K = 10  # candidates, as published
+PEOPLE, EACH = 75, 4  # faces of known identity
 SEED = 0
 Measures = dict[str, Any]
 
@@ -30,36 +45,108 @@ def candidates(samples: Tensor, train: Tensor) -> tuple[np.ndarray, Tensor]:
     return found.value.numpy(), found.index
 
 
-def inversion(correlation: np.ndarray, lpips: np.ndarray, control: np.ndarray) -> Measures:
-    """Share of samples whose nearest changes, and what the LPIPS order carries; similarities and distances (n, 10)."""
-    change = nearest_change(-correlation, lpips)
-    with_correlation, with_control = (rank_agreement(-x, lpips, seed=SEED) for x in (correlation, control))
-    share = (change.share, change.interval)
-    return {
-        "share whose nearest changes, not copies": share,
-        "Kendall's tau of LPIPS with correlation, not copies": (
-            with_correlation.mean_kendall,
-            with_correlation.kendall_interval,
-        ),
-        "Kendall's tau of LPIPS with a control metric, not copies": (
-            with_control.mean_kendall,
-            with_control.kendall_interval,
-        ),
-    }
+def inversion(
+    correlation: np.ndarray, lpips: np.ndarray, control: np.ndarray, seeds: np.ndarray, which: str = "not copies"
+) -> Measures:
+    """Share of samples whose nearest changes, and what the LPIPS order carries; similarities and distances (n, 10).
+
+    `seeds` (n,): A's and B's samples of one seed are not independent, and intervals do not take them for it.
+    """
+    change = nearest_change(-correlation, lpips, clusters=seeds)
+    found: Measures = {f"share whose nearest changes, {which}": (change.share, change.interval)}
+    for name, other in (("correlation", correlation), ("a control metric", control)):
+        order = rank_agreement(-other, lpips, seed=SEED, clusters=seeds)
+        found[f"Kendall's tau of LPIPS with {name}, {which}"] = (order.mean_kendall, order.kendall_interval)
+        found[f"Spearman's rho of LPIPS with {name}, {which}"] = (order.mean_spearman, order.spearman_interval)
+    return found
 
 
-def gather(desk: Desk, embedding: Embedding, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Correlation, LPIPS and structural similarity (samples of both groups, 10) of the candidates at size n."""
-    parts: list[list[np.ndarray]] = [[], [], []]
+@dataclass(frozen=True)
+class Ranked:
+    """The ten candidates of samples of both groups under four measures, (n, 10) each, and the samples' seeds (n,)."""
+
+    correlation: np.ndarray
+    lpips: np.ndarray
+    ssim: np.ndarray
+    l2: np.ndarray
+    seeds: np.ndarray
+
+    def where(self, mask: np.ndarray) -> "Ranked":
+        """Some of the samples."""
+        return Ranked(*(getattr(self, field.name)[mask] for field in fields(self)))
+
+
+def gather(desk: Desk, embedding: Embedding, n: int) -> Ranked:
+    """The candidates of the samples at size n, A's samples first."""
+    parts: list[tuple[np.ndarray, ...]] = []
     for group in GROUPS:
         cell = Cell("random", n, group)
         samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
         r, index = candidates(samples, train)
-        parts[0].append(r)
-        parts[1].append(rerank(embedding, samples, train, index).numpy())
-        parts[2].append(ssim(samples, train[index]))
-    r, d, s = (np.concatenate(p) for p in parts)
-    return r, d, s
+        l2 = (samples[:, None] - train[index]).flatten(2).norm(dim=2).double().numpy()
+        lpips = rerank(embedding, samples, train, index).numpy()
+        parts.append((r, lpips, ssim(samples, train[index]), l2, np.asarray(desk.seeds)))
+    return Ranked(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def record_inversion(evidence: ClaimRecord, desk: Desk, ranked: Ranked, figures: list[str]) -> None:
+    """What the claim is judged by, on samples that are no copies, beside chance and beside two other measures."""
+    fresh = ranked.where(~memorised(ranked.correlation))
+    about: dict[str, Any] = {
+        "kind": "synthetic", "n": len(fresh.seeds), "varies": "sample, in clusters of one seed",
+        "seeds": f"0:{len(desk.seeds)}, A and B",
+    }  # fmt: skip
+    found = inversion(fresh.correlation, fresh.lpips, fresh.ssim, fresh.seeds)
+    for name, distance in (("structural similarity", -fresh.ssim), ("L2", fresh.l2)):
+        change = nearest_change(-fresh.correlation, distance, clusters=fresh.seeds)
+        found[f"share whose nearest changes by {name} instead, not copies"] = (change.share, change.interval)
+    for name, (value, interval) in found.items():
+        evidence.add(name, value, interval=interval, figures=figures, **about)
+    chance = nearest_change(-fresh.correlation, fresh.lpips).chance
+    evidence.add("share whose nearest an unrelated order changes", chance, kind="synthetic", note="1 - 1/k, k = 10")
+
+
+def record_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked]) -> None:
+    """The same of samples that are copies (correlation above 0.99), which answer differently, at every N with some."""
+    for n, every in ranked.items():
+        mask = memorised(every.correlation)
+        share, interval = clustered_share(mask, every.seeds)
+        about: dict[str, Any] = {"n": len(mask), "varies": "sample, in clusters of one seed"}
+        evidence.add(f"samples that are copies, N = {n}", share, kind="synthetic", interval=interval, **about)
+        copies = every.where(mask)
+        if len(np.unique(copies.seeds)) < 2:
+            continue
+        found = inversion(copies.correlation, copies.lpips, copies.ssim, copies.seeds, f"copies, N = {n}")
+        for name, (value, interval) in found.items():
+            evidence.add(name, value, kind="synthetic", interval=interval, n=len(copies.seeds), varies="sample")
+
+
+def record_sensitivity(evidence: ClaimRecord, desk: Desk, lpips: Embedding, ranked: Ranked) -> None:
+    """How the order moves with size, network and the normalisation that looks at the data."""
+    cell, some = Cell("random", desk.sizes[-1], "A"), slice(0, 24)
+    raw, train = desk.samples(cell), desk.images(cell)
+    samples = raw.clamp(0, 1)[some]
+    index = candidates(samples, train)[1]
+    rows, missing = sensitivity_rows(samples, train, index, ranked.correlation[some], ranked.lpips[some])
+    note = "; ".join(["resized bilinearly; Clopper-Pearson; BCa bootstrap over samples", *missing])
+    evidence.add("order by size and network", rows, kind="synthetic", n=len(samples), varies="sample of A", note=note)
+    count, found = trap_measures(lpips, raw[some], train, index, ranked.lpips[some])
+    share = (count / len(samples), clopper_pearson(count, len(samples)))
+    found = {"share of samples with a maximum above 1.1, which the published notebooks divide by 255": share, **found}
+    for name, (value, interval) in found.items():
+        evidence.add(name, value, kind="synthetic", interval=interval, n=len(samples), varies="sample of A")
+
+
+def record_identity(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> None:
+    """Does LPIPS find the same person better than correlation? On faces whose identity is known."""
+    images, who = people(desk.corpus, PEOPLE, EACH)
+    more, missing = embeddings({net: RETRIEVAL_SIZE.get(net) for net in NETWORKS if net != lpips.net})
+    rows, differences = identity_rows(images, who, {lpips.net: lpips, **more})
+    about: dict[str, Any] = {"kind": "synthetic", "n": len(images), "varies": "identity"}
+    note = "; ".join([f"{PEOPLE} people, {EACH} faces each; BCa bootstrap over identities", *missing])
+    evidence.add("same person retrieved, by metric", rows, note=note, **about)
+    for name, (value, interval) in differences.items():
+        evidence.add(f"same person, {name}", value, interval=interval, **about)
 
 
 @pytest.mark.claim("T-rank-inversion")
@@ -70,39 +157,21 @@ def test_lpips_picks_another_nearest(
         published_rank_inversion(evidence, published_or_none)
     if lpips is None:
         return
-    r, d, s = gather(desk, lpips, desk.sizes[-1])
-    fresh = ~memorised(r)
-    about: dict[str, Any] = {
-        "kind": "synthetic",
-        "n": int(fresh.sum()),
-        "varies": "sample",
-        "seeds": f"0:{len(desk.seeds)}, A and B",
-    }
+    ranked = {n: gather(desk, lpips, n) for n in (desk.sizes[1], desk.sizes[-1])}
+    last = ranked[desk.sizes[-1]]
     cell = Cell("random", desk.sizes[-1], "A")
     samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
     _, index = candidates(samples[:12], train)
-    best = torch.from_numpy(d[:12].argmin(axis=1))
+    best = torch.from_numpy(last.lpips[:12].argmin(axis=1))
     rows = [
         ("samples", samples[:12]),
         ("nearest by r", train[index[:, 0]]),
         ("by LPIPS", train[index[torch.arange(12), best]]),
     ]
-    figures = [evidence.figure("nearest", plot_rows(rows))]
-    for name, (value, interval) in inversion(r[fresh], d[fresh], s[fresh]).items():
-        evidence.add(name, value, interval=interval, figures=figures, **about)
-    if (~fresh).sum():
-        hits = nearest_change(-r[~fresh], d[~fresh])
-        evidence.add(
-            "share whose nearest changes, copies", hits.share, kind="synthetic", n=hits.n, interval=hits.interval
-        )
-    large = Embedding("vgg", size=64)
-    a = samples[:32]  # a forward pass at 64x64 costs ten at 20x20
-    resized = rerank(large, a, train, candidates(a, train)[1]).numpy()
-    both = nearest_change(d[: len(a)], resized)
-    evidence.add(
-        "share whose LPIPS-nearest changes when images are resized to 64x64", both.share, interval=both.interval,
-        kind="synthetic", n=both.n, varies="sample of A",
-    )  # fmt: skip
+    record_inversion(evidence, desk, last, [evidence.figure("nearest", plot_rows(rows))])
+    record_copies(evidence, ranked)
+    record_sensitivity(evidence, desk, lpips, last)
+    record_identity(evidence, desk, lpips)
 
 
 def orders(seed: int, agreeing: float, n: int = 120) -> np.ndarray:
@@ -114,16 +183,35 @@ def orders(seed: int, agreeing: float, n: int = 120) -> np.ndarray:
 
 @pytest.mark.control("T-rank-inversion", "positive")
 def test_an_order_that_differs_and_still_says_something_is_recognised(judge: Callable[..., str]) -> None:
-    found = inversion(orders(1, 0.4), -orders(2, 0.4), orders(3, 0.4))
+    found = inversion(orders(1, 0.4), -orders(2, 0.4), orders(3, 0.4), np.arange(120))
     assert judge("T-rank-inversion", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-rank-inversion", "negative")
 def test_equal_orders_and_unrelated_ones_are_caught(judge: Callable[..., str]) -> None:
-    same = orders(1, 0.4)
-    assert judge("T-rank-inversion", inversion(same, -same, orders(3, 0.4)), "synthetic") == "refuted"
-    unrelated = inversion(orders(1, 0.0), -orders(2, 0.0), orders(3, 0.0))
+    same, each = orders(1, 0.4), np.arange(120)
+    assert judge("T-rank-inversion", inversion(same, -same, orders(3, 0.4), each), "synthetic") == "refuted"
+    unrelated = inversion(orders(1, 0.0), -orders(2, 0.0), orders(3, 0.0), each)
     assert judge("T-rank-inversion", unrelated, "synthetic") != "reproduced"
+
+
+@pytest.mark.control("T-rank-inversion", "negative")
+def test_a_metric_that_knows_nobody_retrieves_at_chance(desk: Desk) -> None:
+    """The same faces with their names shuffled: what the real names add is not an artefact of the measure."""
+    images, who = people(desk.corpus, PEOPLE, EACH)
+    shuffled = np.random.default_rng(SEED).permutation(who)
+    flat = images.reshape(len(images), -1).double()
+    distance, own = torch.cdist(flat, flat).numpy(), np.arange(len(who))
+    honest, chance = (identity_retrieval(distance, names, names, seed=SEED, own=own) for names in (who, shuffled))
+    assert honest.precision_interval.low > honest.chance
+    assert chance.precision_interval.low <= chance.chance < honest.precision_at_1
+    assert chance.mean_average_precision < honest.mean_average_precision
+
+
+def test_dividing_by_255_looks_at_the_data() -> None:
+    """Two images that differ by a thousandth: one is passed on, the other made all but black."""
+    below = torch.full((1, 1, 4, 4), 1.0995)
+    assert torch.equal(trapped(below), below) and float(trapped(below + 0.001).max()) < 0.005
 
 
 DIFFERENCE = "largest relative difference from the lpips package"
@@ -143,22 +231,28 @@ def outside_ten(correlation_index: np.ndarray, lpips_nearest: np.ndarray) -> Mea
 
 
 @pytest.mark.claim("T-lpips-exhaustive")
-def test_lpips_over_the_whole_training_set(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+def test_lpips_over_the_whole_training_set(
+    evidence: ClaimRecord, desk: Desk, lpips: Embedding | None, published_or_none: Published | None
+) -> None:
+    if published_or_none is not None:
+        published_lpips_exhaustive(evidence, published_or_none)
     needs = "samples of denoisers trained on CelebA, in the run store"
     evidence.block(kind="celeba", needs=needs, command="samenoise train --corpus DIR --scale workstation --runs DIR")
     if lpips is None:
         return
     cell = Cell("random", desk.sizes[-1], "A")
     samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
-    true = nearest_lpips(lpips, samples, train, 1, progress=lambda done, total: desk.note("LPIPS search", done, total))
+    true = lpips_neighbours(desk, lpips, cell).samples
     _, index = candidates(samples, train)
     about: dict[str, Any] = {"kind": "synthetic", "n": len(samples), "seeds": f"0:{len(samples)}", "varies": "sample"}
     package = by_package(lpips, samples[:16], train[true.index[:16, 0]])
     difference = float(((true.value[:16, 0] - package) / package).abs().max())
     evidence.add(DIFFERENCE, difference, kind="synthetic", n=16, note=f"{len(train)} training images ranked")
-    for k, (value, interval) in enumerate(recall_by_k(true.index[:, 0], index), start=1):
-        if k in (1, 3, 10):
-            evidence.add(f"LPIPS-nearest among the first {k} by correlation", value, interval=interval, **about)
+    recall = [
+        {"k": k, "recall": value, "from": interval.low, "to": interval.high}
+        for k, (value, interval) in enumerate(recall_by_k(true.index[:, 0], index), start=1)
+    ]
+    evidence.add("LPIPS-nearest among the first k by correlation", recall, note="Clopper-Pearson", **about)
     rows = [
         ("samples", samples[:12]),
         ("nearest by r", train[index[:12, 0]]),

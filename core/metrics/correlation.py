@@ -120,7 +120,7 @@ def check_range(images: Tensor, value_range: tuple[float, float], what: str) -> 
         raise InputError(f"{what}: found {found}, expected [{value_range[0]:g}, {value_range[1]:g}] as declared")
 
 
-def check_search(queries: Tensor, train: Tensor, k: int) -> None:
+def check_search(queries: Tensor, train: Tensor | np.ndarray, k: int) -> None:
     """Refuse a neighbour search that cannot be answered: k outside 1..n, no query, or images of other shapes."""
     if len(queries) == 0 or not 1 <= k <= len(train):
         raise InputError(

@@ -10,6 +10,7 @@ never guessed nor rescaled: the published notebooks divide by 255 whenever a max
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from core.metrics.correlation import Neighbours, Progress, check_range, check_se
 from core.metrics.lpips_models import fingerprint, package_model
 
 EPSILON = 1e-10  # where the `lpips` package puts it: added to the norm, outside the root
+SLICE = 2**14  # features whose float64 copies are held at once
 QUERY_BYTES = 2**31  # embeddings of queries held at once; more queries take more passes over the training set
 
 
@@ -107,8 +109,7 @@ class Embedding:
     def matrix(self, a: Tensor, b: Tensor, *, batch: int = 32) -> Tensor:
         """LPIPS of every image of `a` with every image of `b`, (n, m) float64; holds the vectors of `b`."""
         columns = self.embed_all(b, batch=batch, what="b")
-        rows = (row for part in a.split(batch) for row in self.embed(part, "a"))
-        return torch.stack([squared_distance(columns, row) for row in rows]).cpu()
+        return torch.cat([squared_distances(self.embed(part, "a"), columns) for part in a.split(batch)]).cpu()
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -116,10 +117,34 @@ def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square_().sum(dim=-1, dtype=torch.float64)
 
 
+def squared_distances(rows: Tensor, columns: Tensor) -> Tensor:
+    """Squared Euclidean distances of all pairs of rows, (n, d) and (m, d) float32 -> (n, m) float64.
+
+    By products in float64, where the cancellation in |a|^2 + |b|^2 - 2 ab costs 1e-15 of vectors of length about one,
+    less than float32 loses in taking a difference. Features go by slices, so that the float64 copies stay small.
+    """
+    total = torch.zeros(len(rows), len(columns), dtype=torch.float64, device=rows.device)
+    for x, y in zip(rows.split(SLICE, dim=1), columns.split(SLICE, dim=1), strict=True):
+        a, b = x.double(), y.double()
+        total += a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
+    return total.clamp_(min=0)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Matrix products in full float32 (no TF32, no bfloat16) within the block; the setting found is put back."""
+    found = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(found)
+
+
 def nearest_lpips(
     embedding: Embedding,
     queries: Tensor,
-    train: Tensor,
+    train: Tensor | np.ndarray,
     k: int,
     *,
     batch: int = 32,
@@ -132,7 +157,8 @@ def nearest_lpips(
     Training images are embedded on the fly, a batch at a time, and never kept: memory is that of the queries'
     vectors (chunked above `QUERY_BYTES`) and one batch's. A matrix product screens a batch; whatever could belong to
     the k best within its rounding is measured again by direct difference, so that the values and their order do not
-    suffer from the cancellation in |a|^2 + |b|^2 - 2 ab.
+    suffer from the cancellation in |a|^2 + |b|^2 - 2 ab. `train` may be a memory-mapped array (np.load with mmap_mode,
+    np.memmap): a batch at a time is read, and the pages of the file are the system's to take back.
 
     `state` names a folder in which the search is saved every `state_every` batches; a later call with the same
     images continues there.
@@ -147,7 +173,9 @@ def nearest_lpips(
         start, best = (0, None) if checkpoint is None else checkpoint.load()
         rows = embedding.embed_all(chunk, batch=batch, what="queries")
         for step, offset in enumerate(range(start, len(train), batch)):
-            best = _merge_batch(best, rows, embedding.embed(train[offset : offset + batch], "train"), offset, k)
+            columns = embedding.embed(_tensor(train[offset : offset + batch]), "train")
+            with full_precision():
+                best = _merge_batch(best, rows, columns, offset, k)
             end = min(offset + batch, len(train))
             if checkpoint is not None and (step % state_every == state_every - 1 or end == len(train)):
                 checkpoint.save(end, best)
@@ -156,6 +184,11 @@ def nearest_lpips(
         assert best is not None
         found.append(best)
     return Neighbours(torch.cat([f.index for f in found]).cpu(), torch.cat([f.value for f in found]).cpu())
+
+
+def _tensor(images: Tensor | np.ndarray) -> Tensor:
+    """A piece of a training set as a tensor of its own; what is read from a file is copied out of it."""
+    return images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
 
 
 def _merge_batch(best: Neighbours | None, rows: Tensor, columns: Tensor, offset: int, k: int) -> Neighbours:
@@ -176,7 +209,7 @@ def _merge_batch(best: Neighbours | None, rows: Tensor, columns: Tensor, offset:
 class _Checkpoint:
     """A search's k best so far, in one file whose name is the hash of everything they depend on."""
 
-    def __init__(self, folder: Path, embedding: Embedding, queries: Tensor, train: Tensor, k: int):
+    def __init__(self, folder: Path, embedding: Embedding, queries: Tensor, train: Tensor | np.ndarray, k: int):
         digest = hashlib.sha256(f"{embedding.key} k {k} {tuple(queries.shape)} {tuple(train.shape)}".encode())
         for part in (*_pieces(queries), *_pieces(train)):
             digest.update(part)
@@ -196,9 +229,9 @@ class _Checkpoint:
         write_atomic(self.path, safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}))
 
 
-def _pieces(images: Tensor) -> Iterator[bytes]:
-    for part in images.split(4096):
-        yield np.ascontiguousarray(part.cpu().numpy(), dtype="<f4").tobytes()
+def _pieces(images: Tensor | np.ndarray) -> Iterator[bytes]:
+    for start in range(0, len(images), 4096):
+        yield np.ascontiguousarray(_tensor(images[start : start + 4096]).cpu().numpy(), dtype="<f4").tobytes()
 
 
 def rerank(embedding: Embedding, queries: Tensor, train: Tensor, candidates: Tensor, *, batch: int = 32) -> Tensor:

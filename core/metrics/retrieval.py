@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from core.clusters import clustered_mean, clustered_share
 from core.errors import InputError
-from core.stats import Interval, bootstrap_mean, clopper_pearson, row_kendall, row_spearman
+from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, row_kendall, row_spearman
 
 MEMORISED = 0.99  # correlation of a sample with its nearest training image, above which it is a copy
 
@@ -22,19 +23,21 @@ class NearestChange:
     changed: int
     n: int
     share: float
-    interval: Interval  # Clopper-Pearson
+    interval: Interval  # exact binomial
     chance: float  # 1 - 1/k: that of an unrelated order
 
 
-def nearest_change(first: ArrayLike, second: ArrayLike) -> NearestChange:
+def nearest_change(first: ArrayLike, second: ArrayLike, *, clusters: ArrayLike | None = None) -> NearestChange:
     """Compare the best of k candidates under two metrics; distances (q, k), smaller is nearer (negate a similarity).
 
     A tie for the best under the second metric counts as changed only if the first metric's nearest is not among it.
+    `clusters` (q,) names what samples are not independent of each other (the seed, where A and B share it).
     """
     a, b = _two(first, second)
     changed = b[np.arange(len(b)), a.argmin(axis=1)] > b.min(axis=1)
     k, n = int(changed.sum()), len(changed)
-    return NearestChange(k, n, k / n, clopper_pearson(k, n), 1 - 1 / a.shape[1])
+    interval = clustered_share(changed, np.arange(n) if clusters is None else clusters)[1]
+    return NearestChange(k, n, k / n, interval, 1 - 1 / a.shape[1])
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,20 @@ class RankAgreement:
     spearman_interval: Interval
 
 
-def rank_agreement(first: ArrayLike, second: ArrayLike, *, seed: int) -> RankAgreement:
-    """Kendall's tau-b and Spearman's rho of each sample's candidates, (q, k) twice, with intervals over samples."""
+def rank_agreement(
+    first: ArrayLike, second: ArrayLike, *, seed: int, clusters: ArrayLike | None = None
+) -> RankAgreement:
+    """Kendall's tau-b and Spearman's rho of each sample's candidates, (q, k) twice, with intervals over samples.
+
+    With `clusters` (q,) the intervals resample those: samples of one seed are not independent of each other.
+    """
     a, b = _two(first, second)
     tau, rho = row_kendall(a, b), row_spearman(a, b)
     if np.isnan(tau).any():
         bad = int(np.isnan(tau).argmax())
         raise InputError(f"candidates of sample {bad} are all at one distance: their order is undefined")
-    tau_interval, rho_interval = (bootstrap_mean(x, seed=seed, over="samples") for x in (tau, rho))
+    who, over = (np.arange(len(a)), "samples") if clusters is None else (clusters, "clusters of samples")
+    tau_interval, rho_interval = (clustered_mean(x, who, seed=seed, over=over)[1] for x in (tau, rho))
     return RankAgreement(tau, rho, float(tau.mean()), tau_interval, float(rho.mean()), rho_interval)
 
 
@@ -100,6 +109,10 @@ class IdentityRetrieval:
     queries: int  # those with at least one other image of their identity in the gallery
     identities: int
     chance: float  # mean share of relevant images: precision at 1 of a random order
+    map_chance: float  # mean average precision of a random order
+    names: np.ndarray  # of the identities, sorted
+    precision_by_identity: np.ndarray
+    average_by_identity: np.ndarray
 
 
 def identity_retrieval(
@@ -149,4 +162,34 @@ def identity_retrieval(
         int(asked.sum()),
         len(names),
         float((count[asked] / size[asked]).mean()),
+        float(np.mean([_by_chance(int(r), int(m)) for r, m in zip(count[asked], size[asked], strict=True)])),
+        names,
+        first,
+        average,
     )
+
+
+def _by_chance(relevant: int, n: int) -> float:
+    """Expected average precision of a random order of n images of which `relevant` are.
+
+    The image at rank i is relevant with probability r / n, and then 1 + (i - 1) (r - 1) / (n - 1) of the first i are.
+    """
+    ranks = np.arange(1, n + 1)
+    others = (ranks - 1) * (relevant - 1) / (n - 1) if n > 1 else np.zeros(1)
+    return float(((1 + others) / ranks).mean())
+
+
+def retrieval_difference(
+    first: IdentityRetrieval, second: IdentityRetrieval, *, seed: int
+) -> dict[str, tuple[float, Interval]]:
+    """Precision at 1 and mean average precision of the first minus those of the second, paired over identities."""
+    if not np.array_equal(first.names, second.names):
+        raise InputError(f"retrieval: found {len(first.names)} and {len(second.names)} identities, expected the same")
+    pairs = {
+        "precision at 1": (first.precision_by_identity, second.precision_by_identity),
+        "mean average precision": (first.average_by_identity, second.average_by_identity),
+    }
+    return {
+        name: (float((a - b).mean()), bootstrap_difference(a, b, seed=seed, paired=True, over="identities"))
+        for name, (a, b) in pairs.items()
+    }

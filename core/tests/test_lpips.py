@@ -1,7 +1,9 @@
 """LPIPS as an embedding, held against the `lpips` package."""
 
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +159,86 @@ def test_queries_beyond_the_memory_take_more_passes(embedding: Embedding, monkey
     chunked = nearest_lpips(embedding, queries, train, 3)
     assert torch.equal(chunked.index, whole.index)
     torch.testing.assert_close(chunked.value, whole.value, rtol=1e-6, atol=0)
+
+
+def test_a_search_in_a_file_is_that_in_memory(embedding: Embedding, tmp_path: Path) -> None:
+    queries, train = _images(3, 0), _images(20, 1)
+    np.save(tmp_path / "train.npy", train.numpy())
+    mapped = np.load(tmp_path / "train.npy", mmap_mode="r")
+    whole = nearest_lpips(embedding, queries, train, 4, batch=8)
+    for state in (None, tmp_path / "state"):
+        found = nearest_lpips(embedding, queries, mapped, 4, batch=8, state=state)
+        assert torch.equal(found.index, whole.index) and torch.equal(found.value, whole.value)
+    with pytest.raises(InputError, match="train: found missing values"):
+        nearest_lpips(embedding, queries, np.full_like(train.numpy(), np.nan), 4)
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from core.metrics.lpips import Embedding, nearest_lpips
+torch.set_num_threads(1)
+peak = 0
+
+def look(done, total):
+    global peak
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = max(peak, *(int(line.split()[1]) for line in lines if line.startswith("RssAnon")))
+
+train = np.load(sys.argv[1], mmap_mode="r" if sys.argv[2] == "mapped" else None)
+nearest_lpips(Embedding("alex", size=35), torch.rand(2, 1, 256, 256), train, 2, batch=8, progress=look)
+print(peak / 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc/self/status, which only Linux has")
+def test_images_in_a_file_are_streamed(embedding: Embedding, tmp_path: Path) -> None:
+    """200 images of 256 x 256 are 52 MB: in memory (the control) they are counted, mapped they are not.
+
+    Counted is memory of the process's own: pages of the file are the system's cache, which it takes back at need.
+    """
+    if embedding.net != "alex":
+        pytest.skip("one backbone is enough")
+    np.save(tmp_path / "train.npy", np.random.default_rng(0).random((200, 1, 256, 256), dtype=np.float32))
+    peaks = {}
+    for how in ("mapped", "read"):
+        command = [sys.executable, "-W", "ignore", "-c", MEMORY, str(tmp_path / "train.npy"), how]
+        peaks[how] = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert peaks["read"] - peaks["mapped"] > 40  # of 52 MB; the rest is what allocators round
+
+
+def test_products_are_taken_in_full_precision(embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The screening's rounding bound is float32's: TF32 or bfloat16 products would pass over neighbours."""
+    seen: list[str] = []
+    merge = module._merge_batch
+
+    def spy(*arguments: Any) -> Any:
+        seen.append(torch.get_float32_matmul_precision())
+        return merge(*arguments)
+
+    monkeypatch.setattr(module, "_merge_batch", spy)
+    found = torch.get_float32_matmul_precision()
+    try:
+        for setting in ("medium", "high"):
+            torch.set_float32_matmul_precision(setting)
+            nearest_lpips(embedding, _images(2, 0), _images(4, 1), 2, batch=2)
+            assert torch.get_float32_matmul_precision() == setting
+    finally:
+        torch.set_float32_matmul_precision(found)
+    assert seen == ["highest"] * 4
+    with pytest.raises(KeyboardInterrupt), module.full_precision():
+        raise KeyboardInterrupt
+    assert torch.get_float32_matmul_precision() == found
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_finds_what_a_cpu_finds(embedding: Embedding) -> None:
+    queries, train = _images(5, 0), torch.cat([_images(60, 1), _images(2, 0) + 1e-3]).clamp(0, 1)
+    cpu = nearest_lpips(embedding, queries, train, 5)
+    gpu = nearest_lpips(Embedding(embedding.net, device="cuda"), queries, train, 5)
+    assert torch.equal(cpu.index, gpu.index)
+    _assert_equal(gpu.value, cpu.value.numpy())
 
 
 def test_rerank_gives_each_query_its_own_candidates(embedding: Embedding) -> None:

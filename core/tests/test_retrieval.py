@@ -8,6 +8,7 @@ from core.metrics.retrieval import (
     nearest_change,
     rank_agreement,
     recall_by_k,
+    retrieval_difference,
 )
 
 
@@ -103,6 +104,45 @@ def test_a_metric_that_knows_identity_and_one_that_does_not() -> None:
     assert knows.precision_at_1 == 1.0 and knows.mean_average_precision == pytest.approx(1.0)
     blind = identity_retrieval(noise + 0.1, who, who, seed=0, own=np.arange(120))
     assert blind.precision_interval.contains(blind.chance) and blind.identities == 30
+
+
+def test_chance_of_average_precision_is_that_of_random_orders() -> None:
+    rng, who = np.random.default_rng(2), np.repeat(np.arange(10), 3)
+    found = [identity_retrieval(rng.random((30, 30)) + 0.1, who, who, seed=0, own=np.arange(30)) for _ in range(200)]
+    averages = np.array([each.mean_average_precision for each in found])
+    # three standard errors of the mean over 200 orders
+    assert abs(averages.mean() - found[0].map_chance) < 3 * averages.std() / 200**0.5
+    assert found[0].chance == pytest.approx(2 / 29) and found[0].map_chance > found[0].chance
+
+
+def test_the_better_metric_is_told_by_identity() -> None:
+    rng, who = np.random.default_rng(1), np.repeat(np.arange(30), 4)
+    noise = rng.random((2, 120, 120)) + 0.1
+    good, bad = (
+        identity_retrieval(x + w * (who[:, None] != who), who, who, seed=0, own=np.arange(120))
+        for x, w in zip(noise, (0.7, 0.2), strict=True)
+    )
+    for value, interval in retrieval_difference(good, bad, seed=0).values():
+        assert interval.low > 0 and interval.contains(value)
+    for value, interval in retrieval_difference(good, good, seed=0).values():
+        assert value == 0 and interval.width == 0
+    other = identity_retrieval(noise[0][:60, :60], who[:60], who[:60], seed=0, own=np.arange(60))
+    with pytest.raises(InputError, match="found 30 and 15 identities"):
+        retrieval_difference(good, other, seed=0)
+
+
+def test_samples_of_one_seed_count_together() -> None:
+    """A and B of one seed with the same outcome: half as many independent samples as images."""
+    rng = np.random.default_rng(0)
+    first, second = rng.random((2, 60, 10))
+    twice, seeds = (np.repeat(x, 2, axis=0) for x in (first, second)), np.repeat(np.arange(60), 2)
+    a, b = twice
+    once, joined, naive = nearest_change(first, second), nearest_change(a, b, clusters=seeds), nearest_change(a, b)
+    assert once.share == joined.share == naive.share
+    assert naive.interval.width < 0.8 * once.interval.width <= 0.81 * joined.interval.width
+    wide, narrow = rank_agreement(a, b, seed=0, clusters=seeds), rank_agreement(a, b, seed=0)
+    assert narrow.kendall_interval.width < 0.8 * wide.kendall_interval.width
+    assert narrow.spearman_interval.width < 0.8 * wide.spearman_interval.width
 
 
 def test_a_query_in_the_gallery_is_refused() -> None:
