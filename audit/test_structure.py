@@ -33,8 +33,10 @@ Measures = dict[str, Any]
 
 
 def record(evidence: ClaimRecord, found: Measures, **more: Any) -> None:
-    for name, (value, interval) in found.items():
-        evidence.add(name, value, kind="synthetic", interval=interval, **more)
+    """Record measures: value and interval, and the p-value of a test of equivalence behind them."""
+    for name, (value, interval, *p) in found.items():
+        told = {"pvalue": p[0], "note": f"p = {p[0]:.2g} of the larger of two one-sided tests"} if p else {}
+        evidence.add(name, value, kind="synthetic", interval=interval, **told, **more)
 
 
 def over_seeds(desk: Desk) -> dict[str, Any]:
@@ -171,7 +173,7 @@ def identity_measures(split: PSNRCurve, overlap: PSNRCurve, a: Agreement, b: Agr
     found: Measures = {}
     for row, level in enumerate(LEVELS):
         test = tost(split.output[row], overlap.output[row], margin=0.25, paired=True)
-        found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval)
+        found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval, test.pvalue)
     agree = a.same > a.weak_threshold
     found["share of seeds that agree"] = (float(agree.mean()), clopper_pearson(int(agree.sum()), len(agree)))
     found["weakest decile of seeds: overlap minus identity-disjoint"] = lowest_decile_difference(
@@ -304,7 +306,7 @@ def other_group_measures(other: PSNRCurve, own: PSNRCurve) -> Measures:
     found: Measures = {}
     for row, level in enumerate(LEVELS):
         test = tost(other.output[row], own.output[row], margin=0.25)
-        found[f"other group minus held-out own, {level:g} dB"] = (test.difference, test.interval)
+        found[f"other group minus held-out own, {level:g} dB"] = (test.difference, test.interval, test.pvalue)
     return found
 
 

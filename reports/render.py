@@ -178,6 +178,11 @@ def by_kind(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
     return groups
 
 
+def reasons_of(claim: Mapping[str, Any], kind: str) -> list[str]:
+    """The recorded reasons that speak of one kind of evidence."""
+    return [text for key, text in claim["reasons"].items() if key in ("", kind)]
+
+
 def pictures(claim: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     """Each figure of the claim once, with the evidence that it shows."""
     found: dict[str, list[Mapping[str, Any]]] = {}
@@ -231,7 +236,7 @@ def _environment(figures: Figures) -> Environment:
     )
     functions = (
         number, bounds, pvalue, duration, day, words, slug, web, rerun, by_kind, pictures, alt, cited, table, in_card,
-        sections_of,
+        sections_of, reasons_of,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in functions})
     environment.globals.update(

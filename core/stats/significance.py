@@ -82,7 +82,12 @@ def tost(
         difference,
         margin,
         p,
-        Interval(float(ci.low), float(ci.high), f"{name} interval, {level:.0%}", level),
+        Interval(
+            float(ci.low),
+            float(ci.high),
+            f"two one-sided tests ({name}) within {margin:g}, at {alpha:.0%}: interval of {level:.0%}",
+            level,
+        ),
         p < alpha,
     )
 

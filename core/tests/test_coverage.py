@@ -122,7 +122,7 @@ def test_the_lowest_decile_covers_what_its_method_says(n: int) -> None:
     pairs = ((random_halves, identity_disjoint), (random_halves, random_halves), (random_halves, eyeglasses))
     for first, second in pairs:
         rng = np.random.default_rng([7, n])
-        truth = float(difference(*(draw(rng, (400_000,)) for draw in (first, second))))
+        truth = float(difference(first(rng, (400_000,)), second(rng, (400_000,))))
         data = [draw(rng, (REPETITIONS, n)) for draw in (first, second)]
         low, high, _ = resampled_bounds(data, difference, 1, True, 499, widened(0.95, n), "percentile")
         found.append(covered(low, high, truth))
@@ -133,7 +133,7 @@ def test_the_lowest_decile_covers_what_its_method_says(n: int) -> None:
 
 TRAIN, TEST = (40.0, 1.5, 64), (28.0, 2.0, 256)  # PSNR in dB: mean, deviation, images
 AT_LARGEST = (30.0, 2.0, 256), (29.0, 2.0, 256)
-SEVERAL = {
+SEVERAL: dict[str, tuple[Callable[..., np.ndarray], tuple[tuple[float, float, int], ...], float]] = {
     "psnr gap": (_gap, (TRAIN, TEST), 12.0),
     "psnr gap change": (_gap_change, (*AT_LARGEST, TRAIN, TEST), 1.0 - 12.0),
 }
