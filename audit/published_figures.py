@@ -13,13 +13,22 @@ from PIL import Image
 from audit import published_measures as measures
 from audit import published_neighbours as neighbours
 from audit import published_plots as plots
+from audit.published_faces import put_calibration, put_real_pairs
+from audit.published_lpips import PUBLISHED as LPIPS
 from audit.published_measures import LARGEST, ORDER
-from audit.published_record import SEEDS, put, put_agreements, put_attribute, put_equal_size, read_off, share
-from core.metrics.lpips import Embedding
-from core.metrics.ssim import ssim
+from audit.published_record import (
+    SEEDS,
+    put,
+    put_agreements,
+    put_attribute,
+    put_equal_size,
+    put_every_way,
+    read_off,
+    share,
+)
 from core.stats import Interval, bootstrap_mean, permutation_test
-from core.weights import COMMAND, WeightsMissing
 from fixtures import reported
+from fixtures.desk import Desk
 from fixtures.notebooks import (
     EXPERIMENTS,
     SET_SIZES,
@@ -35,8 +44,11 @@ from reports.record import ClaimRecord
 EXAMPLES = ("corr_example1.png", "corr_example2.png", "lpips_example1.png", "lpips_example2.png")
 
 
-def published_convergence(evidence: ClaimRecord, published: HasRoot) -> None:
-    """T-convergence: growth, near identity at the largest size, copies at the smallest."""
+def published_convergence(evidence: ClaimRecord, published: HasRoot, desk: Desk | None = None) -> None:
+    """T-convergence: growth, near identity at the largest size, copies at the smallest.
+
+    With a `desk` also pairs of its networks on the recovered faces.
+    """
     tiles, figures = notebook_tiles(published), figure_tiles(published)
     found = measures.agreements(tiles)
     baseline = found["celeba"]
@@ -52,7 +64,7 @@ def published_convergence(evidence: ClaimRecord, published: HasRoot) -> None:
     put(evidence, "agreement at the largest N above mismatched seeds", (float(above.mean()), interval), **SEEDS)
     sizes = measures.by_size(tiles, "celeba")
     beside = sizes.agreement.iloc[-1] - sizes[["nearest_a", "nearest_b"]].iloc[-1].to_numpy()
-    span = Interval(float(beside.min()), float(beside.max()), "range over the two models, one seed")
+    span = Interval(float(beside.min()), float(beside.max()), "range over the two models, one seed", level=1.0)
     name = "agreement minus correlation with the nearest training image"
     put(evidence, name, (float(beside.mean()), span), n=2, seeds="0", note="cell 23 shows seed 0 only")
     copies = measures.smallest_copies(tiles, figures)
@@ -63,6 +75,10 @@ def published_convergence(evidence: ClaimRecord, published: HasRoot) -> None:
     for experiment in ORDER:
         table = measures.by_size(tiles, experiment).round(4).to_dict("records")
         put(evidence, f"by set size, one seed, {EXPERIMENTS[experiment].title}", table, n=1)
+    put_every_way(evidence, published, ("celeba",))
+    put_calibration(evidence, published)
+    if desk is not None:
+        put_real_pairs(evidence, published, desk)
 
 
 def published_psnr_gap(evidence: ClaimRecord, published: HasRoot) -> None:
@@ -100,6 +116,7 @@ def published_eyeglasses_convergence(evidence: ClaimRecord, published: HasRoot) 
     name = "random halves minus eyeglasses at the largest sizes, 98,117 and 13,193 images"
     put(evidence, name, measures.paired(found["celeba"].same, found["eyeglasses"].same), **SEEDS)
     put_attribute(evidence, tiles, "eyeglasses", pictures)
+    put_every_way(evidence, published, ("celeba", "eyeglasses"))
 
 
 def published_male_convergence(evidence: ClaimRecord, published: HasRoot) -> None:
@@ -119,6 +136,7 @@ def published_male_convergence(evidence: ClaimRecord, published: HasRoot) -> Non
     put(evidence, "share of seeds that do not agree", share(int(weak.sum()), 20), **SEEDS)
     put(evidence, "agreement by seed", male.same.round(4).tolist(), **SEEDS)
     put_attribute(evidence, tiles, "male", [])
+    put_every_way(evidence, published, ("celeba", "male"))
 
 
 def published_identity_convergence(evidence: ClaimRecord, published: HasRoot) -> None:
@@ -154,6 +172,7 @@ def published_identity_convergence(evidence: ClaimRecord, published: HasRoot) ->
     put(evidence, "overlap minus disjoint, all seeds", measures.paired(overlap.same, disjoint.same), **SEEDS)
     for a, title in ((overlap, "overlap"), (disjoint, "disjoint")):
         put(evidence, f"seeds below 0.9, {title}", int((a.same < 0.9).sum()), **SEEDS)
+    put_every_way(evidence, published, ("celeba", "no_overlap"))
 
 
 def published_convergence_order(evidence: ClaimRecord, published: HasRoot) -> None:
@@ -164,13 +183,22 @@ def published_convergence_order(evidence: ClaimRecord, published: HasRoot) -> No
     put_agreements(evidence, found)
     for (name, item), (a, b) in zip(measures.steps(found).items(), pairwise(ORDER), strict=True):
         test = permutation_test(found[a].same, found[b].same, seed=measures.SEED, paired=True)
-        put(evidence, name, item, **SEEDS, figures=pictures, note=f"{test.method}: p = {test.pvalue:.2g}")
+        put(
+            evidence,
+            name,
+            item,
+            **SEEDS,
+            figures=pictures,
+            pvalue=test.pvalue,
+            note=f"{test.method}: p = {test.pvalue:.2g}",
+        )
     put(
         evidence,
         "random halves minus eyeglasses",
         measures.paired(found["celeba"].same, found["eyeglasses"].same),
         **SEEDS,
     )
+    put_every_way(evidence, published)
     logs = {name: sampling_log(published, name) for name in ORDER}
     put(
         evidence,
@@ -211,7 +239,7 @@ def published_size_confound(evidence: ClaimRecord, published: HasRoot) -> None:
     """T-size-confound: agreement at equal size (one seed), what size alone does to it, and the train-test gaps."""
     tiles = notebook_tiles(published)
     found = measures.agreements(tiles)
-    put_equal_size(evidence, tiles, found)
+    put_equal_size(evidence, tiles, found, [evidence.figure("published-sizes", plots.size_rows(tiles))])
     name = "random halves minus eyeglasses at the largest sizes, 98,117 and 13,193 images"
     put(evidence, name, measures.paired(found["celeba"].same, found["eyeglasses"].same), **SEEDS)
     random, glasses = (measures.by_size(tiles, e).set_index("set_size").agreement for e in ("celeba", "eyeglasses"))
@@ -235,76 +263,6 @@ def published_size_confound(evidence: ClaimRecord, published: HasRoot) -> None:
         )
 
 
-def published_rank_inversion(evidence: ClaimRecord, published: HasRoot) -> None:
-    """T-rank-inversion: share of samples whose nearest changes, copies apart, and what the order carries."""
-    tiles, rows = notebook_tiles(published), reported.reported_neighbours()
-    samples, candidates = neighbours.neighbour_pairs(tiles, rows)
-    table = neighbours.reranking(rows, ssim(samples, candidates))
-    pictures = [
-        evidence.figure("published-ranks", plots.plot_ranks(rows)),
-        evidence.figure("published-nearest", plots.nearest_strips(tiles, "no_overlap", "A")),
-    ]
-    more = {"varies": "sample (three experiments, two groups, set sizes)", "figures": pictures}
-    for copy, name in ((False, "not copies"), (True, "copies")):
-        part = table[table["copy"] == copy]
-        n = len(part)
-        put(evidence, f"share whose nearest changes, {name}", share(int(part.changed.sum()), n), n=n, **more)
-        for column, what in (("tau", "correlation"), ("tau_control", "a control metric")):
-            interval = bootstrap_mean(part[column], seed=measures.SEED, over="samples")
-            text = "structural similarity of the tiles, window 7" if column == "tau_control" else None
-            name_tau = f"Kendall's tau of LPIPS with {what}, {name}"
-            put(evidence, name_tau, (float(part[column].mean()), interval), n=n, note=text, **more)
-    put(evidence, "chance level of the share", 0.9, note="1 - 1/k for an unrelated ranking of k = 10")
-    largest = table[table.n_label == LARGEST]
-    put(evidence, "share at the largest sizes", share(int(largest.changed.sum()), len(largest)), n=len(largest))
-    examples = reported.reported_examples().groupby("figure_11")
-    changed = sum(int(e.lpips_vgg.idxmin() != e.correlation.idxmax()) for _, e in examples)
-    put(evidence, "figures 10 and 11: nearest changes", changed, n=2, note="five candidates each are shown, not ten")
-    put(evidence, "by sample", table.round(3).to_dict("records"))
-
-
-def published_lpips_protocol(evidence: ClaimRecord, published: HasRoot) -> None:
-    """T-lpips-protocol: printed values against LPIPS of the tiles, stated protocol, other range, random trunk."""
-    rows = reported.reported_neighbours()
-    samples, candidates = neighbours.neighbour_pairs(notebook_tiles(published), rows)
-    try:
-        network = Embedding("vgg", channels=1, value_range=(0.0, 1.0))
-    except WeightsMissing as error:
-        evidence.block(kind="published", needs=f"the weights of LPIPS ({error})", command=COMMAND)
-        return
-    computed = {
-        "stated: [-1, 1], ImageNet trunk": neighbours.lpips_of(network, samples, candidates),
-        # declared [0, 1], so that (x + 1) / 2 reaches the network as x
-        "[0, 1] taken for [-1, 1]": neighbours.lpips_of(network, (samples + 1) / 2, (candidates + 1) / 2),
-        "random trunk": neighbours.lpips_of(neighbours.with_random_trunk(network, measures.SEED), samples, candidates),
-    }
-    printed = rows.lpips_vgg.to_numpy().reshape(-1, 10)
-    use = rows.correlation.to_numpy().reshape(-1, 10) <= neighbours.COPY  # a copy scores near 0 with any network
-    first, other, drawn = computed.values()
-    pictures = [evidence.figure("published-lpips", plots.plot_lpips(printed, computed, use))]
-    more = {"n": int(use.sum()), "varies": "sample", "figures": pictures}
-    against = neighbours.follows(printed, first, drawn, use)
-    put(evidence, "correlation with the printed values, stated protocol", against["computed"], **more)
-    put(evidence, "correlation with the printed values, random trunk", against["other"], **more)
-    put(evidence, "stated protocol minus random trunk", against["difference"], **more)
-    ranges = neighbours.follows(printed, first, other, use)
-    put(evidence, "correlation with the printed values, inputs left in [0, 1]", ranges["other"], **more)
-    put(evidence, "stated protocol minus inputs left in [0, 1]", ranges["difference"], **more)
-    off = {name: (np.abs(values - printed) * use).sum(axis=1) / use.sum(axis=1) for name, values in computed.items()}
-    for name, values in off.items():
-        found = (float(values.mean()), bootstrap_mean(values, seed=measures.SEED, over="samples"))
-        note = "the tiles are contrast-stretched"
-        put(evidence, f"mean absolute difference from the printed values, {name}", found, n=len(values), note=note)
-    own, left = list(off.values())[:2]
-    put(
-        evidence,
-        "the same, inputs left in [0, 1] minus stated",
-        measures.paired(left, own),
-        n=len(own),
-        varies="sample",
-    )
-
-
 PUBLISHED = {
     "T-convergence": published_convergence,
     "T-psnr-gap": published_psnr_gap,
@@ -314,6 +272,5 @@ PUBLISHED = {
     "T-convergence-order": published_convergence_order,
     "T-figure-provenance": published_figure_provenance,
     "T-size-confound": published_size_confound,
-    "T-rank-inversion": published_rank_inversion,
-    "T-lpips-protocol": published_lpips_protocol,
+    **LPIPS,
 }

@@ -15,7 +15,7 @@ from torch import nn
 
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.correlation import correlation, correlation_matrix, normalise
-from core.stats import Interval, bootstrap_difference, bootstrap_statistic
+from core.stats import Interval, bootstrap_difference, lowest_decile_difference
 from fixtures.notebooks import EXPERIMENTS, FIGURES, SET_SIZES
 from fixtures.tiles import SIDE, Tiles
 
@@ -40,20 +40,14 @@ def steps(found: Mapping[str, Agreement]) -> dict[str, Measured]:
     return {f"{titles[a]} minus {titles[b]}": paired(found[a].same, found[b].same) for a, b in pairwise(ORDER)}
 
 
-def paired(a: np.ndarray, b: np.ndarray) -> Measured:
+def paired(a: np.ndarray, b: np.ndarray, over: str = "seeds") -> Measured:
     """Mean of a - b, value i of both from seed i, and its interval."""
-    return float((a - b).mean()), bootstrap_difference(a, b, seed=SEED, paired=True, over="seeds")
+    return float((a - b).mean()), bootstrap_difference(a, b, seed=SEED, paired=True, over=over)
 
 
 def lowest_decile(a: np.ndarray, b: np.ndarray) -> Measured:
     """Mean of the lowest tenth of a minus that of b (each its own seeds), seeds resampled jointly."""
-    k = max(1, len(a) // 10)
-
-    def difference(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-        return np.sort(x, axis)[..., :k].mean(-1) - np.sort(y, axis)[..., :k].mean(-1)
-
-    interval = bootstrap_statistic([a, b], difference, seed=SEED, paired=True, method="percentile", over="seeds")
-    return float(difference(a, b)), interval
+    return lowest_decile_difference(a, b, seed=SEED, over="seeds")
 
 
 def by_size(tiles: Tiles, experiment: str) -> pd.DataFrame:
@@ -152,6 +146,23 @@ def shown_seeds(tiles: Tiles) -> pd.DataFrame:
                 }
                 rows.append((name, cell, *(_place(shown[g], twenty[g]) for g in "AB")))
     return pd.DataFrame(rows, columns=["experiment", "cell", "seed_a", "seed_b"])
+
+
+def sample_seeds(tiles: Tiles) -> np.ndarray:
+    """The seed of every distinct generated image, in the order of `fixtures.notebooks.published_samples`, (n,).
+
+    Cell 30 numbers its seeds; the samples at smaller sizes beside one of its images start from the same noise.
+    """
+    table, keys = tiles.table, tiles.fingerprints()
+    thirty = ((table.cell == 30) & (table.role == "sample")).to_numpy()
+    of = {(table.experiment[k], keys[k]): int(table.position[k]) for k in np.flatnonzero(thirty)}
+    found: dict[bytes, int] = {}
+    for _, row in table[table.role == "sample"].groupby(["experiment", "cell", "group"], sort=False):
+        shown = of[row.experiment.iloc[0], keys[row.index[-1]]]  # the last one is at the largest set size
+        for k in row.index:
+            found.setdefault(keys[k], of.get((table.experiment[k], keys[k]), shown))
+    order = dict.fromkeys(keys[k] for k in np.flatnonzero((table.role == "sample").to_numpy()))
+    return np.array([found[key] for key in order])
 
 
 def differing_cells(tiles: Tiles) -> list[str]:

@@ -1,5 +1,7 @@
 """The published nearest images and their printed scores, measured: pure functions of tiles and transcribed tables."""
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 import torch
@@ -9,8 +11,10 @@ from audit.published_measures import SEED, Measured
 from core.errors import InputError
 from core.metrics.correlation import correlation
 from core.metrics.lpips import Embedding, squared_distance
+from core.metrics.retrieval import nearest_change, rank_agreement
 from core.stats import bootstrap_statistic, row_kendall
-from fixtures.tiles import Tiles
+from core.weights import WeightsMissing
+from fixtures.tiles import SIDE, Tiles
 
 COPY = 0.99  # a sample that correlates more with a training image is that image
 
@@ -50,6 +54,85 @@ def reranking(rows: pd.DataFrame, control: np.ndarray) -> pd.DataFrame:
         tau=row_kendall(r, -d),
         tau_control=row_kendall(control, -d),
     )
+
+
+@lru_cache(maxsize=8)
+def embedding(net: str, size: int | None = None) -> Embedding:
+    """LPIPS of one gray channel in [0, 1]; `size` resizes first. Made once."""
+    return Embedding(net, channels=1, value_range=(0.0, 1.0), size=size)
+
+
+# Sizes as published, 64, 128 and 224; the last with the cheapest network, VGG-16 would take thirty times the forward
+# passes of 40x40. The shift-tolerant network is optional.
+VARIANTS: tuple[tuple[str, int | None], ...] = (
+    ("vgg", None), ("vgg", 64), ("vgg", 128), ("alex", None), ("alex", 64), ("alex", 224), ("st-alex", None),
+)  # fmt: skip
+
+
+def backbones(
+    rows: pd.DataFrame, samples: Tensor, candidates: Tensor, control: np.ndarray
+) -> tuple[pd.DataFrame, list[str]]:
+    """Rank inversion by backbone and image size, from the tiles, samples that are copies left out.
+
+    First come the printed values, then the control metric itself, whose order correlation's own is compared with.
+    Returns the table and, in words, which networks are missing here.
+    """
+    r = rows.correlation.to_numpy().reshape(-1, 10)
+    fresh = r[:, 0] <= COPY
+    distances = {("printed (VGG)", SIDE): rows.lpips_vgg.to_numpy().reshape(-1, 10)}
+    distances["structural similarity", SIDE] = -control
+    missing = []
+    for net, size in VARIANTS:
+        try:
+            distances[net, size or SIDE] = lpips_of(embedding(net, size), samples, candidates)
+        except WeightsMissing as error:
+            missing.append(f"{net}: {error}")
+    table = []
+    for (net, side), d in distances.items():
+        change = nearest_change(-r[fresh], d[fresh])
+        with_r, with_control = (rank_agreement(-x[fresh], d[fresh], seed=SEED) for x in (r, control))
+        table.append(
+            {
+                "network": net,
+                "size": side,
+                "n": change.n,
+                "nearest changes": change.share,
+                "from": change.interval.low,
+                "to": change.interval.high,
+                "chance": change.chance,
+                "Kendall, correlation": with_r.mean_kendall,
+                "Spearman, correlation": with_r.mean_spearman,
+                "Kendall, control": with_control.mean_kendall,
+                "Spearman, control": with_control.mean_spearman,
+            }
+        )
+    return pd.DataFrame(table), sorted(set(missing))
+
+
+def correlation_by_size(rows: pd.DataFrame, printed: np.ndarray, computed: np.ndarray, use: np.ndarray) -> pd.DataFrame:
+    """Correlation of printed and computed values (n, 10) by set size, where `use`: all six samples, least and most."""
+    label = rows.n_label.to_numpy().reshape(-1, 10)[:, 0]
+    table = []
+    for size in sorted(set(label.tolist())):
+        at = label == size
+        each = [np.corrcoef(p[u], c[u])[0, 1] for p, c, u in zip(printed[at], computed[at], use[at], strict=True)]
+        both = np.corrcoef(printed[at][use[at]], computed[at][use[at]])[0, 1]
+        table.append({"set_size": size, "values": int(use[at].sum()), "together": float(both),
+                      "least of a sample": float(min(each)), "most of a sample": float(max(each))})  # fmt: skip
+    return pd.DataFrame(table)
+
+
+def nearer_to(printed: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Samples whose printed values (n, 10) lie nearer to `first` than to `second` on average, (n,) bool."""
+    off = [np.abs(printed - x).mean(axis=1) for x in (first, second)]
+    return off[0] < off[1]
+
+
+def package_difference(embedding: Embedding, a: Tensor, b: Tensor, computed: Tensor) -> float:
+    """Largest relative difference of `computed` (n,) from what the `lpips` package gives for image i of a and b."""
+    with torch.no_grad():
+        package = embedding.model(embedding.prepare(a), embedding.prepare(b)).flatten().double()
+    return float(((computed - package) / package.clamp(min=1e-9)).abs().max())
 
 
 def lpips_of(embedding: Embedding, samples: Tensor, candidates: Tensor) -> np.ndarray:

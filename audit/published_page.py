@@ -7,15 +7,20 @@ import base64
 import io
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 from PIL import Image
 
-from audit.published_figures import PUBLISHED
+from audit.published_figures import PUBLISHED, published_convergence
 from audit.published_measures import ORDER, SEED, agreements
+from core.corpus import Corpus
 from core.errors import InputError
+from fixtures.desk import Desk
 from fixtures.notebooks import (
     CELLS,
     EXPERIMENTS,
@@ -29,29 +34,60 @@ from fixtures.notebooks import (
 from fixtures.tiles import Tiles
 from reports.judge import judge_claim
 from reports.ledger import load_ledger
+from reports.multiplicity import holm_over
 from reports.record import ROOT, ClaimRecord
 from reports.render import Figures, template
 
 GAP = 4  # white pixels between tiles
+ACROSS = 20  # tiles of a gallery's row
 ROLES = {"train": "training images", "sample": "samples", "nearest": "nearest training images"}
 
 
-def published_page(published: HasRoot, progress: Callable[[int, int], None] | None = None) -> str:
-    """The page as HTML; it needs nothing but itself."""
+LIMITS = (
+    "Below the largest set size one seed a size is printed. How agreement varies from seed to seed there, and any "
+    "comparison of two experiments at one of these sizes, cannot be known from it.",
+    "Every network was trained once. No interval below holds what another training of the same network on the same "
+    "images would change.",
+    "The samples for which nearest images and LPIPS are printed all start from one seed, 0: they stand for thirty "
+    "networks, not for thirty draws of noise.",
+    "Drawing stretched every image to the whole range of grays. Correlation does not notice; brightness, contrast and "
+    "LPIPS of the tiles are not those of the tensors.",
+    "The training faces in print are mostly there because they were nearest to a sample. They are no random sample of "
+    "the data set, and a search among them is easier than among all of it.",
+    "PSNR is read off drawn curves. The intervals hold the error of reading, not that of images or trainings.",
+)
+
+
+def published_page(
+    published: HasRoot, desk: Desk | None = None, progress: Callable[[int, int], None] | None = None
+) -> str:
+    """The page as HTML; it needs nothing but itself.
+
+    With a `desk`, pairs of its networks on the recovered faces are part of it, trained where its store lacks them.
+    """
     ledger = load_ledger(ROOT / "audit" / "claims.toml")
-    claims = []
+    claims, judged = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number, (claim, measure) in enumerate(PUBLISHED.items()):
             record = ClaimRecord(ledger[claim], folder, {})
-            measure(record, published)
+            (partial(published_convergence, desk=desk) if claim == "T-convergence" else measure)(record, published)
             if record.evidence:
                 record.judgement = judge_claim(record.claim, record.evidence)
-            claims.append(record.as_json())
+            judged.append((record.claim, record.evidence, record.judgement))
+            shown = record.as_json()
+            # the page has no sections of several claims' evidence: all of it stands with its claim
+            claims.append({**shown, "evidence": [{**item, "section": None} for item in shown["evidence"]]})
             if progress is not None:
                 progress(number + 1, len(PUBLISHED))
         return template("published.html", Figures(folder, budget=20_000_000)).render(
             claims=claims,
+            limits=LIMITS,
+            audit={"multiplicity": holm_over(judged)},
+            galleries=[
+                gallery("Training faces", recovered_faces(published)),
+                gallery("Generated images", published_samples(published)),
+            ],
             experiments=[experiment(published, name) for name in ORDER],
             figures=[figure(published, file) for file in FIGURES],
             faces=len(recovered_faces(published)),
@@ -86,6 +122,13 @@ def experiment(published: HasRoot, name: str) -> dict[str, Any]:
         "threshold": found.weak_threshold,
         "seeds": [{"seed": k, "agreement": float(value)} for k, value in enumerate(found.same)],
     }
+
+
+def gallery(title: str, corpus: Corpus) -> dict[str, Any]:
+    """All distinct images of one kind as a sheet, in the order in which they were found."""
+    images = (255 * corpus.images[:, 0]).round().to(torch.uint8).numpy()
+    rows = [Tiles(pd.DataFrame(), images[k : k + ACROSS]) for k in range(0, len(images), ACROSS)]
+    return {"title": title, "n": len(images), "uri": sheet(rows)}
 
 
 def figure(published: HasRoot, file: str) -> dict[str, Any]:

@@ -6,10 +6,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from audit.pictures import plot_rows
 from audit.published_measures import LARGEST, ORDER, SEED
 from core.metrics.agreement import Agreement
+from core.metrics.correlation import nearest
+from fixtures.desk import GROUPS
 from fixtures.notebooks import EXPERIMENTS, SET_SIZES
+from fixtures.real_faces import RealPair
 from fixtures.tiles import Tiles
 
 
@@ -115,6 +120,30 @@ def plot_ranks(rows: pd.DataFrame) -> Figure:
         axes.plot(values.argmin() + 1, values.min(), "o", ms=4, color=f"C{k % 10}")
     axes.set(xlabel="rank by correlation", ylabel="printed LPIPS (VGG)", xticks=range(1, 11))
     return figure
+
+
+def search_strips(samples: Tensor, faces: Tensor, index: np.ndarray, truth: np.ndarray, fresh: np.ndarray) -> Figure:
+    """The first twelve samples that are no copies, their nearest face by correlation, and by LPIPS among all."""
+    some = np.flatnonzero(fresh)[:12]
+    rows = (("samples", samples[some]), ("nearest by r", faces[index[some, 0]]), ("by LPIPS, all", faces[truth[some]]))
+    return plot_rows(rows)
+
+
+def pair_rows(pair: RealPair) -> Figure:
+    """Samples of A and B from the first twelve seeds, each beside its group's nearest training face."""
+    near = {group: nearest(pair.samples[group][:12], pair.train[group], 1).index[:, 0] for group in GROUPS}
+    rows = [("nearest of A", pair.train["A"][near["A"]]), *((g, pair.samples[g]) for g in GROUPS)]
+    return plot_rows([*rows, ("nearest of B", pair.train["B"][near["B"]])])
+
+
+def size_rows(tiles: Tiles) -> Figure:
+    """Seed 0 of random halves and of eyeglasses by set size: what is compared, and what would be at equal size."""
+    rows = []
+    for name in ("celeba", "eyeglasses"):
+        about = EXPERIMENTS[name]
+        shown = tiles.where(experiment=name, cell=21)
+        rows += [(f"{about.title}, {g}: 10 to {about.images:,}", shown.where(group=g)) for g in "AB"]
+    return plot_strips(rows)
 
 
 def nearest_strips(tiles: Tiles, experiment: str, group: str) -> Figure:

@@ -1,13 +1,19 @@
 """Recording what was measured on published pictures: the pieces that several claims share."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from audit import published_measures as measures
+from audit.agreement_table import agreement_table, mixture_row
 from audit.published_measures import ORDER
-from core.metrics.agreement import Agreement
+from audit.published_neighbours import embedding
+from core.metrics.agreement import Agreement, agreement
 from core.stats import Interval, clopper_pearson
-from fixtures.notebooks import EXPERIMENTS
+from core.weights import WeightsMissing
+from fixtures.notebooks import EXPERIMENTS, HasRoot, notebook_tiles
+from fixtures.published import Published
 from fixtures.tiles import Tiles
 from reports.record import ClaimRecord
 
@@ -28,7 +34,7 @@ def share(hits: int, n: int) -> tuple[float, Interval]:
 def read_off(row: Mapping[Hashable, Any], column: str, curves: str) -> tuple[float, Interval]:
     """A value read off curves, within the bounds of the reading."""
     value, error = float(row[column]), float(row["error_db"])
-    return value, Interval(value - error, value + error, f"error of reading {curves}")
+    return value, Interval(value - error, value + error, f"error of reading {curves}", level=1.0)
 
 
 def put_agreements(evidence: ClaimRecord, found: dict[str, Agreement], names: tuple[str, ...] = ORDER) -> None:
@@ -40,7 +46,33 @@ def put_agreements(evidence: ClaimRecord, found: dict[str, Agreement], names: tu
         put(evidence, f"B's image retrieved, {title}", a.retrieval(), **SEEDS, note="chance 0.05")
 
 
-def put_equal_size(evidence: ClaimRecord, tiles: Tiles, found: dict[str, Agreement]) -> None:
+@lru_cache(maxsize=8)
+def _every_way(root: Path, experiment: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    tiles = notebook_tiles(Published(root))
+    a, b = (tiles.where(experiment=experiment, cell=30, group=g).tensor() for g in "AB")
+    try:
+        lpips = embedding("vgg")
+    except WeightsMissing:
+        lpips = None
+    title = {"protocol": EXPERIMENTS[experiment].title}
+    rows = [title | row for row in agreement_table(a, b, seed=measures.SEED, lpips=lpips)]
+    return rows, mixture_row(agreement(a, b), title)
+
+
+def put_every_way(evidence: ClaimRecord, published: HasRoot, names: tuple[str, ...] = ORDER) -> None:
+    """Agreement in every way that is measured, and how many seeds agree strongly, in between and weakly."""
+    found = [_every_way(Path(published.root), name) for name in names]
+    note = "low and high bands part at 4 cycles an image; LPIPS is of the stretched tiles"
+    rows = [row for table, _ in found for row in table]
+    put(evidence, "agreement in every way", rows, **SEEDS, note=note)
+    mixtures = [mixture for _, mixture in found]
+    note = "strong: above 0.9; weak: below the 95th percentile of mismatched seeds; exact intervals of the shares"
+    put(evidence, "seeds that agree strongly, in between, weakly", mixtures, **SEEDS, note=note)
+
+
+def put_equal_size(
+    evidence: ClaimRecord, tiles: Tiles, found: dict[str, Agreement], pictures: Sequence[str] = ()
+) -> None:
     """Agreement of random halves minus that of eyeglasses at 10,000 images each: one seed is published."""
     random, glasses = (measures.by_size(tiles, e).set_index("set_size").agreement for e in ("celeba", "eyeglasses"))
     value = float(random[10000] - glasses[10000])
@@ -53,6 +85,7 @@ def put_equal_size(evidence: ClaimRecord, tiles: Tiles, found: dict[str, Agreeme
         n=1,
         seeds="0",
         note=note,
+        figures=pictures,
     )
 
 

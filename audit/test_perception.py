@@ -21,7 +21,7 @@ from audit.perception_tables import (
     trapped,
 )
 from audit.pictures import plot_rows
-from audit.published_figures import published_rank_inversion
+from audit.published_lpips import published_lpips_exhaustive, published_rank_inversion
 from audit.published_neighbours import with_random_trunk
 from core.clusters import clustered_share
 from core.metrics.correlation import nearest
@@ -233,7 +233,11 @@ def outside_ten(correlation_index: np.ndarray, lpips_nearest: np.ndarray) -> Mea
 
 
 @pytest.mark.claim("T-lpips-exhaustive")
-def test_lpips_over_the_whole_training_set(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+def test_lpips_over_the_whole_training_set(
+    evidence: ClaimRecord, desk: Desk, lpips: Embedding | None, published_or_none: Published | None
+) -> None:
+    if published_or_none is not None:
+        published_lpips_exhaustive(evidence, published_or_none)
     needs = "samples of denoisers trained on CelebA, in the run store"
     evidence.block(kind="celeba", needs=needs, command="samenoise train --corpus DIR --scale workstation --runs DIR")
     if lpips is None:

@@ -19,8 +19,8 @@ from audit.published_figures import (
     PUBLISHED,
     published_convergence_order,
     published_figure_provenance,
-    published_lpips_protocol,
 )
+from audit.published_lpips import published_lpips_protocol
 from core.errors import InputError
 from core.metrics.agreement import Agreement, agreement
 from fixtures import reported

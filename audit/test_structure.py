@@ -20,7 +20,7 @@ from core.corpus import Corpus
 from core.dedup import near_duplicates
 from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve, denoiser_psnr
-from core.stats import Interval, bootstrap_difference, bootstrap_statistic, clopper_pearson, permutation_test, tost
+from core.stats import Interval, bootstrap_difference, clopper_pearson, lowest_decile_difference, permutation_test, tost
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.published import Published
 from reports.record import ClaimRecord
@@ -34,8 +34,10 @@ Measures = dict[str, Any]
 
 
 def record(evidence: ClaimRecord, found: Measures, **more: Any) -> None:
-    for name, (value, interval) in found.items():
-        evidence.add(name, value, kind="synthetic", interval=interval, **more)
+    """Record measures: value and interval, and the p-value of a test of equivalence behind them."""
+    for name, (value, interval, *p) in found.items():
+        told = {"pvalue": p[0], "note": f"p = {p[0]:.2g} of the larger of two one-sided tests"} if p else {}
+        evidence.add(name, value, kind="synthetic", interval=interval, **told, **more)
 
 
 def over_seeds(desk: Desk) -> dict[str, Any]:
@@ -182,22 +184,13 @@ def identity_measures(split: PSNRCurve, overlap: PSNRCurve, a: Agreement, b: Agr
     found: Measures = {}
     for row, level in enumerate(LEVELS):
         test = tost(split.output[row], overlap.output[row], margin=0.25, paired=True)
-        found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval)
+        found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval, test.pvalue)
     agree = a.same > a.weak_threshold
     found["share of seeds that agree"] = (float(agree.mean()), clopper_pearson(int(agree.sum()), len(agree)))
-    value = float(lowest_decile(b.same) - lowest_decile(a.same))
-    interval = bootstrap_statistic(
-        [b.same, a.same], lambda x, y, axis=-1: lowest_decile(x, axis) - lowest_decile(y, axis), seed=SEED, paired=True,
-        method="percentile", over="seeds",
-    )  # fmt: skip
-    found["weakest decile of seeds: overlap minus identity-disjoint"] = (value, interval)
+    found["weakest decile of seeds: overlap minus identity-disjoint"] = lowest_decile_difference(
+        b.same, a.same, seed=SEED, over="seeds"
+    )
     return found
-
-
-def lowest_decile(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Mean of the lowest tenth (at least one) along an axis."""
-    count = max(1, values.shape[axis] // 10)
-    return np.sort(values, axis=axis).take(range(count), axis=axis).mean(axis=axis)
 
 
 def outside(desk: Desk, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Corpus:
@@ -325,7 +318,7 @@ def other_group_measures(other: PSNRCurve, own: PSNRCurve) -> Measures:
     found: Measures = {}
     for row, level in enumerate(LEVELS):
         test = tost(other.output[row], own.output[row], margin=0.25)
-        found[f"other group minus held-out own, {level:g} dB"] = (test.difference, test.interval)
+        found[f"other group minus held-out own, {level:g} dB"] = (test.difference, test.interval, test.pvalue)
     return found
 
 

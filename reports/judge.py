@@ -20,6 +20,8 @@ class Evidence:
     n: int | None = None
     interval: tuple[float, float] | None = None
     interval_method: str | None = None
+    level: float | None = None  # of the interval; 1 where its ends are certain
+    pvalue: float | None = None  # of the test that the interval stands for, where one was made
     seeds: str | None = None
     varies: str | None = None
     unit: str | None = None

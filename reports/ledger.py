@@ -45,8 +45,13 @@ class Claim:
     reported: tuple[Mapping[str, Any], ...] = ()
     checks: tuple[Check, ...] = ()
     recorded: Mapping[str, str] = field(default_factory=dict)
-    reason: str | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)  # by kind; "" stands for all kinds
     aliases: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str | None:
+        """The reasons of all kinds as one text."""
+        return " ".join(self.reasons.values()) or None
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def load_ledger(path: Path | str) -> Ledger:
 
 def _claim(row: Mapping[str, Any], path: Path) -> Claim:
     where = f"{path}: row {row.get('id', '(without id)')}"
-    _known(row, Claim, where)
+    _known({"reasons" if key == "reason" else key: value for key, value in row.items()}, Claim, where)
     for key in ("id", "title", "topic", "source", "statement", "evidence", "rule", "threshold_source"):
         if not row.get(key):
             raise InputError(f"{where}: found no {key}; expected one in every row")
@@ -107,8 +112,10 @@ def _claim(row: Mapping[str, Any], path: Path) -> Claim:
     for kind, verdict in row.get("recorded", {}).items():
         _one_of(kind, row["evidence"], f"{where}: recorded kind")
         _one_of(verdict, RECORDABLE, f"{where}: recorded verdict for {kind}")
-    if any(verdict != "reproduced" for verdict in row.get("recorded", {}).values()) and not row.get("reason"):
-        raise InputError(f"{where}: a recorded verdict other than 'reproduced' stands without its reason")
+    reasons = _reasons(row, where)
+    for kind, verdict in row.get("recorded", {}).items():
+        if verdict != "reproduced" and not (reasons.get(kind) or reasons.get("")):
+            raise InputError(f"{where}: a recorded verdict other than 'reproduced' stands without its reason")
     checks = tuple(_check(check, row, where) for check in row.get("checks", []))
     sequences = {
         "evidence": tuple(row["evidence"]),
@@ -116,7 +123,17 @@ def _claim(row: Mapping[str, Any], path: Path) -> Claim:
         "aliases": tuple(row.get("aliases", ())),
         "checks": checks,
     }
-    return Claim(**{**row, **sequences})
+    return Claim(**{**{k: v for k, v in row.items() if k != "reason"}, **sequences, "reasons": reasons})
+
+
+def _reasons(row: Mapping[str, Any], where: str) -> dict[str, str]:
+    """`reason` is one text for all kinds, or a table of them by kind."""
+    given = row.get("reason", {})
+    reasons = {"": given} if isinstance(given, str) else dict(given)
+    for kind in reasons:
+        if kind:
+            _one_of(kind, row["evidence"], f"{where}: kind of a reason")
+    return reasons
 
 
 def _check(check: Mapping[str, Any], row: Mapping[str, Any], where: str) -> Check:

@@ -80,7 +80,7 @@ def judge(request: pytest.FixtureRequest) -> Callable[..., str]:
         row = ledger[claim]
         kind = kind or row.evidence[0]
         pairs = {name: found if isinstance(found, tuple) else (found, None) for name, found in measured.items()}
-        items = [Evidence(kind, name, value, interval=as_pair(interval)) for name, (value, interval) in pairs.items()]
+        items = [Evidence(kind, name, value, interval=as_pair(found)) for name, (value, found, *_) in pairs.items()]
         return judge_claim(row, items).verdict
 
     return verdict

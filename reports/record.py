@@ -17,6 +17,7 @@ from typing import Any
 from core.files import write_atomic
 from reports.judge import Evidence, Judgement, combined
 from reports.ledger import Claim, Ledger
+from reports.multiplicity import holm_over
 
 SCHEMA = "samenoise/audit/1"
 BROUGHT = ("celeba", "full")  # evidence that needs what only some users have
@@ -54,6 +55,7 @@ class ClaimRecord:
         n: int | None = None,
         interval: Any = None,
         interval_method: str | None = None,
+        pvalue: float | None = None,
         seeds: str | None = None,
         varies: str | None = None,
         unit: str | None = None,
@@ -63,6 +65,7 @@ class ClaimRecord:
     ) -> None:
         """Record one figure. `interval` is an object with low, high and method, or a pair; None means exact.
 
+        `pvalue` is that of the test which the interval stands for, where one was made (two one-sided tests, say).
         Evidence of a `section` is shown in the report under that heading, which the claim's card links to.
 
         Raises:
@@ -78,9 +81,25 @@ class ClaimRecord:
         if pair and not interval_method:
             raise ValueError(f"{self.claim.id}: {name!r} has an interval without its method")
         plain = _plain(value)
-        json.dumps([plain, pair], allow_nan=False)
+        level = getattr(interval, "level", 0.95) if pair else None
+        json.dumps([plain, pair, pvalue], allow_nan=False)
         self.evidence.append(
-            Evidence(kind, name, plain, n, pair, interval_method, seeds, varies, unit, note, tuple(figures), section)
+            Evidence(
+                kind,
+                name,
+                plain,
+                n,
+                pair,
+                interval_method,
+                level,
+                None if pvalue is None else float(pvalue),
+                seeds,
+                varies,
+                unit,
+                note,
+                tuple(figures),
+                section,
+            )
         )
 
     def figure(self, name: str, figure: Any) -> str:
@@ -135,6 +154,7 @@ class ClaimRecord:
             "recorded_by_kind": dict(row.recorded),
             "changed": bool(self.changed),
             "reason": row.reason,
+            "reasons": dict(row.reasons),
             "blocked": self.blocked,
             "controls": self.controls,
             "error": self.error,
@@ -173,6 +193,7 @@ class AuditRun:
             "counts": dict(Counter(claim["verdict"] for claim in claims)),
             "sources": {key: dict(value) for key, value in self.ledger.sources.items()},
             "rules": {key: dict(value) for key, value in self.ledger.rules.items()},
+            "multiplicity": holm_over((r.claim, r.evidence, r.judgement) for r in self.records.values()),
             "claims": claims,
         }
 

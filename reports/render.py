@@ -116,6 +116,11 @@ def bounds(interval: Sequence[float]) -> str:
     return f"[{_real(float(interval[0]), decimals)}, {_real(float(interval[1]), decimals)}]"
 
 
+def pvalue(p: float) -> str:
+    """A p-value to two significant digits, or as below 0.0001."""
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds in the units that a reader would use."""
     if seconds is None:
@@ -173,6 +178,11 @@ def by_kind(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
     return groups
 
 
+def reasons_of(claim: Mapping[str, Any], kind: str) -> list[str]:
+    """The recorded reasons that speak of one kind of evidence."""
+    return [text for key, text in claim["reasons"].items() if key in ("", kind)]
+
+
 def pictures(claim: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     """Each figure of the claim once, with the evidence that it shows."""
     found: dict[str, list[Mapping[str, Any]]] = {}
@@ -225,8 +235,8 @@ def _environment(figures: Figures) -> Environment:
         lstrip_blocks=True,
     )
     functions = (
-        number, bounds, duration, day, words, slug, web, rerun, by_kind, pictures, alt, cited, table, in_card,
-        sections_of,
+        number, bounds, pvalue, duration, day, words, slug, web, rerun, by_kind, pictures, alt, cited, table, in_card,
+        sections_of, reasons_of,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in functions})
     environment.globals.update(

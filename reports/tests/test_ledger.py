@@ -33,6 +33,15 @@ def test_a_sound_ledger_is_read(tmp_path: Path) -> None:
     assert read["T-b"].checks == ()
 
 
+def test_a_reason_stands_for_all_kinds_or_for_one(tmp_path: Path) -> None:
+    by_kind = 'reason = { published = "few seeds.", synthetic = "small N." }'
+    read = load_ledger(ledger(tmp_path, ("T-a", 'reason = "r"'), ("T-b", by_kind), ("T-c", "")))
+    assert (read["T-a"].reasons, read["T-a"].reason) == ({"": "r"}, "r")
+    assert read["T-b"].reasons == {"published": "few seeds.", "synthetic": "small N."}
+    assert read["T-b"].reason == "few seeds. small N."
+    assert read["T-c"].reason is None
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -41,6 +50,8 @@ def test_a_sound_ledger_is_read(tmp_path: Path) -> None:
         ('recorded = { published = "true" }', "recorded verdict for published"),
         ('recorded = { celeba = "reproduced" }', "recorded kind"),
         ('recorded = { published = "refuted" }', "without its reason"),
+        ('recorded = { published = "refuted" }\nreason = { synthetic = "r" }', "without its reason"),
+        ('reason = { full = "r" }', "kind of a reason: found 'full'"),
         ('checks = [{ evidence = "x", op = "about", value = 1 }]', "op: found 'about'"),
         ('checks = [{ evidence = "x", op = "above" }]', "needs a value"),
         ('checks = [{ evidence = "x", op = "above", value = "much" }]', "needs a number"),

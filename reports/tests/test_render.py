@@ -64,7 +64,7 @@ def claim(claim_id: str = "T-a", **more: Any) -> dict[str, Any]:
         "kinds": ["published", "synthetic"], "evidence": [], "verdict": "not yet tested", "verdicts": {},
         "reported": [{"name": "images", "value": 202599, "unit": "images", "how": "printed"}],
         "because": [], "recorded": None, "recorded_by_kind": {}, "changed": False, "reason": None, "blocked": [],
-        "controls": [], "error": None, "judged_by_a_test": True, "nodeid": None, "seconds": None, **more,
+        "reasons": {}, "controls": [], "error": None, "judged_by_a_test": True, "nodeid": None, "seconds": None, **more,
     }  # fmt: skip
 
 
@@ -98,7 +98,8 @@ def full(tmp_path: Path) -> dict[str, Any]:
     return audit(
         claim("T-a", verdict="refuted", verdicts={"synthetic": "refuted"}, evidence=measured, blocked=needs,
               recorded_by_kind={"synthetic": "reproduced"}, changed=True, because=["synthetic: too low"],
-              reason="it was so once", controls=controls, nodeid="audit/test_a.py::test_a[x]", seconds=1.5),
+              reasons={"": "it was so once", "synthetic": "at a small scale"}, controls=controls,
+              nodeid="audit/test_a.py::test_a[x]", seconds=1.5),
         claim("T-b", verdict="reproduced", verdicts={"synthetic": "reproduced"}, evidence=[item()], topic="model",
               recorded_by_kind={"synthetic": "reproduced"}, nodeid="audit/test_b.py::test_b", seconds=0.1),
         claim("T-c", verdict="inconclusive", verdicts={"synthetic": "inconclusive"}, topic="theory",
@@ -118,6 +119,22 @@ def test_every_claim_stands_once_with_its_verdict(tmp_path: Path) -> None:
         assert re.search(rf"{n}\s*{verdict}", page.text)
 
 
+def test_survivors_of_multiplicity_are_listed_as_computed(tmp_path: Path) -> None:
+    rows = [
+        {"claim": "T-a", "kind": "synthetic", "verdict": "refuted", "check": "agreement", "pvalue": 1e-9,
+         "adjusted": 2e-9, "survives": True},
+        {"claim": "T-b", "kind": "synthetic", "verdict": "reproduced", "check": "agreement", "pvalue": 0.04,
+         "adjusted": 0.0812, "survives": False},
+    ]  # fmt: skip
+    many = {"method": "Holm over two", "alpha": 0.05, "family": 2, "survive": 1, "rows": rows}
+    page = Page(render({**full(tmp_path), "multiplicity": many}, tmp_path))
+    text = "".join(page.text.split())
+    for told in ("which verdicts survive", "T-a synthetic refuted < 0.0001 < 0.0001 yes agreement",
+                 "T-b synthetic reproduced 0.04 0.081 no agreement", "Holm over two", "1 stand when all"):  # fmt: skip
+        assert told.replace(" ", "") in text, told
+    assert "which verdicts survive" not in Page(render(full(tmp_path), tmp_path)).text
+
+
 def test_a_section_is_reached_from_the_contents_and_shown_once(tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "a.png").write_bytes(PIXEL)
@@ -131,7 +148,7 @@ def test_a_section_is_reached_from_the_contents_and_shown_once(tmp_path: Path) -
     page = Page(text)
     link = "#section-Calibration-of-criteria-"
     assert [a["href"] for a in page.of("a")].count(link) == 3  # the contents and two cards
-    assert [a["id"] for a in page.of("h2") if a.get("id", "").startswith("section-")] == [link[1:]]
+    assert [a["id"] for a in page.of("h2") if (a.get("id") or "").startswith("section-")] == [link[1:]]
     start = text.index(f'<h2 id="{link[1:]}"')
     section = Page("<section>" + text[start : text.index("</section>", start)] + "</section>")
     for told in (title, "Title of T-a", "Title of T-b", "by kind", "On generated faces.", "0.125", "[0.382, 0.440]"):
@@ -150,7 +167,7 @@ def test_a_card_says_all_that_a_reader_needs(tmp_path: Path) -> None:
     for told in (
         "T-a", "It is so.", "T 1", "202,599", "images", "printed", "0.411", "[0.382, 0.440]", "64", "BCa bootstrap",
         "varies: seed", "seeds 0:64", "Above 0.", "fixed before looking: grows", "synthetic: too low",
-        "it was so once", "the ledger records reproduced",
+        "it was so once", "synthetic: at a small scale", "the ledger records reproduced",
         "1 positive passed positive audit/test_a.py::test_a_positive",
         "No negative control in this run", "published needs the published lists", "pytest audit/ --published DIR",
         "pytest audit/ -k test_a", "audit/test_a.py::test_a[x]", "1.5 s",
