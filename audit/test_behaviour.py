@@ -19,6 +19,7 @@ from core.stats import bootstrap_difference, bootstrap_mean, clopper_pearson, sp
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.faces import grid
 from fixtures.published import Published
+from fixtures.trained import Pairs, Trained
 from reports.record import ClaimRecord
 
 COPY = 0.95  # rules.copies: a sample that correlates more with a training image is that image
@@ -58,7 +59,7 @@ def convergence(
     }
 
 
-def measure_convergence(desk: Desk) -> tuple[list[Agreement], dict[str, Any]]:
+def measure_convergence(desk: Pairs) -> tuple[list[Agreement], dict[str, Any]]:
     """Agreement by size on random halves, and everything T-convergence is judged by."""
     by_size = [desk.agreement("random", n) for n in desk.sizes]
     smallest, largest = (
@@ -68,18 +69,18 @@ def measure_convergence(desk: Desk) -> tuple[list[Agreement], dict[str, Any]]:
     return by_size, convergence(by_size, desk.sizes, largest.mean(axis=0), smallest.reshape(-1))
 
 
-def record(evidence: ClaimRecord, found: dict[str, Any], **more: Any) -> None:
+def record(evidence: ClaimRecord, found: dict[str, Any], *, kind: str = "synthetic", **more: Any) -> None:
     """Record a table of measures, each a value or a pair of value and interval."""
     for name, item in found.items():
         value, interval = item if isinstance(item, tuple) else (item, None)
-        evidence.add(name, value, kind="synthetic", interval=interval, **more)
+        evidence.add(name, value, kind=kind, interval=interval, **more)
 
 
-def seeds_of(desk: Desk) -> dict[str, Any]:
+def seeds_of(desk: Pairs) -> dict[str, Any]:
     return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
 
 
-def plot_agreement(desk: Desk, by_size: Sequence[Agreement]) -> Figure:
+def plot_agreement(desk: Pairs, by_size: Sequence[Agreement]) -> Figure:
     """Same-noise agreement of every seed by set size, mismatched seeds behind it."""
     figure, axes = plt.subplots(figsize=(6, 3.2))
     for k, a in enumerate(by_size):
@@ -107,30 +108,37 @@ def plot_agreement(desk: Desk, by_size: Sequence[Agreement]) -> Figure:
 
 @pytest.mark.claim("T-convergence")
 def test_same_noise_gives_the_same_image(
-    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None
+    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:
     if published_or_none is not None:
         published_convergence(evidence, published_or_none)
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_convergence(evidence, trained_or_none, kind="full")
+    record_convergence(evidence, desk, kind="synthetic", figures=[evidence.figure("corpus", grid(desk.corpus, 4, 12))])
+    evidence.input("generated faces", sha256=desk.raw.fingerprint, rows=len(desk.raw))
+
+
+def record_convergence(evidence: ClaimRecord, desk: Pairs, *, kind: str, figures: Sequence[str] = ()) -> None:
+    """Everything T-convergence is judged by and shown with; `figures` are added to its own."""
     by_size, found = measure_convergence(desk)
     rows = [(f"N={n} {g}", desk.samples(Cell("random", n, g))) for n in (desk.sizes[0], desk.sizes[-1]) for g in GROUPS]
+    prefix = "" if kind == "synthetic" else f"{kind}-"
     figures = [
-        evidence.figure("agreement", plot_agreement(desk, by_size)),
-        evidence.figure("samples", plot_rows(rows)),
-        evidence.figure("corpus", grid(desk.corpus, 4, 12)),
+        evidence.figure(f"{prefix}agreement", plot_agreement(desk, by_size)),
+        evidence.figure(f"{prefix}samples", plot_rows(rows)),
+        *figures,
     ]
-    evidence.input("generated faces", sha256=desk.raw.fingerprint, rows=len(desk.raw))
     for n, a in zip(desk.sizes, by_size, strict=True):
         mean, interval = a.mean(seed=SEED)
         retrieval, exact = a.retrieval()
-        evidence.add(f"agreement at N = {n}", mean, kind="synthetic", interval=interval, **seeds_of(desk))
-        evidence.add(
-            f"mismatched seeds at N = {n}, 95th percentile", a.weak_threshold, kind="synthetic", n=len(a.mismatched)
-        )
-        evidence.add(f"B's image retrieved at N = {n}", retrieval, kind="synthetic", interval=exact, **seeds_of(desk))
+        evidence.add(f"agreement at N = {n}", mean, kind=kind, interval=interval, **seeds_of(desk))
+        evidence.add(f"mismatched seeds at N = {n}, 95th percentile", a.weak_threshold, kind=kind, n=len(a.mismatched))
+        evidence.add(f"B's image retrieved at N = {n}", retrieval, kind=kind, interval=exact, **seeds_of(desk))
     about = seeds_of(desk)
     for name, item in found.items():
         n = 2 * len(desk.seeds) if name.startswith("share of copies") else len(desk.seeds)
-        record(evidence, {name: item}, figures=figures, **{**about, "n": n})
+        record(evidence, {name: item}, kind=kind, figures=figures, **{**about, "n": n})
 
 
 def ideal(n_seeds: int = 64, size: int = 8) -> tuple[list[Agreement], np.ndarray, np.ndarray]:
@@ -161,7 +169,7 @@ def test_models_that_do_not_converge_are_caught(judge: Callable[..., str], defec
     assert judge("T-convergence", convergence(by_size, (4, 32, 512), to_training, copies), "synthetic") == "refuted"
 
 
-def curves(desk: Desk, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
+def curves(desk: Pairs, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
     """PSNR by noise level on training images and on `test`."""
     denoiser = desk.denoiser(cell)
     return (
@@ -189,13 +197,20 @@ def gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve, PSNR
 
 
 @pytest.mark.claim("T-psnr-gap")
-def test_the_train_test_gap_shrinks(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+def test_the_train_test_gap_shrinks(
+    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
+) -> None:
     if published_or_none is not None:
         published_psnr_gap(evidence, published_or_none)
-    halves = (
-        desk.held_out.images[:IMAGES],
-        desk.held_out.images[IMAGES:],
-    )  # no image counts twice when A and B are pooled
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_gap(evidence, trained_or_none, kind="full")
+    record_gap(evidence, desk, kind="synthetic")
+
+
+def record_gap(evidence: ClaimRecord, desk: Pairs, *, kind: str) -> None:
+    """Everything T-psnr-gap is judged by and shown with."""
+    halves = desk.tests(IMAGES)
     by_size = {
         n: pooled([curves(desk, Cell("random", n, g), test) for g, test in zip(GROUPS, halves, strict=True)])
         for n in desk.sizes
@@ -211,7 +226,7 @@ def test_the_train_test_gap_shrinks(evidence: ClaimRecord, desk: Desk, published
         evidence.add(
             f"gap at N = {n}, input 20 dB",
             value,
-            kind="synthetic",
+            kind=kind,
             unit="dB",
             interval=interval,
             n=count,
@@ -219,11 +234,12 @@ def test_the_train_test_gap_shrinks(evidence: ClaimRecord, desk: Desk, published
         )
     axes[0].set_ylabel("output PSNR (dB)")
     axes[0].legend(frameon=False, fontsize=8)
-    figures = [evidence.figure("psnr", figure)]
+    figures = [evidence.figure("psnr" if kind == "synthetic" else f"{kind}-psnr", figure)]
     found = gap_measures(by_size[desk.sizes[0]], by_size[desk.sizes[-1]])
     record(
         evidence,
         found,
+        kind=kind,
         unit="dB",
         n=by_size[desk.sizes[0]][0].output.shape[1],
         varies="image (of the smallest set)",

@@ -96,7 +96,7 @@ def plot_dynamics(found: Curves, levels: dict[str, float]) -> Figure:
 def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk) -> None:
     scale = desk.preset.mixtures
     for n in scale.sizes:
-        found = curves(desk.root, published_config(scale, n), n, range(scale.seeds), desk.note)
+        found = curves(desk.root, published_config(scale, n), n, range(scale.seeds), desk.note, desk.begin)
         data = draw_mixture(scale.published, n, 0)
         fresh = data.oracle.sample(2000, torch.Generator().manual_seed(1))
         levels = {name: float(x.mean()) for name, x in zip((CENTRE, POINT), distances(fresh, data)[:2], strict=True)}
@@ -254,7 +254,8 @@ def exponent(sizes: Sequence[int], times: np.ndarray) -> tuple[float, Interval]:
 def law(desk: Desk) -> tuple[dict[int, Curves], np.ndarray, np.ndarray]:
     """Curves by N, and the times at which samples become good and copies appear, (sizes, seeds) in steps."""
     scale = desk.preset.mixtures
-    found = {n: curves(desk.root, law_config(scale, n), n, range(scale.law_seeds), desk.note) for n in scale.law_sizes}
+    seeds = range(scale.law_seeds)
+    found = {n: curves(desk.root, law_config(scale, n), n, seeds, desk.note, desk.begin) for n in scale.law_sizes}
     good, copying = (
         np.stack([np.asarray(f(c)) for c in found.values()])
         for f in (
@@ -272,7 +273,7 @@ NOISE = 0.1  # of the random-features model: variance share of the noise
 def feature_law(desk: Desk) -> tuple[dict[int, dict[str, Tensor]], np.ndarray, np.ndarray]:
     """Losses by N, and when the test loss is 80 % of its way to the optimum and the training loss far below it."""
     scale, bayes = desk.preset.mixtures, 1 - NOISE
-    found = {n: feature_losses(desk.root, scale, n, FEATURE_TIMES, NOISE) for n in scale.feature_sizes}
+    found = {n: feature_losses(desk.root, scale, n, FEATURE_TIMES, NOISE, desk.begin) for n in scale.feature_sizes}
     levels = {"test": 1 - 0.8 * (1 - bayes), "train": BELOW_BAYES * bayes}
     good, copying = (
         np.stack(

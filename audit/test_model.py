@@ -18,7 +18,8 @@ from core.checkpoint import INDEX, read_tensors
 from core.metrics.psnr import denoiser_psnr
 from core.presets import TrainConfig, preset
 from core.stats import bootstrap_difference
-from core.train import HISTORY, History, build_model, train
+from core.train import build_model, train
+from core.train_state import HISTORY, History
 from core.unet import BiasFreeNorm, UNet, denoise, parameter_count
 from fixtures.desk import GROUPS, Cell, Desk
 from reports.record import ClaimRecord

@@ -17,6 +17,7 @@ from core.metrics.retrieval import memorised, nearest_change, rank_agreement, re
 from core.stats import clopper_pearson
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.published import Published
+from fixtures.trained import Pairs, Trained
 from reports.record import ClaimRecord
 
 K = 10  # candidates, as published
@@ -48,7 +49,7 @@ def inversion(correlation: np.ndarray, lpips: np.ndarray, control: np.ndarray) -
     }
 
 
-def gather(desk: Desk, embedding: Embedding, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def gather(desk: Pairs, embedding: Embedding, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Correlation, LPIPS and structural similarity (samples of both groups, 10) of the candidates at size n."""
     parts: list[list[np.ndarray]] = [[], [], []]
     for group in GROUPS:
@@ -64,16 +65,28 @@ def gather(desk: Desk, embedding: Embedding, n: int) -> tuple[np.ndarray, np.nda
 
 @pytest.mark.claim("T-rank-inversion")
 def test_lpips_picks_another_nearest(
-    evidence: ClaimRecord, desk: Desk, lpips: Embedding | None, published_or_none: Published | None
+    evidence: ClaimRecord,
+    desk: Desk,
+    lpips: Embedding | None,
+    published_or_none: Published | None,
+    trained_or_none: Trained | None,
 ) -> None:
     if published_or_none is not None:
         published_rank_inversion(evidence, published_or_none)
     if lpips is None:
         return
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_inversion(evidence, trained_or_none, lpips, "full")
+    record_inversion(evidence, desk, lpips, "synthetic")
+
+
+def record_inversion(evidence: ClaimRecord, desk: Pairs, lpips: Embedding, kind: str) -> None:
+    """Everything T-rank-inversion is judged by and shown with."""
     r, d, s = gather(desk, lpips, desk.sizes[-1])
     fresh = ~memorised(r)
     about: dict[str, Any] = {
-        "kind": "synthetic",
+        "kind": kind,
         "n": int(fresh.sum()),
         "varies": "sample",
         "seeds": f"0:{len(desk.seeds)}, A and B",
@@ -87,21 +100,19 @@ def test_lpips_picks_another_nearest(
         ("nearest by r", train[index[:, 0]]),
         ("by LPIPS", train[index[torch.arange(12), best]]),
     ]
-    figures = [evidence.figure("nearest", plot_rows(rows))]
+    figures = [evidence.figure(f"nearest-{kind}", plot_rows(rows))]
     for name, (value, interval) in inversion(r[fresh], d[fresh], s[fresh]).items():
         evidence.add(name, value, interval=interval, figures=figures, **about)
     if (~fresh).sum():
         hits = nearest_change(-r[~fresh], d[~fresh])
-        evidence.add(
-            "share whose nearest changes, copies", hits.share, kind="synthetic", n=hits.n, interval=hits.interval
-        )
+        evidence.add("share whose nearest changes, copies", hits.share, kind=kind, n=hits.n, interval=hits.interval)
     large = Embedding("vgg", size=64)
     a = samples[:32]  # a forward pass at 64x64 costs ten at 20x20
     resized = rerank(large, a, train, candidates(a, train)[1]).numpy()
     both = nearest_change(d[: len(a)], resized)
     evidence.add(
         "share whose LPIPS-nearest changes when images are resized to 64x64", both.share, interval=both.interval,
-        kind="synthetic", n=both.n, varies="sample of A",
+        kind=kind, n=both.n, varies="sample of A",
     )  # fmt: skip
 
 

@@ -182,7 +182,12 @@ class Mixtures:
 
 @dataclass(frozen=True)
 class Preset:
-    """A scale: what is trained, on how many images, how it is split and sampled."""
+    """A scale: what is trained, on how many images, how it is split and sampled.
+
+    Attributes:
+        full: whether it is the published network on images of the published size, so that what it gives is `full`
+            evidence.
+    """
 
     name: str
     train: TrainConfig
@@ -192,6 +197,11 @@ class Preset:
     start: str = "group"
     sample: SampleConfig = field(default_factory=SampleConfig)
     mixtures: Mixtures = field(default_factory=Mixtures)
+    full: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every option by name, ready for JSON."""
+        return dataclasses.asdict(self)
 
     def __post_init__(self) -> None:
         for key in ("definition", "start"):
@@ -252,17 +262,22 @@ PRESETS = {
             "workstation",
             TrainConfig(epochs=100, halve_every=10, repetition="exact", precision="bf16", compile=True),
             sizes=(10, 100, 1000, 10_000, 98_117),
+            full=True,
         ),
         # Topeza (2025), section 4, to the letter: near-identical samples of A and B at N = 98,117 (T 5.1).
-        Preset("paper40", TrainConfig(), sizes=(10, 100, 1000, 10_000, 98_117)),
+        Preset("paper40", TrainConfig(), sizes=(10, 100, 1000, 10_000, 98_117), full=True),
         # Kadkhodaie et al. (2024): 80x80, 250,000 exposures an epoch, the quadratic noise law of the code.
         Preset(
             "paper80",
             TrainConfig(image_size=80, exposures=250_000, noise="quadratic"),
             sizes=(1, 10, 100, 1000, 10_000, 100_000),
+            full=True,
         ),
     )
 }
+
+
+DEFAULT_SCALE = "desk"
 
 
 def preset(name: str) -> Preset:

@@ -1,5 +1,6 @@
 """The first layer's notebook and the third layer's only source: evidence in, `audit.json` out."""
 
+import contextlib
 import json
 import math
 import os
@@ -7,20 +8,23 @@ import platform
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from core.errors import Missing
 from core.files import write_atomic
+from core.presets import DEFAULT_SCALE, preset
 from reports.judge import Evidence, Judgement, combined
 from reports.ledger import Claim, Ledger
 
 SCHEMA = "samenoise/audit/1"
 BROUGHT = ("celeba", "full")  # evidence that needs what only some users have
-SCALED, SCALE = ("synthetic",), "desk"  # evidence whose verdict depends on the scale, and the recorded one
+TRAINED, FULL = "synthetic", "full"  # evidence of what is trained on the spot; at the full scales it is the latter
+SCALED, SCALE = (TRAINED,), DEFAULT_SCALE  # evidence whose verdict depends on the scale, and the recorded one
 PACKAGES = (
     "dask", "faiss-cpu", "great-expectations", "hypothesis", "lightning-fabric", "lpips", "matplotlib", "numba",
     "numpy", "pandas", "pillow", "pyarrow", "pytest", "pytest-benchmark", "safetensors", "scipy", "torch",
@@ -31,7 +35,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class ClaimRecord:
-    """What one run learnt about one claim; filled by its test through the `evidence` fixture."""
+    """What one run learnt about one claim; filled by its test through the `evidence` fixture.
+
+    Where the run's scale is a full one, what a test records of its trained networks is of kind `full`, if the row
+    knows that kind.
+    """
 
     claim: Claim
     folder: Path
@@ -44,6 +52,11 @@ class ClaimRecord:
     judgement: Judgement | None = None
     error: str | None = None
     seconds: float | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether what this run trains is `full` evidence of this claim."""
+        return preset(self.scale).full and {TRAINED, FULL} <= set(self.claim.evidence)
 
     def add(
         self,
@@ -66,6 +79,7 @@ class ClaimRecord:
             ValueError: for a kind that the row does not name, a name recorded twice for a kind, a value that JSON
                 cannot carry (NaN included), or an interval without its method.
         """
+        kind = FULL if kind == TRAINED and self.full else kind
         if kind not in self.claim.evidence:
             raise ValueError(f"{self.claim.id}: evidence kind {kind!r}; the row names {self.claim.evidence}")
         if any(e.kind == kind and e.name == name for e in self.evidence):
@@ -91,6 +105,23 @@ class ClaimRecord:
     def block(self, *, kind: str, needs: str, command: str) -> None:
         """Say that evidence of this kind cannot be had here: what it needs, and the command that brings it."""
         self.blocked.append({"kind": kind, "needs": needs, "command": command})
+
+    def withdraw(self, missing: Missing, kind: str | None = None) -> None:
+        """Take back what was recorded of a kind, because the rest of it is missing, and say what is.
+
+        Without a kind it is that of the networks that this run trains.
+        """
+        kind = kind or (FULL if self.full else TRAINED)
+        self.evidence = [e for e in self.evidence if e.kind != kind]
+        self.block(kind=kind, needs=missing.needs, command=missing.command)
+
+    @contextlib.contextmanager
+    def attempt(self, kind: str) -> Iterator[None]:
+        """Evidence of this kind is recorded inside; where something for it is missing, the kind is blocked instead."""
+        try:
+            yield
+        except Missing as missing:
+            self.withdraw(missing, kind)
 
     def input(self, name: str, *, sha256: str, rows: int | None = None) -> None:
         """Name something the evidence was computed from."""
@@ -144,7 +175,8 @@ class ClaimRecord:
 class AuditRun:
     """All records of one run, and the file they go to."""
 
-    def __init__(self, ledger: Ledger, folder: Path, scale: str, device: str) -> None:
+    def __init__(self, ledger: Ledger, folder: Path, scale: str | None, device: str) -> None:
+        scale = scale or DEFAULT_SCALE
         self.ledger = ledger
         self.folder = folder
         self.scale = scale
@@ -166,6 +198,7 @@ class AuditRun:
             "environment": self._environment,
             "inputs": sorted(self.inputs.values(), key=lambda item: item["name"]),
             "scale": self.scale,
+            "preset": preset(self.scale).to_dict(),
             "seconds": round(time.monotonic() - self.started, 1),
             "counts": dict(Counter(claim["verdict"] for claim in claims)),
             "sources": {key: dict(value) for key, value in self.ledger.sources.items()},
