@@ -186,6 +186,7 @@ class AuditRun:
         self.created = datetime.now(UTC).isoformat(timespec="seconds")
         self._project = project()
         self._environment = environment(device)
+        self._preset = resolved(scale)
         self.records = {c.id: ClaimRecord(c, folder, self.inputs, scale) for c in ledger.claims}
 
     def as_json(self) -> dict[str, Any]:
@@ -198,7 +199,7 @@ class AuditRun:
             "environment": self._environment,
             "inputs": sorted(self.inputs.values(), key=lambda item: item["name"]),
             "scale": self.scale,
-            "preset": preset(self.scale).to_dict(),
+            "preset": self._preset,
             "seconds": round(time.monotonic() - self.started, 1),
             "counts": dict(Counter(claim["verdict"] for claim in claims)),
             "sources": {key: dict(value) for key, value in self.ledger.sources.items()},
@@ -211,6 +212,15 @@ class AuditRun:
         path = self.folder / "audit.json"
         write_atomic(path, json.dumps(self.as_json(), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
         return path
+
+
+def resolved(scale: str) -> dict[str, Any]:
+    """Every option of a scale by name, and how many parameters its network has."""
+    from core.unet import UNet, parameter_count
+
+    chosen = preset(scale)
+    network = UNet(chosen.train.base_channels, chosen.train.blocks, chosen.train.in_channels)
+    return {**chosen.to_dict(), "parameters": parameter_count(network)}
 
 
 def as_pair(interval: Any) -> tuple[float, float] | None:
