@@ -29,6 +29,11 @@ def test_made_once_and_made_again_when_the_key_or_the_bytes_change(tmp_path: Pat
 def test_a_directory_that_cannot_be_written_is_named_before_anything_is_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     calls: list[int] = []
+
+    def make() -> dict[str, Tensor]:
+        calls.append(1)
+        return {}
+
     with pytest.raises(InputError, match=r"file/samples: cannot be written .*; expected a store of results"):
-        kept(tmp_path / "file" / "samples", {}, lambda: calls.append(1) or {})
+        kept(tmp_path / "file" / "samples", {}, make)
     assert not calls

@@ -359,7 +359,8 @@ def test_held_out_images_that_do_not_fit_are_no_traceback(monkeypatch: pytest.Mo
 def test_what_fits_is_found_after_the_failure_is_forgotten_and_as_it_will_be_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    forward, alive = UNet.forward, []
+    forward = UNet.forward
+    alive: list[weakref.ref[Tensor]] = []
 
     def small_device(self: UNet, y: Tensor) -> Tensor:
         output = forward(self, y)

@@ -123,8 +123,20 @@ def test_events_are_written(corpus: Path, tmp_path: Path) -> None:
 
 def test_events_are_those_of_the_whole_history(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    words = ("train", "--corpus", corpus, "--runs", tmp_path / "r", "--sizes", 4, "--groups", "A", *TINY)
-    words = (*words, "--set", "epochs=4")
+    words = (
+        "train",
+        "--corpus",
+        corpus,
+        "--runs",
+        tmp_path / "r",
+        "--sizes",
+        4,
+        "--groups",
+        "A",
+        *TINY,
+        "--set",
+        "epochs=4",
+    )
 
     class Stop(Exception):
         pass
