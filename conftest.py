@@ -14,8 +14,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--scale",
         metavar="NAME",
-        default="desk",
-        help="how large the trained evidence is: desk, desk-long, workstation, paper40, paper80",
+        help="how large the trained evidence is: desk (default), desk-long, workstation, paper40, paper80; "
+        "with --runs and without this, nothing that is missing is trained",
     )
     group.addoption("--device", metavar="NAME", default="cpu", help="where to train and sample: cpu, cuda, mps")
     group.addoption("--data-docs", action="store_true", help="write Great Expectations' Data Docs beside the report")

@@ -28,6 +28,7 @@ from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.faces import grid
 from fixtures.published import Published
 from fixtures.reported import reported_gap
+from fixtures.trained import Pairs, Trained
 from reports.record import ClaimRecord
 
 COPY = 0.95  # rules.copies: a sample that correlates more with a training image is that image
@@ -69,7 +70,7 @@ def convergence(
     }
 
 
-def measure_convergence(desk: Desk) -> tuple[list[Agreement], dict[str, Any]]:
+def measure_convergence(desk: Pairs) -> tuple[list[Agreement], dict[str, Any]]:
     """Agreement by size on random halves, and everything T-convergence is judged by."""
     by_size = [desk.agreement("random", n) for n in desk.sizes]
     smallest, largest = (
@@ -79,18 +80,18 @@ def measure_convergence(desk: Desk) -> tuple[list[Agreement], dict[str, Any]]:
     return by_size, convergence(by_size, desk.sizes, largest.mean(axis=0), smallest.reshape(-1))
 
 
-def record(evidence: ClaimRecord, found: dict[str, Any], **more: Any) -> None:
+def record(evidence: ClaimRecord, found: dict[str, Any], *, kind: str = "synthetic", **more: Any) -> None:
     """Record a table of measures, each a value or a pair of value and interval."""
     for name, item in found.items():
         value, interval = item if isinstance(item, tuple) else (item, None)
-        evidence.add(name, value, kind="synthetic", interval=interval, **more)
+        evidence.add(name, value, kind=kind, interval=interval, **more)
 
 
-def seeds_of(desk: Desk) -> dict[str, Any]:
+def seeds_of(desk: Pairs) -> dict[str, Any]:
     return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
 
 
-def plot_agreement(desk: Desk, by_size: Sequence[Agreement]) -> Figure:
+def plot_agreement(desk: Pairs, by_size: Sequence[Agreement]) -> Figure:
     """Same-noise agreement of every seed by set size, mismatched seeds behind it."""
     figure, axes = plt.subplots(figsize=(6, 3.2))
     for k, a in enumerate(by_size):
@@ -130,7 +131,7 @@ def record_tables(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) ->
             near = lpips_neighbours(desk, lpips, cell) if lpips is not None and group == "A" else None
             label = {"N": n, "group": group}
             replication += replication_rows(samples.clamp(0, 1), desk.images(cell), label, near)
-    about = {"kind": "synthetic", **seeds_of(desk)}
+    about = {"kind": desk.kind, **seeds_of(desk)}
     note = "mean over seeds with its BCa bootstrap interval; mean over mismatched seeds; share of seeds retrieved"
     evidence.add("agreement by measure and N", agreements, note=note, **about)
     note = "strong: above 0.9; weak: below the 95th percentile of mismatched seeds; Clopper-Pearson"
@@ -142,31 +143,42 @@ def record_tables(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) ->
 
 @pytest.mark.claim("T-convergence")
 def test_same_noise_gives_the_same_image(
-    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, lpips: Embedding | None
+    evidence: ClaimRecord,
+    desk: Desk,
+    published_or_none: Published | None,
+    trained_or_none: Trained | None,
+    lpips: Embedding | None,
 ) -> None:
     if published_or_none is not None:
         published_convergence(evidence, published_or_none, desk)
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_convergence(evidence, trained_or_none, kind="full")
+    record_convergence(evidence, desk, kind=desk.kind, figures=[evidence.figure("corpus", grid(desk.corpus, 4, 12))])
+    record_tables(evidence, desk, lpips)
+    evidence.input("generated faces", sha256=desk.raw.fingerprint, rows=len(desk.raw))
+
+
+def record_convergence(evidence: ClaimRecord, desk: Pairs, *, kind: str, figures: Sequence[str] = ()) -> None:
+    """Everything T-convergence is judged by and shown with; `figures` are added to its own."""
     by_size, found = measure_convergence(desk)
     rows = [(f"N={n} {g}", desk.samples(Cell("random", n, g))) for n in (desk.sizes[0], desk.sizes[-1]) for g in GROUPS]
+    prefix = "" if kind == "synthetic" else f"{kind}-"
     figures = [
-        evidence.figure("agreement", plot_agreement(desk, by_size)),
-        evidence.figure("samples", plot_rows(rows)),
-        evidence.figure("corpus", grid(desk.corpus, 4, 12)),
+        evidence.figure(f"{prefix}agreement", plot_agreement(desk, by_size)),
+        evidence.figure(f"{prefix}samples", plot_rows(rows)),
+        *figures,
     ]
-    evidence.input("generated faces", sha256=desk.raw.fingerprint, rows=len(desk.raw))
     for n, a in zip(desk.sizes, by_size, strict=True):
         mean, interval = a.mean(seed=SEED)
         retrieval, exact = a.retrieval()
-        evidence.add(f"agreement at N = {n}", mean, kind="synthetic", interval=interval, **seeds_of(desk))
-        evidence.add(
-            f"mismatched seeds at N = {n}, 95th percentile", a.weak_threshold, kind="synthetic", n=len(a.mismatched)
-        )
-        evidence.add(f"B's image retrieved at N = {n}", retrieval, kind="synthetic", interval=exact, **seeds_of(desk))
-    record_tables(evidence, desk, lpips)
+        evidence.add(f"agreement at N = {n}", mean, kind=kind, interval=interval, **seeds_of(desk))
+        evidence.add(f"mismatched seeds at N = {n}, 95th percentile", a.weak_threshold, kind=kind, n=len(a.mismatched))
+        evidence.add(f"B's image retrieved at N = {n}", retrieval, kind=kind, interval=exact, **seeds_of(desk))
     about = seeds_of(desk)
     for name, item in found.items():
         n = 2 * len(desk.seeds) if name.startswith("share of copies") else len(desk.seeds)
-        record(evidence, {name: item}, figures=figures, **{**about, "n": n})
+        record(evidence, {name: item}, kind=kind, figures=figures, **{**about, "n": n})
 
 
 def ideal(n_seeds: int = 64, size: int = 8) -> tuple[list[Agreement], np.ndarray, np.ndarray]:
@@ -215,7 +227,7 @@ def test_the_table_of_measures_sees_shifted_seeds_and_a_shared_mean_face() -> No
     assert abs({row["measure"]: row for row in given}["correlation, group means removed"]["value"]) < 0.1
 
 
-def curves(desk: Desk, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
+def curves(desk: Pairs, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
     """PSNR by noise level on training images and on `test`, which must be held out."""
     check_held_out(test, desk.images(cell))
     denoiser = desk.denoiser(cell)
@@ -244,13 +256,20 @@ def gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve, PSNR
 
 
 @pytest.mark.claim("T-psnr-gap")
-def test_the_train_test_gap_shrinks(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+def test_the_train_test_gap_shrinks(
+    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
+) -> None:
     if published_or_none is not None:
         published_psnr_gap(evidence, published_or_none)
-    halves = (
-        desk.held_out.images[:IMAGES],
-        desk.held_out.images[IMAGES:],
-    )  # no image counts twice when A and B are pooled
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_gap(evidence, trained_or_none, kind="full")
+    record_gap(evidence, desk, kind=desk.kind)
+
+
+def record_gap(evidence: ClaimRecord, desk: Pairs, *, kind: str) -> None:
+    """Everything T-psnr-gap is judged by and shown with."""
+    halves = desk.tests(IMAGES)
     by_size = {
         n: pooled([curves(desk, Cell("random", n, g), test) for g, test in zip(GROUPS, halves, strict=True)])
         for n in desk.sizes
@@ -259,27 +278,26 @@ def test_the_train_test_gap_shrinks(evidence: ClaimRecord, desk: Desk, published
     published = reported_gap()
     beside = gap_beside_published(rows, published[published.experiment == "celeba"], LEVELS)
     figures = [
-        evidence.figure("psnr", plot_psnr(by_size, rows)),
-        evidence.figure("gaps", plot_gaps(beside, (28.0, 20.0, 12.0, 4.0))),
+        evidence.figure(f"psnr-{kind}", plot_psnr(by_size, rows)),
+        evidence.figure(f"gaps-{kind}", plot_gaps(beside, (28.0, 20.0, 12.0, 4.0))),
     ]
     for n, (train, test) in by_size.items():
         value, interval = gap(train, test, seed=SEED)[LEVELS.index(20.0)]
         name = f"gap at N = {n}, input 20 dB"
         count = train.output.shape[1]
-        evidence.add(name, value, kind="synthetic", unit="dB", interval=interval, n=count, varies="image")
+        evidence.add(name, value, kind=kind, unit="dB", interval=interval, n=count, varies="image")
     note = f"means over up to {2 * IMAGES} training and as many held-out images, BCa bootstrap over images"
-    evidence.add("PSNR in dB by N and noise level", rows, kind="synthetic", note=note, figures=figures)
+    evidence.add("PSNR in dB by N and noise level", rows, kind=kind, note=note, figures=figures)
     note = (
         "published: random halves, read off cell 13, between the two drawn levels beside each; other images, networks "
         "and sizes: how the gap closes can be compared, not how large it is"
     )
-    evidence.add(
-        "train-test gap in dB, here and as published", beside, kind="synthetic", note=note, figures=figures[1:]
-    )
+    evidence.add("train-test gap in dB, here and as published", beside, kind=kind, note=note, figures=figures[1:])
     found = gap_measures(by_size[desk.sizes[0]], by_size[desk.sizes[-1]])
     record(
         evidence,
         found,
+        kind=kind,
         unit="dB",
         n=by_size[desk.sizes[0]][0].output.shape[1],
         varies="image (of the smallest set)",

@@ -103,7 +103,7 @@ def gap_measures(to_centre: np.ndarray, to_train: np.ndarray) -> Measures:
 @pytest.mark.claim("V-gap")
 def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk) -> None:
     scale = desk.preset.mixtures
-    for n, found in published_curves(desk.root, scale, desk.note).items():
+    for n, found in published_curves(desk.root, scale, desk.note, desk.begin).items():
         epoch = -(-n // scale.published.batch)
         epochs = int(found.steps[-1]) // epoch
         whole = epochs == scale.epochs

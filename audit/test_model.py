@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
+from audit.measures import LEVELS, output_psnr, psnr_differences
 from core.checkpoint import INDEX, read_tensors
-from core.metrics.psnr import denoiser_psnr
 from core.presets import TrainConfig, preset
-from core.stats import bootstrap_difference
-from core.train import HISTORY, History, build_model, train
+from core.train import build_model, train
+from core.train_state import HISTORY, History
 from core.unet import BiasFreeNorm, UNet, denoise, parameter_count
 from fixtures.desk import GROUPS, Cell, Desk
 from reports.record import ClaimRecord
@@ -208,7 +209,6 @@ def test_an_additive_constant_is_noticed(judge: Judge, defect: str) -> None:
 
 # -------------------------------------------------------------------------------------------------------------- noise
 
-LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB: noise levels from 0.04 to 1
 IMAGES = 256
 
 
@@ -229,13 +229,7 @@ def distance_from_uniform(law: Callable[[np.ndarray], np.ndarray]) -> float:
 
 def noise_differences(uniform: np.ndarray, quadratic: np.ndarray) -> dict[str, Any]:
     """Output PSNR of the second model minus that of the first, by input PSNR, over the same images."""
-    return {
-        f"PSNR, quadratic minus uniform, at {level:g} dB": (
-            float((b - a).mean()),
-            bootstrap_difference(b, a, seed=SEED, paired=True, over="images"),
-        )
-        for level, a, b in zip(LEVELS, uniform, quadratic, strict=True)
-    }
+    return psnr_differences("quadratic minus uniform", uniform, quadratic, seed=SEED)
 
 
 @pytest.mark.claim("T-noise-uniform")
@@ -246,20 +240,9 @@ def test_the_noise_law(evidence: ClaimRecord, desk: Desk) -> None:
     )
     cell = Cell("random", desk.sizes[-1], "A")
     uniform = desk.model(cell)
-    quadratic = desk.store.get_or_train(
-        desk.images(cell),
-        desk.preset.train.replace(noise="quadratic"),
-        seed=SEED,
-        label={"scale": desk.preset.name, "protocol": "quadratic noise", "n": cell.n, "group": cell.group},
-        device=desk.device,
-        progress=lambda done, total: desk.note("training with quadratic noise", done, total),
-    )
-    sigmas = [10 ** (-level / 20) for level in LEVELS]
+    quadratic = desk.variant(cell, noise="quadratic")
     images = desk.held_out.images[:IMAGES]
-    curves = [
-        denoiser_psnr(lambda y, m=result.model: denoise(m, y), images, sigmas, seed=SEED).output  # type: ignore[misc]
-        for result in (uniform, quadratic)
-    ]
+    curves = [output_psnr(partial(denoise, result.model), images, seed=SEED) for result in (uniform, quadratic)]
     for name, (value, interval) in noise_differences(*curves).items():
         evidence.add(name, value, kind="synthetic", n=len(images), interval=interval, unit="dB", varies="image")
 

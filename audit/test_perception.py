@@ -1,6 +1,6 @@
 """Pixel correlation against LPIPS in the search for the nearest training image (Topeza 2025, sections 5.4 and 6.4)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -31,6 +31,7 @@ from core.metrics.ssim import ssim
 from core.stats import clopper_pearson
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.published import Published
+from fixtures.trained import Pairs, Trained
 from reports.record import ClaimRecord
 
 K = 10  # candidates, as published
@@ -76,7 +77,7 @@ class Ranked:
         return Ranked(*(getattr(self, field.name)[mask] for field in fields(self)))
 
 
-def gather(desk: Desk, embedding: Embedding, n: int) -> Ranked:
+def gather(desk: Pairs, embedding: Embedding, n: int) -> Ranked:
     """The candidates of the samples at size n, A's samples first."""
     parts: list[tuple[np.ndarray, ...]] = []
     for group in GROUPS:
@@ -89,11 +90,11 @@ def gather(desk: Desk, embedding: Embedding, n: int) -> Ranked:
     return Ranked(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def record_inversion(evidence: ClaimRecord, desk: Desk, ranked: Ranked, figures: list[str]) -> None:
+def record_inversion(evidence: ClaimRecord, desk: Pairs, ranked: Ranked, figures: list[str], kind: str) -> None:
     """What the claim is judged by, on samples that are no copies, beside chance and beside two other measures."""
     fresh = ranked.where(~memorised(ranked.correlation))
     about: dict[str, Any] = {
-        "kind": "synthetic", "n": len(fresh.seeds), "varies": "sample, in clusters of one seed",
+        "kind": kind, "n": len(fresh.seeds), "varies": "sample, in clusters of one seed",
         "seeds": f"0:{len(desk.seeds)}, A and B",
     }  # fmt: skip
     found = inversion(fresh.correlation, fresh.lpips, fresh.ssim, fresh.seeds)
@@ -103,22 +104,22 @@ def record_inversion(evidence: ClaimRecord, desk: Desk, ranked: Ranked, figures:
     for name, (value, interval) in found.items():
         evidence.add(name, value, interval=interval, figures=figures, **about)
     chance = nearest_change(-fresh.correlation, fresh.lpips).chance
-    evidence.add("share whose nearest an unrelated order changes", chance, kind="synthetic", note="1 - 1/k, k = 10")
+    evidence.add("share whose nearest an unrelated order changes", chance, kind=kind, note="1 - 1/k, k = 10")
 
 
-def record_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked]) -> None:
+def record_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked], kind: str) -> None:
     """The same of samples that are copies (correlation above 0.99), which answer differently, at every N with some."""
     for n, every in ranked.items():
         mask = memorised(every.correlation)
         share, interval = clustered_share(mask, every.seeds)
         about: dict[str, Any] = {"n": len(mask), "varies": "sample, in clusters of one seed"}
-        evidence.add(f"samples that are copies, N = {n}", share, kind="synthetic", interval=interval, **about)
+        evidence.add(f"samples that are copies, N = {n}", share, kind=kind, interval=interval, **about)
         copies = every.where(mask)
         if len(np.unique(copies.seeds)) < 2:
             continue
         found = inversion(copies.correlation, copies.lpips, copies.ssim, copies.seeds, f"copies, N = {n}")
         note = f"{copies.lpips.shape[1]} candidates: an unrelated order changes {1 - 1 / copies.lpips.shape[1]:.0%}"
-        about |= {"n": len(copies.seeds), "kind": "synthetic", "note": note}
+        about |= {"n": len(copies.seeds), "kind": kind, "note": note}
         for name, (value, interval) in found.items():
             evidence.add(name, value, interval=interval, **about)
 
@@ -131,12 +132,12 @@ def record_sensitivity(evidence: ClaimRecord, desk: Desk, lpips: Embedding, rank
     index = candidates(samples, train)[1]
     rows, missing = sensitivity_rows(samples, train, index, ranked.correlation[some], ranked.lpips[some])
     note = "; ".join(["resized bilinearly; Clopper-Pearson; BCa bootstrap over samples", *missing])
-    evidence.add("order by size and network", rows, kind="synthetic", n=len(samples), varies="sample of A", note=note)
+    evidence.add("order by size and network", rows, kind=desk.kind, n=len(samples), varies="sample of A", note=note)
     count, found = trap_measures(lpips, raw, train, candidates(raw.clamp(0, 1), train)[1], ranked.lpips[: len(raw)])
     share = (count / len(raw), clopper_pearson(count, len(raw)))
     found = {"share of samples with a maximum above 1.1, which the published notebooks divide by 255": share, **found}
     for name, (value, interval) in found.items():
-        evidence.add(name, value, kind="synthetic", interval=interval, n=len(raw), varies="sample of A")
+        evidence.add(name, value, kind=desk.kind, interval=interval, n=len(raw), varies="sample of A")
 
 
 def record_identity(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> None:
@@ -144,7 +145,7 @@ def record_identity(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> None
     images, who = people(desk.corpus, PEOPLE, EACH)
     more, missing = embeddings({net: RETRIEVAL_SIZE.get(net) for net in NETWORKS if net != lpips.net})
     rows, differences = identity_rows(images, who, {lpips.net: lpips, **more})
-    about: dict[str, Any] = {"kind": "synthetic", "n": len(images), "varies": "identity"}
+    about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "identity"}
     note = "; ".join([f"{PEOPLE} people, {EACH} faces each; BCa bootstrap over identities", *missing])
     evidence.add("same person retrieved, by metric", rows, note=note, **about)
     for name, (value, interval) in differences.items():
@@ -153,13 +154,30 @@ def record_identity(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> None
 
 @pytest.mark.claim("T-rank-inversion")
 def test_lpips_picks_another_nearest(
-    evidence: ClaimRecord, desk: Desk, lpips: Embedding | None, published_or_none: Published | None
+    evidence: ClaimRecord,
+    desk: Desk,
+    lpips: Embedding | None,
+    published_or_none: Published | None,
+    trained_or_none: Trained | None,
 ) -> None:
     if published_or_none is not None:
         published_rank_inversion(evidence, published_or_none)
     if lpips is None:
         return
-    ranked = {n: gather(desk, lpips, n) for n in (*desk.sizes[:2], desk.sizes[-1])}
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_order(evidence, trained_or_none, lpips, (trained_or_none.sizes[-1],), "full")
+    ranked = record_order(evidence, desk, lpips, (*desk.sizes[:2], desk.sizes[-1]), desk.kind)
+    record_copies(evidence, ranked, desk.kind)
+    record_sensitivity(evidence, desk, lpips, ranked[desk.sizes[-1]])
+    record_identity(evidence, desk, lpips)
+
+
+def record_order(
+    evidence: ClaimRecord, desk: Pairs, lpips: Embedding, sizes: Sequence[int], kind: str
+) -> dict[int, Ranked]:
+    """The candidates at some sizes; at the last, everything the claim is judged by, with a picture."""
+    ranked = {n: gather(desk, lpips, n) for n in sizes}
     last = ranked[desk.sizes[-1]]
     cell = Cell("random", desk.sizes[-1], "A")
     samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
@@ -170,10 +188,8 @@ def test_lpips_picks_another_nearest(
         ("nearest by r", train[index[:, 0]]),
         ("by LPIPS", train[index[torch.arange(12), best]]),
     ]
-    record_inversion(evidence, desk, last, [evidence.figure("nearest", plot_rows(rows))])
-    record_copies(evidence, ranked)
-    record_sensitivity(evidence, desk, lpips, last)
-    record_identity(evidence, desk, lpips)
+    record_inversion(evidence, desk, last, [evidence.figure(f"nearest-{kind}", plot_rows(rows))], kind)
+    return ranked
 
 
 def orders(seed: int, agreeing: float, n: int = 120) -> np.ndarray:

@@ -3,16 +3,23 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from audit.measures import output_psnr, psnr_differences
 from audit.test_metadata import cite
+from core.metrics.agreement import Agreement
 from core.presets import TrainConfig
 from core.schedule import exposures
 from core.splits import DEFINITIONS, baseline, by_identity
+from core.stats import bootstrap_difference
+from core.unet import denoise
+from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.notebooks import EXPERIMENTS, Tiles, notebook_tiles, published_bytes
 from fixtures.published import Published
 from reports.record import ClaimRecord
@@ -20,6 +27,9 @@ from reports.record import ClaimRecord
 Judge = Callable[..., str]
 KEPT = 196_235  # images after removal of near-duplicates, as printed
 SIZES = (10, 100, 1000, 10_000, 98_117)
+CHANGE = "agreement by consecutive minus agreement by ends"
+IMAGES = 256  # held-out images of a PSNR comparison
+SEED = 0
 
 
 def numbered(n: int) -> list[str]:
@@ -91,8 +101,34 @@ def seen_at_two_sizes(tiles: Tiles, group: str) -> dict[str, int]:
     return found
 
 
+def definition_measures(ends: Agreement, consecutive: Agreement) -> dict[str, Any]:
+    """What the definition changes where agreement is concerned: paired over seeds."""
+    interval = bootstrap_difference(consecutive.same, ends.same, seed=SEED, paired=True, over="seeds")
+    return {CHANGE: (float((consecutive.same - ends.same).mean()), interval)}
+
+
 @pytest.mark.claim("T-split-definition")
-def test_definition(evidence: ClaimRecord, published_or_none: Published | None) -> None:
+def test_definition(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+    record_definitions(evidence, published_or_none)
+    n, *_ = desk.choices()
+    both = [desk.agreement(definition, n) for definition in DEFINITIONS]
+    about: dict[str, Any] = {
+        "kind": "synthetic",
+        "n": len(desk.seeds),
+        "varies": "seed",
+        "seeds": f"0:{len(desk.seeds)}",
+    }
+    for definition, agreement in zip(DEFINITIONS, both, strict=True):
+        value, interval = agreement.mean(seed=SEED)
+        evidence.add(f"agreement by {definition}, N = {n}", value, interval=interval, **about)
+    note = "A is the same by both definitions; one training of each B, so other images of B are in the difference too"
+    for name, (value, interval) in definition_measures(*both).items():
+        evidence.add(name, value, interval=interval, note=note, **about)
+
+
+def record_definitions(evidence: ClaimRecord, published_or_none: Published | None) -> None:
+    """Where the two readings of the definition differ, and which of them the notebooks used."""
+
     def add(kind: str, names: Sequence[str]) -> None:
         counts = differing(names)
         note = ", ".join(f"N = {n:,}: {k:,} of {n:,} images of B differ" for n, k in counts.items())
@@ -114,6 +150,23 @@ def test_definition(evidence: ClaimRecord, published_or_none: Published | None) 
         + "). N+1..2N has none, since its B's are disjoint from size to size; so where there is one, B was taken from "
         "the end. The baseline notebook shows too few images to tell.",
     )
+
+
+def made_up(seed: int, level: float, spread: float = 0.05) -> Agreement:
+    source = np.random.default_rng(seed)
+    return Agreement(np.where(np.eye(64) > 0, source.normal(level, spread, (64, 64)), 0.1))
+
+
+@pytest.mark.control("T-split-definition", "positive")
+def test_definitions_that_agree_alike_make_no_difference(judge: Judge) -> None:
+    found = definition_measures(made_up(0, 0.7, 0.01), made_up(1, 0.7, 0.01))
+    assert judge("T-split-definition", found, "synthetic") == "reproduced"
+
+
+@pytest.mark.control("T-split-definition", "negative")
+def test_a_definition_that_changes_agreement_is_noticed(judge: Judge) -> None:
+    found = definition_measures(made_up(0, 0.7), made_up(1, 0.6))
+    assert judge("T-split-definition", found, "synthetic") == "refuted"
 
 
 @pytest.mark.control("T-split-definition", "positive")
@@ -332,8 +385,29 @@ def exposure(config: TrainConfig, set_sizes: Iterable[int] = EXPOSED) -> dict[st
     return {"different_exposures": len({exposures(n, config) for n in set_sizes})}
 
 
+def repetition_measures(exact: np.ndarray, whole: np.ndarray) -> dict[str, Any]:
+    """What the repetition changes: output PSNR of the one training minus that of the other, over the same images."""
+    return psnr_differences("whole minus exact repetition", exact, whole, seed=SEED)
+
+
 @pytest.mark.claim("T-exposure")
-def test_exposure(evidence: ClaimRecord) -> None:
+def test_exposure(evidence: ClaimRecord, desk: Desk) -> None:
+    record_exposures(evidence)
+    n, repeated, _ = desk.choices()
+    usual = desk.model(Cell("random", n, GROUPS[0]))
+    images = desk.held_out.images[:IMAGES]
+    pair = [output_psnr(partial(denoise, model.model), images, seed=SEED) for model in (usual, repeated)]
+    exact, whole = pair if desk.preset.train.repetition == "exact" else reversed(pair)
+    train = desk.preset.train
+    shown = {how: exposures(n, train.replace(repetition=how)) for how in ("whole", "exact")}
+    note = f"N = {n}: {shown['whole']:,} images an epoch instead of {shown['exact']:,}; one training of each"
+    for name, (value, interval) in repetition_measures(exact, whole).items():
+        about: dict[str, Any] = {"unit": "dB", "n": len(images), "varies": "image", "note": note}
+        evidence.add(name, value, kind="synthetic", interval=interval, **about)
+
+
+def record_exposures(evidence: ClaimRecord) -> None:
+    """The samples an epoch that repetition by a whole factor gives, at the published sizes."""
     config = TrainConfig(exposures=100_000, repetition="whole")
     shown = {n: exposures(n, config) for n in EXPOSED}
     note = ", ".join(f"N = {n:,}: {100_000 // n:,} times, {k:,} samples" for n, k in shown.items())
@@ -342,6 +416,21 @@ def test_exposure(evidence: ClaimRecord) -> None:
     fewest = min(shown, key=shown.__getitem__)
     shortfall = f"at N = {fewest:,}; rounding up instead would give 105,544, 168,868 and 196,234 at the three largest"
     evidence.add("largest_shortfall", 1 - shown[fewest] / 100_000, kind="arithmetic", note=shortfall)
+
+
+@pytest.mark.control("T-exposure", "positive")
+def test_trainings_that_denoise_alike_are_recognised(judge: Judge) -> None:
+    curve = np.random.default_rng(0).normal(20, 2, (8, 200))
+    other = curve + np.random.default_rng(1).normal(0, 0.2, curve.shape)
+    assert judge("T-exposure", repetition_measures(curve, other), "synthetic") == "reproduced"
+
+
+@pytest.mark.control("T-exposure", "negative")
+def test_a_training_that_denoises_worse_is_noticed(judge: Judge) -> None:
+    curve = np.random.default_rng(0).normal(20, 2, (8, 200))
+    worse = curve + np.random.default_rng(1).normal(0, 0.2, curve.shape)
+    worse[5] -= 0.5
+    assert judge("T-exposure", repetition_measures(curve, worse), "synthetic") == "refuted"
 
 
 @pytest.mark.control("T-exposure", "positive")

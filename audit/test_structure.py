@@ -18,11 +18,13 @@ from audit.published_figures import (
 )
 from core.corpus import Corpus
 from core.dedup import near_duplicates
+from core.errors import Missing
 from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve, denoiser_psnr
 from core.stats import Interval, bootstrap_difference, clopper_pearson, lowest_decile_difference, permutation_test, tost
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.published import Published
+from fixtures.trained import Pairs, Trained
 from reports.record import ClaimRecord
 
 LEVELS = (28.0, 20.0, 12.0, 4.0)  # input PSNR in dB, below rules.gap_shrinks's 30
@@ -33,18 +35,18 @@ SEED = 0
 Measures = dict[str, Any]
 
 
-def record(evidence: ClaimRecord, found: Measures, **more: Any) -> None:
+def record(evidence: ClaimRecord, found: Measures, *, kind: str, **more: Any) -> None:
     """Record measures: value and interval, and the p-value of a test of equivalence behind them."""
     for name, (value, interval, *p) in found.items():
         told = {"pvalue": p[0], "note": f"p = {p[0]:.2g} of the larger of two one-sided tests"} if p else {}
-        evidence.add(name, value, kind="synthetic", interval=interval, **told, **more)
+        evidence.add(name, value, kind=kind, interval=interval, **told, **more)
 
 
-def over_seeds(desk: Desk) -> dict[str, Any]:
+def over_seeds(desk: Pairs) -> dict[str, Any]:
     return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
 
 
-def means(desk: Desk, *cells: tuple[str, int]) -> Measures:
+def means(desk: Pairs, *cells: tuple[str, int]) -> Measures:
     """Mean agreement of each (protocol, n), for the reader; no check hangs on it."""
     return {f"agreement, {protocol}, N = {n}": desk.agreement(protocol, n).mean(seed=SEED) for protocol, n in cells}
 
@@ -57,11 +59,28 @@ def weaker(strong: Agreement, weak: Agreement) -> tuple[float, Interval]:
     return float((strong.same - weak.same).mean()), replace(interval, method=method)
 
 
-def record_mixture(evidence: ClaimRecord, desk: Desk, *cells: tuple[str, int]) -> None:
+def record_mixture(evidence: ClaimRecord, desk: Pairs, *cells: tuple[str, int], kind: str) -> None:
     """Seeds that agree strongly, in between and weakly, by protocol; no check hangs on it."""
     rows = [mixture_row(desk.agreement(protocol, n), {"protocol": protocol, "N": n}) for protocol, n in cells]
     note = "strong: above 0.9; weak: below the 95th percentile of mismatched seeds; Clopper-Pearson"
-    evidence.add("seeds by class", rows, kind="synthetic", note=note, **over_seeds(desk))
+    evidence.add("seeds by class", rows, kind=kind, note=note, **over_seeds(desk))
+
+
+def labelled(corpus: Corpus, attribute: str) -> Corpus:
+    """The corpus, if it knows the attribute.
+
+    Raises:
+        Missing: if it does not.
+    """
+    if corpus.attributes is None or attribute not in corpus.attributes:
+        needs = f"a corpus with the attribute {attribute}, on which the pairs were trained"
+        raise Missing(needs, "samenoise prepare --celeba DIR --out CORPUS, then train or import with --corpus CORPUS")
+    return corpus
+
+
+def thinned(corpus: Corpus, most: int = 20_000) -> Corpus:
+    """Every so many-th image of a corpus too large to be fitted in memory: at most `most`."""
+    return corpus if len(corpus) <= most else corpus.select(np.linspace(0, len(corpus) - 1, most).astype(int))
 
 
 def carries(attribute: str, corpus: Corpus, used: set[str]) -> tuple[Callable[[Tensor], np.ndarray], float]:
@@ -70,6 +89,7 @@ def carries(attribute: str, corpus: Corpus, used: set[str]) -> tuple[Callable[[T
     Ridge regression of the label on pixels, classes weighted equally, fitted on every other one of the images that are
     not in `used`.
     """
+    corpus = thinned(labelled(corpus, attribute))
     assert corpus.attributes is not None
     free = np.array([name not in used for name in corpus.names])
     pixels = corpus.images.reshape(len(corpus), -1).double().numpy()
@@ -99,18 +119,27 @@ def eyeglasses_measures(random: Agreement, split: Agreement, with_a: np.ndarray,
 
 
 @pytest.mark.claim("T-eyeglasses-convergence")
-def test_glasses_weaken_agreement(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+def test_glasses_weaken_agreement(
+    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
+) -> None:
     if published_or_none is not None:
         published_eyeglasses_convergence(evidence, published_or_none)
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_glasses(evidence, trained_or_none, "full")
+    record_glasses(evidence, desk, desk.kind)
+
+
+def record_glasses(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     n = desk.largest("Eyeglasses")
-    split = desk.split("Eyeglasses", n)
-    reader, accuracy = carries("Eyeglasses", desk.raw, {name for names in split.groups.values() for name in names})
+    used = {name for group in GROUPS for name in desk.names(Cell("Eyeglasses", n, group))}
+    reader, accuracy = carries("Eyeglasses", desk.source("Eyeglasses"), used)
     a, b = (desk.samples(Cell("Eyeglasses", n, g)) for g in GROUPS)
     found = eyeglasses_measures(desk.agreement("random", n), desk.agreement("Eyeglasses", n), reader(a), reader(b))
-    evidence.add("balanced accuracy of the reader of glasses", accuracy, kind="synthetic")
-    record(evidence, means(desk, ("random", n), ("Eyeglasses", n)), **over_seeds(desk))
-    figures = [evidence.figure("samples", plot_rows([("with", a), ("without", b)]))]
-    record(evidence, found, figures=figures, **over_seeds(desk))
+    evidence.add("balanced accuracy of the reader of glasses", accuracy, kind=kind)
+    record(evidence, means(desk, ("random", n), ("Eyeglasses", n)), kind=kind, **over_seeds(desk))
+    figures = [evidence.figure(f"samples-{kind}", plot_rows([("with", a), ("without", b)]))]
+    record(evidence, found, kind=kind, figures=figures, **over_seeds(desk))
 
 
 def made_up(same: float, seeds: int = 64, spread: float = 0.05, seed: int = 0) -> Agreement:
@@ -150,18 +179,25 @@ def varies_measures(split: Agreement, baseline: Agreement) -> Measures:
 
 @pytest.mark.claim("T-male-convergence")
 def test_sex_makes_agreement_vary_by_seed(
-    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None
+    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:
     if published_or_none is not None:
         published_male_convergence(evidence, published_or_none)
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_sex(evidence, trained_or_none, "full")
+    record_sex(evidence, desk, desk.kind)
+
+
+def record_sex(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     n = desk.largest("Male")
     split, baseline = desk.agreement("Male", n), desk.agreement("random", n)
     order = np.argsort(-split.same)[[0, 1, 2, len(split.same) // 2, -3, -2, -1]].tolist()
     rows = [(name, desk.samples(Cell("Male", n, g))[order]) for name, g in zip(("male", "female"), GROUPS, strict=True)]
-    figures = [evidence.figure("best-median-worst", plot_rows(rows))]
-    record(evidence, means(desk, ("random", n), ("Male", n)), **over_seeds(desk))
-    record_mixture(evidence, desk, ("random", n), ("Male", n))
-    record(evidence, varies_measures(split, baseline), figures=figures, **over_seeds(desk))
+    figures = [evidence.figure(f"best-median-worst-{kind}", plot_rows(rows))]
+    record(evidence, means(desk, ("random", n), ("Male", n)), kind=kind, **over_seeds(desk))
+    record_mixture(evidence, desk, ("random", n), ("Male", n), kind=kind)
+    record(evidence, varies_measures(split, baseline), kind=kind, figures=figures, **over_seeds(desk))
 
 
 @pytest.mark.control("T-male-convergence", "positive")
@@ -193,33 +229,50 @@ def identity_measures(split: PSNRCurve, overlap: PSNRCurve, a: Agreement, b: Agr
     return found
 
 
-def outside(desk: Desk, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Corpus:
-    """Images that none of the cells' groups hold, nor a near-duplicate of them."""
-    used = {name for protocol, n in cells for names in desk.split(protocol, n).groups.values() for name in names}
+def outside(desk: Pairs, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Corpus:
+    """Images that none of the cells' groups hold, nor a near-duplicate of them.
+
+    Raises:
+        Missing: if there are none.
+    """
+    used = {name for protocol, n in cells for group in GROUPS for name in desk.names(Cell(protocol, n, group))}
     taken = np.array([name in used for name in corpus.names])
     pairs = near_duplicates(corpus.images)
     alike = np.zeros(len(corpus), dtype=bool)
     alike[pairs.j[taken[pairs.i]]] = True
     alike[pairs.i[taken[pairs.j]]] = True
-    return corpus.select(np.flatnonzero(~taken & ~alike))
+    free = np.flatnonzero(~taken & ~alike)
+    if not len(free):
+        needs = "images that neither group was trained on: the halves hold the whole corpus"
+        raise Missing(needs, "samenoise train --corpus LARGER (or smaller --sizes)")
+    return corpus.select(free)
 
 
 @pytest.mark.claim("T-identity-convergence")
-def test_identity_overlap_is_not_needed(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+def test_identity_overlap_is_not_needed(
+    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
+) -> None:
     if published_or_none is not None:
         published_identity_convergence(evidence, published_or_none)
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_identity(evidence, trained_or_none, "full")
+    record_identity(evidence, desk, desk.kind)
+
+
+def record_identity(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     n = desk.largest("identity")
-    images = outside(desk, desk.corpus, [("random", n), ("identity", n)]).images[:IMAGES]
+    images = outside(desk, desk.source("identity"), [("random", n), ("identity", n)]).images[:IMAGES]
     split, overlap = (
         denoiser_psnr(desk.denoiser(Cell(protocol, n, "A")), images, SIGMAS, seed=SEED)
         for protocol in ("identity", "random")
     )
     found = identity_measures(split, overlap, desk.agreement("identity", n), desk.agreement("random", n))
-    record(evidence, means(desk, ("random", n), ("identity", n)), **over_seeds(desk))
-    record_mixture(evidence, desk, ("random", n), ("identity", n))
+    record(evidence, means(desk, ("random", n), ("identity", n)), kind=kind, **over_seeds(desk))
+    record_mixture(evidence, desk, ("random", n), ("identity", n), kind=kind)
     for name, item in found.items():
         about = {"n": len(images), "varies": "image", "unit": "dB"} if name.startswith("PSNR") else over_seeds(desk)
-        record(evidence, {name: item}, **about)
+        record(evidence, {name: item}, kind=kind, **about)
 
 
 def flat_curve(offset: float, spread: float = 0.2, seed: int = 0, images: int = 200) -> PSNRCurve:
@@ -254,17 +307,26 @@ def confound_measures(large: Agreement, equal: Agreement, split: Agreement) -> M
 
 
 @pytest.mark.claim("T-size-confound")
-def test_glasses_or_set_size(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+def test_glasses_or_set_size(
+    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
+) -> None:
     if published_or_none is not None:
         published_size_confound(evidence, published_or_none)
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_confound(evidence, trained_or_none, "full")
+    record_confound(evidence, desk, desk.kind)
+
+
+def record_confound(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     n = desk.largest("Eyeglasses")
     found = confound_measures(
         *(desk.agreement(*c) for c in (("random", desk.sizes[-1]), ("random", n), ("Eyeglasses", n)))
     )
     for protocol in ("random", "Eyeglasses"):
-        source = desk.source(protocol)
-        free = outside(desk, source, [(protocol, n)])
+        free = outside(desk, desk.source(protocol), [(protocol, n)])
         if protocol == "Eyeglasses":
+            free = labelled(free, "Eyeglasses")
             assert free.attributes is not None
             free = free.select(np.flatnonzero(free.attributes["Eyeglasses"].to_numpy() == 1))
         cell = Cell(protocol, n, "A")
@@ -273,8 +335,9 @@ def test_glasses_or_set_size(evidence: ClaimRecord, desk: Desk, published_or_non
         interval = bootstrap_difference(train.output[0], test.output[0], seed=SEED, paired=False, over="images")
         value = float(train.output.mean() - test.output.mean())
         about: dict[str, Any] = {"unit": "dB", "n": train.output.shape[1], "varies": "image"}
-        record(evidence, {f"train-test gap, {protocol}, N = {n}, input {LEVELS[1]:g} dB": (value, interval)}, **about)
-    record(evidence, found, **over_seeds(desk))
+        name = f"train-test gap, {protocol}, N = {n}, input {LEVELS[1]:g} dB"
+        record(evidence, {name: (value, interval)}, kind=kind, **about)
+    record(evidence, found, kind=kind, **over_seeds(desk))
 
 
 @pytest.mark.control("T-size-confound", "positive")
@@ -295,12 +358,25 @@ def start_measures(group: Agreement, shared: Agreement) -> Measures:
 
 
 @pytest.mark.claim("T-same-start")
-def test_the_start_is_not_the_same(evidence: ClaimRecord, desk: Desk) -> None:
+def test_the_start_is_not_the_same(evidence: ClaimRecord, desk: Desk, trained_or_none: Trained | None) -> None:
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_starts(evidence, trained_or_none, "full")
+    record_starts(evidence, desk, desk.kind)
+
+
+def record_starts(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+    """Every N against a shared mean; against no mean at all the smallest and the largest, most and least affected."""
     for n in desk.sizes[:-1]:
         group, shared = (desk.agreement("random", n, start=start) for start in ("group", "shared"))
-        record(evidence, {f"group means minus one mean, N = {n}": weaker(group, shared)}, **over_seeds(desk))
+        name = f"group means minus one mean, N = {n}"
+        record(evidence, {name: weaker(group, shared)}, kind=kind, **over_seeds(desk))
+    for n in (desk.sizes[0], desk.sizes[-1]):
+        group, none = (desk.agreement("random", n, start=start) for start in ("group", "none"))
+        name = f"group means minus no mean, N = {n}"
+        record(evidence, {name: weaker(group, none)}, kind=kind, **over_seeds(desk))
     last = start_measures(*(desk.agreement("random", desk.sizes[-1], start=start) for start in ("group", "shared")))
-    record(evidence, last, **over_seeds(desk))
+    record(evidence, last, kind=kind, **over_seeds(desk))
 
 
 @pytest.mark.control("T-same-start", "positive")
@@ -323,15 +399,22 @@ def other_group_measures(other: PSNRCurve, own: PSNRCurve) -> Measures:
 
 
 @pytest.mark.claim("T-test-set")
-def test_the_other_group_is_not_a_test_set(evidence: ClaimRecord, desk: Desk) -> None:
+def test_the_other_group_is_not_a_test_set(evidence: ClaimRecord, desk: Desk, trained_or_none: Trained | None) -> None:
+    if trained_or_none is not None:
+        with evidence.attempt("full"):
+            record_other_group(evidence, trained_or_none, "full")
+    record_other_group(evidence, desk, desk.kind)
+
+
+def record_other_group(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     n = desk.largest("Eyeglasses")
-    free = outside(desk, desk.raw, [("Eyeglasses", n)])
+    free = labelled(outside(desk, desk.source("Eyeglasses"), [("Eyeglasses", n)]), "Eyeglasses")
     assert free.attributes is not None
     own = free.select(np.flatnonzero(free.attributes["Eyeglasses"].to_numpy() == -1)).images[:IMAGES]
     other = desk.images(Cell("Eyeglasses", n, "A"))[:300]  # as in the published notebooks
     denoiser = desk.denoiser(Cell("Eyeglasses", n, "B"))
     found = other_group_measures(*(denoiser_psnr(denoiser, x, SIGMAS, seed=SEED) for x in (other, own)))
-    record(evidence, found, n=len(other) + len(own), varies="image", unit="dB")
+    record(evidence, found, kind=kind, n=len(other) + len(own), varies="image", unit="dB")
 
 
 @pytest.mark.control("T-test-set", "positive")

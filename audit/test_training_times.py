@@ -118,7 +118,7 @@ def record_times(
 @pytest.mark.claim("B-generation-time")
 def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk) -> None:
     scale = desk.preset.mixtures
-    mixtures = law_curves(desk.root, scale, desk.note)
+    mixtures = law_curves(desk.root, scale, desk.note, desk.begin)
     record_times(
         evidence,
         SYSTEMS[0],
@@ -129,7 +129,7 @@ def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk)
             evidence.figure("mixture", plot_law(mixtures, "quality", "energy distance to fresh points", GOOD)),
         ],
     )
-    faces = face_curves(desk.root, scale, desk.note)
+    faces = face_curves(desk.root, scale, desk.note, desk.begin)
     mark = faces_linear_error(scale.faces.image_size)
     evidence.add("error of the best linear denoiser, over that of doing nothing", mark, kind=KIND)
     evidence.add(
@@ -147,7 +147,7 @@ def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk)
         varies="training set and weights",
         figures=[evidence.figure("faces", plot_law(faces, "error", "error on held-out faces", good_denoiser(mark)))],
     )
-    models = feature_models(desk.root, scale, desk.note)
+    models = feature_models(desk.root, scale, desk.note, desk.begin)
     level = good_denoiser(1 - NOISE)
     record_times(
         evidence,
@@ -163,13 +163,13 @@ def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk)
 def test_copies_appear_in_proportion_to_the_set(evidence: ClaimRecord, desk: Desk) -> None:
     scale = desk.preset.mixtures
     about: dict[str, Any] = {"unit": "steps", "varies": "training set and weights"}
-    mixtures = law_curves(desk.root, scale, desk.note)
+    mixtures = law_curves(desk.root, scale, desk.note, desk.begin)
     figure = evidence.figure("mixture", plot_law(mixtures, "memorised", "share memorised", MEMORISED))
     record_times(evidence, SYSTEMS[0], times_of(named(mixtures, "memorised"), MEMORISED), figures=[figure], **about)
-    faces = face_curves(desk.root, scale, desk.note)
+    faces = face_curves(desk.root, scale, desk.note, desk.begin)
     figure = evidence.figure("faces", plot_law(faces, "memorised", "share of samples that are copies", MEMORISED))
     record_times(evidence, SYSTEMS[1], times_of(named(faces, "memorised"), MEMORISED), figures=[figure], **about)
-    models = feature_models(desk.root, scale, desk.note)
+    models = feature_models(desk.root, scale, desk.note, desk.begin)
     level = BELOW_BAYES * (1 - NOISE)
     figures = [
         evidence.figure("random-features", plot_features(models, FEATURE_TIMES, 1 - NOISE, level)),

@@ -91,8 +91,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def save_state(directory: Path, tensors: Mapping[str, Tensor], *, identity: str, history: list[dict[str, Any]]) -> None:
+def save_state(
+    directory: Path, tensors: Mapping[str, Tensor], *, identity: str, device: str, history: list[dict[str, Any]]
+) -> None:
     """Write a state into the slot that the index does not name, then point the index to it.
+
+    `identity` says which training it is, `device` on which kind of device it runs.
 
     Killed anywhere in between, the state before is the one that `load_state` finds.
 
@@ -106,15 +110,22 @@ def save_state(directory: Path, tensors: Mapping[str, Tensor], *, identity: str,
     raw = pack(tensors)
     write_atomic(directory / slot, raw)
     last = {"file": slot, "sha256": sha256_bytes(raw), "epochs": len(history)}
-    index = {"identity": identity, "last": last, "previous": before.get("last"), "history": history}
+    index = {
+        "identity": identity,
+        "device": device,
+        "last": last,
+        "previous": before.get("last"),
+        "history": history,
+    }
     write_atomic(directory / INDEX, json.dumps(index))
 
 
-def load_state(directory: Path, *, identity: str) -> tuple[dict[str, Tensor], list[dict[str, Any]]] | None:
+def load_state(directory: Path, *, identity: str, device: str) -> tuple[dict[str, Tensor], list[dict[str, Any]]] | None:
     """The newest undamaged state and the history up to it; None if there is none.
 
     Raises:
-        InputError: if the directory holds the state of another training.
+        InputError: if the directory holds the state of another training, or one that began on another kind of device:
+            its random numbers are others, so that it would be neither the one training nor the other.
     """
     for leftover in directory.glob(".*.*"):
         leftover.unlink(missing_ok=True)  # half-written when a process was killed
@@ -124,6 +135,12 @@ def load_state(directory: Path, *, identity: str) -> tuple[dict[str, Tensor], li
     if index.get("identity") != identity:
         raise InputError(
             f"{directory}: holds another training (other data, options, seed or trainer version); give each its own"
+        )
+    began = index.get("device", device)
+    if began != device:
+        raise InputError(
+            f"{directory}: this training began on {began} and cannot go on on {device}; "
+            f"use --device {began}, or delete the directory to start again"
         )
     for entry in (index.get("last"), index.get("previous")):
         if entry is None:

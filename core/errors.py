@@ -6,3 +6,11 @@ class InputError(ValueError):
 
     The command line prints it as one line and ends with exit code 2; pytest turns it into a usage error.
     """
+
+
+class Missing(Exception):
+    """What a measurement needs is not here, and nobody asked to make it: what it is, and the command that brings it."""
+
+    def __init__(self, needs: str, command: str) -> None:
+        super().__init__(f"needs {needs}: {command}")
+        self.needs, self.command = needs, command

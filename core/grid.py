@@ -7,6 +7,7 @@ from typing import Any
 
 from core.corpus import Corpus
 from core.errors import InputError
+from core.files import names_sha256
 from core.presets import CHOICES, TrainConfig
 from core.splits import Split, baseline
 
@@ -53,6 +54,10 @@ def grid(
             label = {"scale": scale, "protocol": protocol(chosen), "n": n, "group": group}
             if chosen.kind == "baseline":
                 label["definition"] = chosen.parameters.get("definition")
+            if split and (chosen.kind != "baseline" or chosen.order_sha256 != names_sha256(corpus.names)):
+                # two splits of one kind are two experiments
+                every = [name for members in chosen.groups.values() for name in members]
+                label["split"] = names_sha256(every)[:12]
             cells.append(Cell(names[-n:] if last else names[:n], seed + list(chosen.groups).index(group), label))
     return cells
 

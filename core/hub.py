@@ -7,7 +7,7 @@ The layout is that of Kadkhodaie et al. (2024), which Topeza (2025) kept:
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,15 +17,19 @@ import torch
 from torch import Tensor
 
 from core.checkpoint import read_json, read_published
-from core.corpus import load_corpus
+from core.corpus import Corpus, load_corpus
 from core.errors import InputError
 from core.files import sha256_file, write_atomic
 from core.runs import Origin, Record, RunStore
 from core.splits import baseline
+from core.unet import architecture
 
 MODELS, DATASETS = "Sylvain-Topeza/inria-models", "Sylvain-Topeza/inria-datasets"
 LOCK = "hub.json"
 FOLDER = re.compile(r"(?P<low>\d+)to(?P<high>\d+)(_RF_\d+x\d+)?_set_size_(?P<n>\d+)(?P<swapped>_swapped)?")
+
+# Words in the name of a model's data by which its halves are not random; attributes as CelebA spells them.
+PROTOCOLS = {"glass": "Eyeglasses", "male": "Male", "gender": "Male", "identit": "identity", "overlap": "identity"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class PublishedModel:
     data: str
     n: int
     group: str
+
+    @property
+    def protocol(self) -> str:
+        """How its halves were made, as the name of its data says."""
+        return next((how for word, how in PROTOCOLS.items() if word in self.data.lower()), "random")
 
 
 def find_models(root: Path | str) -> list[PublishedModel]:
@@ -88,6 +97,8 @@ def import_models(
     store: RunStore,
     *,
     corpus: Path | None = None,
+    data: str | None = None,
+    protocol: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Record]:
     """Copy every published model below `root` into the store, labelled by its folder names.
@@ -97,26 +108,65 @@ def import_models(
         store: where the models go.
         corpus: the saved corpus that the models were trained on, if it is here: group A is then its first N images
             and B its last N, at most half of them each, as the published training code has it.
+        data: only the models of this `<data>` folder; needed with a corpus where there are several, as each is of its
+            own images.
+        protocol: `random`, `identity` or an attribute, where the name of the data says nothing or something else.
         progress: called with (models done, models in all).
 
     Raises:
-        InputError: naming the first file that is not a checkpoint of this network; those before it stay imported.
+        InputError: naming the first file that is not a checkpoint of this network, or the way in which the corpus
+            cannot be what it was trained on; those before it stay imported.
     """
     models = find_models(root)
+    folders = sorted({model.data for model in models})
+    if data is not None and data not in folders:
+        raise InputError(f"--data: got {data!r}, expected one of {', '.join(folders)}")
+    if corpus and data is None and len(folders) > 1:
+        raise InputError(f"--corpus: {root} has models of {', '.join(folders)}; name those of this corpus with --data")
+    models = [model for model in models if data in (None, model.data)]
     loaded = load_corpus(corpus) if corpus else None
     records = []
     for done, model in enumerate(models, start=1):
-        label = {"scale": "published", "protocol": model.data, "n": model.n, "group": model.group}
-        images, origin = None, None
+        how = protocol or model.protocol
+        label = {"scale": "published", "protocol": how, "data": model.data, "n": model.n, "group": model.group}
+        state, images, origin = read_published(model.path), None, None
         if corpus and loaded:
+            _check_size(model, state, loaded)
             split = baseline(loaded.names, min(model.n, len(loaded) // 2), "ends")
             origin = Origin(str(corpus.resolve()), split.groups[model.group])
-            images = loaded.by_names(origin.names).images
+            half = loaded.by_names(origin.names)
+            _check_purity(model, how, half)
+            images = half.images
         source = str(model.path.relative_to(root))
-        records.append(store.add(read_published(model.path), label=label, source=source, images=images, origin=origin))
+        records.append(store.add(state, label=label, source=source, images=images, origin=origin))
         if progress:
             progress(done, len(models))
     return records
+
+
+def _check_size(model: PublishedModel, state: Mapping[str, Tensor], corpus: Corpus) -> None:
+    """The weights fit images of many sizes; what is known is their channels, their blocks, and what names say."""
+    channels, *sides = corpus.images.shape[1:]
+    found = architecture(state)
+    if channels != found["in_channels"] or any(side % 2 ** found["blocks"] for side in sides):
+        raise InputError(
+            f"{model.path}: takes {found['in_channels']} x (multiple of {2 ** found['blocks']})^2 pixels, but the "
+            f"corpus has images of {channels} x {sides[0]} x {sides[1]}"
+        )
+    named = re.search(r"(\d+)x(\d+)", model.data)
+    if named and [int(side) for side in named.groups()] != sides:
+        raise InputError(f"{model.path}: is of {named[0]} images, but the corpus has {sides[0]}x{sides[1]}")
+
+
+def _check_purity(model: PublishedModel, protocol: str, half: Corpus) -> None:
+    """The first half of an attribute's data has it, the last has not, where the corpus knows."""
+    if half.attributes is not None and protocol in half.attributes:
+        wrong = int((half.attributes[protocol] != (1 if model.group == "A" else -1)).sum())
+        if wrong:
+            raise InputError(
+                f"{model.path}: of group {model.group} by {protocol}, but {wrong:,} of its {len(half):,} images in the "
+                "corpus are labelled otherwise; expected the corpus in the order in which it was trained"
+            )
 
 
 def fetch(

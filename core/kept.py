@@ -1,12 +1,14 @@
 """Tensors kept under the hash of what determines them: computed once, read afterwards, their bytes checked."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
 from core.checkpoint import pack, unpack
+from core.errors import InputError
 from core.files import sha256_bytes, sha256_text, write_atomic
 
 
@@ -20,16 +22,25 @@ def kept(directory: Path, key: Mapping[str, object], make: Callable[[], dict[str
 
     `key` names everything that determines them, versions of the code included; it must be plain JSON. A file whose
     bytes do not hash to what was recorded is made again.
+
+    Raises:
+        InputError: if the directory cannot be written, before anything is made.
     """
     data, digest = _files(directory, key)
     if data.exists() and digest.exists():
         raw = data.read_bytes()
         if sha256_bytes(raw) == digest.read_text(encoding="utf-8").strip():
             return unpack(raw, source=str(data))
-    made = make()
-    raw = pack(made)
-    write_atomic(data, raw)
-    write_atomic(digest, sha256_bytes(raw) + "\n")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        made = make()
+        raw = pack(made)
+        write_atomic(data, raw)
+        write_atomic(digest, sha256_bytes(raw) + "\n")
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be written ({error.strerror}); expected a store of results") from error
     return made
 
 

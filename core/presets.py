@@ -265,6 +265,10 @@ class Preset:
     mixtures: Mixtures = field(default_factory=Mixtures)
     full: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """Every option by name, ready for JSON."""
+        return dataclasses.asdict(self)
+
     def __post_init__(self) -> None:
         for key in ("definition", "start"):
             if getattr(self, key) not in CHOICES[key]:
@@ -350,6 +354,9 @@ PRESETS = {
         ),
     )
 }
+
+
+DEFAULT_SCALE = "desk"
 
 
 def preset(name: str) -> Preset:

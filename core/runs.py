@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from core.checkpoint import discard_state, pack, read_json, read_tensors, tensor_sha256
-from core.corpus import load_corpus
+from core.corpus import Corpus, load_corpus
 from core.errors import InputError
 from core.files import sha256_bytes, sha256_text, write_atomic
 from core.presets import TrainConfig
-from core.train import TRAINER_VERSION, History, TrainResult, train, training_identity
+from core.train import TRAINER_VERSION, TrainResult, train, training_identity
+from core.train_state import History
 from core.unet import UNet, architecture, load_published
 
 RECORD, MODEL, MEAN, NAMES = "record.json", "model.safetensors", "mean.safetensors", "names.txt"
@@ -88,9 +89,15 @@ class RunStore:
             raise InputError(f"damaged: got {damaged!r}, expected retrain or refuse")
         self.root, self.damaged = Path(root), damaged
 
-    def key(self, images: Tensor, config: TrainConfig, seed: int) -> str:
-        """Hash of images in order, options, seed and trainer version: the name of the model's directory."""
-        return training_identity(images, config, seed)
+    def key(self, images: Tensor, config: TrainConfig, seed: int, devices: int = 1) -> str:
+        """Hash of images in order, options, seed, devices and trainer version: the name of the model's directory."""
+        return training_identity(images, config, seed, devices)
+
+    def finished(self, key: str) -> bool:
+        """Whether there is a whole model under this key."""
+        with contextlib.suppress(InputError):
+            return (self.root / key / RECORD).exists() and self.record(key).model is not None
+        return False
 
     def get_or_train(
         self,
@@ -108,12 +115,16 @@ class RunStore:
     ) -> TrainResult:
         """The model of these inputs: from the store, or trained now, or continued where it stopped.
 
-        Whoever comes while another process trains the same model waits and takes its result.
+        Whoever comes while another process trains the same model waits and takes its result. A finished model is read
+        without a lock, so that it can be had from a store that cannot be written.
 
         Raises:
             InputError: as `train` does; for a store that cannot be written; for a damaged model with `refuse`.
         """
-        key = self.key(images, config, seed)
+        key = self.key(images, config, seed, devices)
+        with contextlib.suppress(InputError):
+            if self.finished(key):
+                return self.get(key)
         with self._lock(key):
             path = self.root / key
             if (path / RECORD).exists():
@@ -195,16 +206,29 @@ class RunStore:
             return None
         return read_tensors(record.path / MEAN, sha256=record.data["mean"])["mean"]
 
-    def images(self, record: Record) -> Tensor:
+    def names(self, record: Record) -> tuple[str, ...]:
+        """Names of the training images of a model in their corpus, in order.
+
+        Raises:
+            InputError: if they are not known.
+        """
+        if "corpus" not in record.data:
+            raise InputError(f"{record.path}: it is not recorded where the training images are")
+        try:
+            return tuple((record.path / NAMES).read_text(encoding="utf-8").splitlines())
+        except OSError as error:
+            raise InputError(f"{record.path / NAMES}: cannot be read ({error.strerror})") from error
+
+    def images(self, record: Record, corpus: Corpus | None = None) -> Tensor:
         """Training images of a model, (n, c, h, w), read again from the corpus they came from.
+
+        `corpus` is that corpus, where it has been loaded already.
 
         Raises:
             InputError: if it is not known where they are, they are not there, or they are not the same.
         """
-        if "corpus" not in record.data:
-            raise InputError(f"{record.path}: it is not recorded where the training images are")
-        names = (record.path / NAMES).read_text(encoding="utf-8").splitlines()
-        images = load_corpus(record.data["corpus"]).by_names(names).images
+        names = self.names(record)
+        images = (corpus or load_corpus(record.data["corpus"])).by_names(names).images
         if tensor_sha256(images) != record.data["sha256"]:
             raise InputError(f"{record.data['corpus']}: its images are not those of {record.key}")
         return images
@@ -212,13 +236,13 @@ class RunStore:
     def busy(self, key: str) -> bool:
         """Whether another process holds this model's lock, so that one can do something else first."""
         path = self.root / key / ".lock"
-        if not path.exists():
-            return False
-        with path.open("a") as handle:
-            try:
+        try:
+            with path.open("r+") as handle:  # storage that is shared locks for writers only
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False  # nobody has been here, or the store cannot be written: then nobody trains either
         return False
 
     def add(
@@ -232,7 +256,8 @@ class RunStore:
     ) -> Record:
         """Copy a model that was trained elsewhere into the store, keyed by the hash of its weights.
 
-        `images` and `origin` are what it was trained on, where that is known.
+        `images` and `origin` are what it was trained on, where that is known. What an earlier import knew of the same
+        weights stays known: a model without images keeps those it had, and labels are added to.
 
         Raises:
             InputError: if the state is not one of this network, or the store cannot be written.
@@ -242,7 +267,11 @@ class RunStore:
         digest = sha256_bytes(pack(model.state_dict()))
         with self._lock(digest):
             path = self.root / digest
-            data = self._describe(path, images, origin) if images is not None else {}
+            known = self.record(digest) if self.finished(digest) else None
+            label = {**(known.label if known else {}), **label}
+            data = dict(known.data) if known else {}
+            if images is not None:
+                data = self._describe(path, images, origin)
             record = Record(digest, path, "imported", dict(label), None, None, data, None, source=source)
             self._write(record, model.state_dict(), [], {})
         return self.record(digest)

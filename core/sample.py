@@ -1,7 +1,8 @@
 """Implements the stochastic coarse-to-fine ascent of Kadkhodaie & Simoncelli (2021) as the published notebooks run it.
 
-Every image has its own random stream and stopping time. The denoiser always sees batches of one fixed shape, so on
-CPU image k is the same, bit for bit, whatever else is sampled with it and in which order.
+Every image has its own random stream and stopping time. On a CPU the denoiser always sees batches of one fixed shape,
+so that image k is the same, bit for bit, whatever else is sampled with it and in which order; elsewhere it sees all
+images that are not finished at once.
 """
 
 import itertools
@@ -15,7 +16,7 @@ from torch import Tensor
 from core.errors import InputError
 from core.unet import Denoiser
 
-CHUNK = 32  # images the denoiser sees at once; part of the result's last bits, like the number of threads
+CHUNK = 32  # images the denoiser sees at once on a CPU; part of the result's last bits, like the number of threads
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,21 @@ def noise_amplitude(h: float, beta: float) -> float:
     return math.sqrt(max((1 - beta * h) ** 2 - (1 - h) ** 2, 0.0))
 
 
-def in_chunks(denoiser: Denoiser, chunk: int = CHUNK) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+def in_chunks(denoiser: Denoiser, chunk: int | None = None) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """Residual f(y) = y - denoised (b, c, h, w) and its root mean square (b, 1, 1, 1), in batches of one shape.
 
-    The last batch is padded with zero images: results for an image then do not depend on how many there are.
+    The last batch is padded with zero images: results for an image then do not depend on how many there are. Without
+    a `chunk`, batches of `CHUNK` on a CPU; on an accelerator, idle with few images, all at once and no padding.
     """
 
     @torch.no_grad()
     def residual(y: Tensor) -> tuple[Tensor, Tensor]:
+        if chunk is None and y.device.type != "cpu":
+            f = y - denoiser(y)
+            return f, f.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        return by_chunks(y, chunk or CHUNK)
+
+    def by_chunks(y: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
         parts = []
         for part in y.split(chunk):
             padded = torch.zeros((chunk, *y.shape[1:]), dtype=y.dtype, device=y.device)
@@ -96,7 +104,7 @@ def sample(
     sigma_0: float = 1.0,
     sigma_end: float = 0.1,
     max_steps: int = 2000,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
     keep_every: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Samples:
@@ -142,7 +150,7 @@ def probability_flow(
     step: float = 0.05,
     sigma_0: float = 1.0,
     sigma_end: float = 0.1,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Samples:
     """Deterministic variant: dy / d log(sigma) = f(y), integrated by Euler with one step size in log(sigma).
 
@@ -174,7 +182,7 @@ def heun(
     *,
     sigmas: Sequence[float] | None = None,
     order: int = 2,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Samples:
     """Implements Algorithm 1 of Karras et al. (2022) for sigma(t) = t: dy / d sigma = f(y) / sigma.
 

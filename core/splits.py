@@ -7,6 +7,7 @@ of a library: wherever an order or a choice is random, names (or identities) are
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from core.errors import InputError
 from core.files import names_sha256, write_atomic
 
 SCHEMA = "samenoise/split/1"
+CORPUS = "corpus.path"
 DEFINITIONS = ("ends", "consecutive")
 SHUFFLE = "names sorted by SHA-256 of seed, purpose and name"
 BALANCING = (
@@ -183,8 +185,11 @@ def _hash_order(names: Sequence[str], seed: int, purpose: str) -> np.ndarray:
     return np.lexsort(words.T[::-1])
 
 
-def save_split(split: Split, directory: Path | str) -> Path:
+def save_split(split: Split, directory: Path | str, *, corpus: Path | str | None = None) -> Path:
     """Write one list a group (`A.txt`, one name a line, LF) and `split.json`; the same split gives the same bytes.
+
+    `corpus` is the saved corpus that was split, so that `samenoise train --split` finds it; its path, relative to the
+    directory where that is possible, goes to a file of its own, as it says nothing about the split.
 
     Returns:
         The directory.
@@ -211,7 +216,25 @@ def save_split(split: Split, directory: Path | str) -> Path:
     }
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=True, allow_nan=False)
     write_atomic(directory / "split.json", text + "\n")
+    if corpus is not None:
+        write_atomic(directory / CORPUS, os.path.relpath(Path(corpus).resolve(), directory.resolve()) + "\n")
     return directory
+
+
+def corpus_of(directory: Path | str) -> Path:
+    """The saved corpus that a split directory was built from.
+
+    Raises:
+        InputError: if it is not recorded, or not where it was.
+    """
+    path = Path(directory) / CORPUS
+    try:
+        corpus = (path.parent / path.read_text(encoding="utf-8").strip()).resolve()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; say what was split with --corpus") from error
+    if not corpus.is_dir():
+        raise InputError(f"{path}: names {corpus}, which is no directory; say what was split with --corpus")
+    return corpus
 
 
 def load_split(directory: Path | str) -> Split:

@@ -2,13 +2,17 @@
 
 Images stay on the device; repetition and noise are indices and generators, never copies of the data. Every random
 number of an epoch follows from (seed, epoch, rank), so a resumed run continues bit for bit on CPU.
+
+Several devices share a batch: gradients are those of the whole batch, but each device divides by the deviations of its
+own share, and the running deviations, which the trained network divides by, are averaged after every epoch. A training
+on several devices is therefore another one than on one, and has a key of its own.
 """
 
 import contextlib
+import gc
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +23,17 @@ from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
-from core.checkpoint import load_state, pack, save_state, tensor_sha256, unpack
+from core.checkpoint import load_state, pack, tensor_sha256, unpack
 from core.errors import InputError
-from core.files import sha256_text, write_atomic
+from core.files import sha256_text
 from core.presets import TrainConfig
 from core.schedule import epoch_order, generator, learning_rate, noise_levels
+from core.train_state import History, OnEpoch, Progress, follow, restore, save_epoch
 from core.unet import UNet
 
 TRAINER_VERSION = 1
 """Raised whenever a change of the code changes the weights that a configuration and a seed give."""
 
-HISTORY = "history.jsonl"
-History = list[dict[str, Any]]
-Progress = Callable[[int, int], None]
-OnEpoch = Callable[[dict[str, Any]], None]
 PRECISION = {"32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -48,6 +49,11 @@ class TrainResult:
     history: History
     config: TrainConfig | None
     seed: int | None
+
+
+def chosen_device(name: str) -> str:
+    """`auto` is `cuda` if there is one, else `cpu`; any other name is itself."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def build_model(config: TrainConfig, seed: int) -> UNet:
@@ -71,9 +77,12 @@ def psnr(errors: Tensor, pixels: int) -> Tensor:
     return -10 * torch.log10(errors / pixels)
 
 
-def training_identity(images: Tensor, config: TrainConfig, seed: int) -> str:
-    """Hash of everything that determines the weights: images in order, options, seed, trainer version."""
-    parts = {"images": tensor_sha256(images), "config": config.to_dict(), "seed": seed, "trainer": TRAINER_VERSION}
+def training_identity(images: Tensor, config: TrainConfig, seed: int, devices: int = 1) -> str:
+    """Hash of everything that determines the weights: images in order, options, seed, devices, trainer version."""
+    parts: dict[str, Any] = {"images": tensor_sha256(images), "config": config.to_dict(), "seed": seed}
+    parts |= {"trainer": TRAINER_VERSION}
+    if devices > 1:
+        parts["devices"] = devices
     return sha256_text(json.dumps(parts, sort_keys=True))
 
 
@@ -126,13 +135,13 @@ def train(
             f"batch: got {config.batch}, expected a multiple of devices x accumulate = {devices} x {config.accumulate}"
         )
     folder = Path(directory) if directory is not None else None
-    identity = training_identity(images, config, seed) if folder else ""
+    identity = training_identity(images, config, seed, devices) if folder else ""
     run = _Run(images, test_images, config, seed, folder, identity)
     fabric = _fabric(device, devices, config)
     if devices == 1:
         state, history = _fit(fabric, run, progress, on_epoch)
     else:
-        with _follow(run, progress, on_epoch):
+        with follow(folder, config.epochs, progress, on_epoch):
             # plain values: the launcher walks what it passes on, and refuses frozen dataclasses
             plain = (images, test_images, config.to_dict(), seed, str(folder) if folder else "", identity)
             outcome = fabric.launch(_fit_in_process, *plain)  # type: ignore[arg-type]
@@ -172,22 +181,27 @@ def _fit(
         optimizer = torch.optim.Adam(bare.parameters(), lr=config.learning_rate, fused=True)
         model, optimizer = fabric.setup(_compiled(bare, config, fabric.device), optimizer)
         history: History = []
-        if run.directory and (found := load_state(run.directory, identity=run.identity)):
-            _restore(bare, optimizer, found[0])
+        if run.directory and (found := load_state(run.directory, identity=run.identity, device=fabric.device.type)):
+            restore(bare, optimizer, found[0])
             history = found[1]
-        images = run.images.to(fabric.device)
-        test = run.test_images.to(fabric.device) if run.test_images is not None else None
+        images = _onto(fabric.device, run.images)
+        test = _onto(fabric.device, run.test_images) if run.test_images is not None else None
         for epoch in range(len(history), config.epochs):
-            try:
+            row: dict[str, Any] = {}
+            # the probe comes after this block: inside it the error still holds the graph that did not fit
+            with contextlib.suppress(torch.OutOfMemoryError):
                 row = _epoch(fabric, model, optimizer, images, run, epoch, progress)
-            except torch.OutOfMemoryError as error:
-                raise InputError(_what_fits(bare, images, config)) from error
-            for buffer in bare.buffers():  # each rank divides by the deviation of its own share
-                buffer.copy_(_over_ranks(fabric, buffer, "mean"))
-            if test is not None:
-                row |= evaluate(model, test, config, run.seed)
+                for buffer in bare.buffers():  # each rank divides by the deviation of its own share
+                    buffer.copy_(_over_ranks(fabric, buffer, "mean"))
+                if test is not None:
+                    row["test_loss"], row["test_psnr"] = evaluate(model, test, config, run.seed).values()
+            if not row or (test is not None and "test_psnr" not in row):
+                raise InputError(_what_fits(fabric, bare, images, config))
             history.append(row)
-            failure = _save(run, bare, optimizer, history) if run.directory and fabric.is_global_zero else ""
+            failure = ""
+            if run.directory and fabric.is_global_zero:
+                about = {"identity": run.identity, "device": fabric.device.type}
+                failure = save_epoch(run.directory, bare, optimizer, history, **about)
             if failure := fabric.broadcast(failure):
                 raise InputError(failure)
             if on_epoch:
@@ -265,8 +279,12 @@ def _epoch(
 
 @torch.no_grad()
 def evaluate(model: nn.Module, images: Tensor, config: TrainConfig, seed: int, batch: int = 256) -> dict[str, float]:
-    """Loss and PSNR of a network on held-out images, with noise that is the same at every call."""
+    """Loss and PSNR of a network on held-out images, with noise that is the same at every call.
+
+    Where batches are computed in parts, so are these: the device is then short of memory.
+    """
     model.eval()
+    batch = min(batch, config.batch // config.accumulate) if config.accumulate > 1 else batch
     source = generator(images.device, seed, "test")
     errors = torch.cat([squared_errors(model, part, config.noise, source) for part in images.split(batch)])
     return {"test_loss": float(errors.mean()), "test_psnr": float(psnr(errors, images[0].numel()).mean())}
@@ -292,78 +310,37 @@ def _over_ranks(fabric: Fabric, value: Tensor, how: str = "sum") -> Tensor:
     return fabric.all_reduce(value, reduce_op=how) if fabric.world_size > 1 else value  # type: ignore[return-value]
 
 
-def _what_fits(model: UNet, images: Tensor, config: TrainConfig) -> str:
-    """A message that says how much of the batch the device holds, found by halving it."""
-    part = config.batch // config.accumulate
-    while part > 1:
-        part //= 2
-        model.zero_grad()
+def _onto(device: torch.device, images: Tensor) -> Tensor:
+    """Images on the device, where they stay.
+
+    Raises:
+        InputError: if its memory does not hold them.
+    """
+    with contextlib.suppress(torch.OutOfMemoryError):
+        return images.to(device)
+    size = images.numel() * images.element_size() / 2**20
+    raise InputError(f"--sizes: {len(images):,} images take {size:,.0f} MiB, which does not fit on {device}")
+
+
+def _what_fits(fabric: Fabric, model: UNet, images: Tensor, config: TrainConfig) -> str:
+    """A message that says how much of the batch the device holds: the largest share that `accumulate` can make."""
+    share = config.batch // fabric.world_size
+    here = config.batch // (fabric.world_size * config.accumulate)
+    for accumulate in range(config.accumulate + 1, share + 1):
+        if share % accumulate:
+            continue
+        model.zero_grad(set_to_none=True)
+        gc.collect()
+        if images.device.type == "cuda":
+            torch.cuda.empty_cache()
+        part = images[torch.arange(share // accumulate) % len(images)]
         with contextlib.suppress(torch.OutOfMemoryError):
-            source = torch.Generator(images.device)
-            squared_errors(model, images[torch.arange(part) % len(images)], config.noise, source).sum().backward()
-            return (
-                f"batch: {config.batch} images at once do not fit on {images.device}, {part} do: "
-                f"use accumulate = {-(-config.batch // part)} or more"
-            )
+            with fabric.autocast():
+                errors = squared_errors(model, part, config.noise, torch.Generator(images.device))
+            errors.sum().backward()
+            fits = f"{len(part)} do" if len(part) > 1 else "one does"
+            return f"batch: {here} images at once do not fit on {images.device}, {fits}: --set accumulate={accumulate}"
     return f"batch: not even one image fits on {images.device}"
-
-
-def _save(run: _Run, model: UNet, optimizer: torch.optim.Optimizer, history: History) -> str:
-    """Write the state of an epoch; returns what went wrong, or nothing."""
-    assert run.directory is not None
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"adam.{key}.{name}"] = value
-    try:
-        save_state(run.directory, tensors, identity=run.identity, history=history)
-        write_atomic(run.directory / HISTORY, "".join(json.dumps(row) + "\n" for row in history))
-    except OSError as error:
-        kept = f"the state after {len(history) - 1} epochs is intact" if len(history) > 1 else "nothing was saved yet"
-        return f"{run.directory}: cannot write the state after {len(history)} epochs ({error.strerror}); {kept}"
-    return ""
-
-
-@contextlib.contextmanager
-def _follow(run: _Run, progress: Progress | None, on_epoch: OnEpoch | None) -> Iterator[None]:
-    """Report the epochs that other processes finish, as their history file grows."""
-    done = threading.Event()
-
-    def look(seen: int) -> int:
-        path = run.directory / HISTORY if run.directory else None
-        rows = [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
-        for row in rows[seen:]:
-            if progress:
-                progress((row["epoch"] + 1) * row["exposures"], run.config.epochs * row["exposures"])
-            if on_epoch:
-                on_epoch(row)
-        return len(rows)
-
-    def watch() -> None:
-        seen = 0
-        while not done.wait(0.5):
-            seen = look(seen)
-        look(seen)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
-
-
-def _restore(model: UNet, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    for name, parameter in model.named_parameters():
-        state = optimizer.state[parameter]
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            value = tensors[f"adam.{key}.{name}"]
-            # the fused optimiser walks raw memory: moments must have the layout of their parameter
-            state[key] = (
-                torch.empty_like(parameter).copy_(value) if value.ndim else value.to(parameter.device, torch.float32)
-            )
 
 
 @contextlib.contextmanager

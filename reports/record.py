@@ -1,5 +1,6 @@
 """The first layer's notebook and the third layer's only source: evidence in, `audit.json` out."""
 
+import contextlib
 import json
 import math
 import os
@@ -7,21 +8,24 @@ import platform
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from core.errors import Missing
 from core.files import write_atomic
+from core.presets import DEFAULT_SCALE, preset
 from reports.judge import Evidence, Judgement, combined
 from reports.ledger import Claim, Ledger
 from reports.multiplicity import holm_over
 
 SCHEMA = "samenoise/audit/1"
 BROUGHT = ("celeba", "full")  # evidence that needs what only some users have
-SCALED, SCALE = ("synthetic",), "desk"  # evidence whose verdict depends on the scale, and the recorded one
+TRAINED, FULL = "synthetic", "full"  # evidence of what is trained on the spot; at the full scales it is the latter
+SCALED, SCALE = (TRAINED,), DEFAULT_SCALE  # evidence whose verdict depends on the scale, and the recorded one
 PACKAGES = (
     "dask", "faiss-cpu", "great-expectations", "hypothesis", "lightning-fabric", "lpips", "matplotlib", "numba",
     "numpy", "pandas", "pillow", "pyarrow", "pytest", "pytest-benchmark", "safetensors", "scipy", "torch",
@@ -32,7 +36,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class ClaimRecord:
-    """What one run learnt about one claim; filled by its test through the `evidence` fixture."""
+    """What one run learnt about one claim; filled by its test through the `evidence` fixture.
+
+    Where the run's scale is a full one, what a test records of its trained networks is of kind `full`, if the row
+    knows that kind.
+    """
 
     claim: Claim
     folder: Path
@@ -45,6 +53,11 @@ class ClaimRecord:
     judgement: Judgement | None = None
     error: str | None = None
     seconds: float | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether what this run trains is `full` evidence of this claim."""
+        return preset(self.scale).full and {TRAINED, FULL} <= set(self.claim.evidence)
 
     def add(
         self,
@@ -72,6 +85,7 @@ class ClaimRecord:
             ValueError: for a kind that the row does not name, a name recorded twice for a kind, a value that JSON
                 cannot carry (NaN included), or an interval without its method.
         """
+        kind = FULL if kind == TRAINED and self.full else kind
         if kind not in self.claim.evidence:
             raise ValueError(f"{self.claim.id}: evidence kind {kind!r}; the row names {self.claim.evidence}")
         if any(e.kind == kind and e.name == name for e in self.evidence):
@@ -113,6 +127,23 @@ class ClaimRecord:
     def block(self, *, kind: str, needs: str, command: str) -> None:
         """Say that evidence of this kind cannot be had here: what it needs, and the command that brings it."""
         self.blocked.append({"kind": kind, "needs": needs, "command": command})
+
+    def withdraw(self, missing: Missing, kind: str | None = None) -> None:
+        """Take back what was recorded of a kind, because the rest of it is missing, and say what is.
+
+        Without a kind it is that of the networks that this run trains.
+        """
+        kind = kind or (FULL if self.full else TRAINED)
+        self.evidence = [e for e in self.evidence if e.kind != kind]
+        self.block(kind=kind, needs=missing.needs, command=missing.command)
+
+    @contextlib.contextmanager
+    def attempt(self, kind: str) -> Iterator[None]:
+        """Evidence of this kind is recorded inside; where something for it is missing, the kind is blocked instead."""
+        try:
+            yield
+        except Missing as missing:
+            self.withdraw(missing, kind)
 
     def input(self, name: str, *, sha256: str, rows: int | None = None) -> None:
         """Name something the evidence was computed from."""
@@ -167,7 +198,8 @@ class ClaimRecord:
 class AuditRun:
     """All records of one run, and the file they go to."""
 
-    def __init__(self, ledger: Ledger, folder: Path, scale: str, device: str) -> None:
+    def __init__(self, ledger: Ledger, folder: Path, scale: str | None, device: str) -> None:
+        scale = scale or DEFAULT_SCALE
         self.ledger = ledger
         self.folder = folder
         self.scale = scale
@@ -177,6 +209,7 @@ class AuditRun:
         self.created = datetime.now(UTC).isoformat(timespec="seconds")
         self._project = project()
         self._environment = environment(device)
+        self._preset = resolved(scale)
         self.records = {c.id: ClaimRecord(c, folder, self.inputs, scale) for c in ledger.claims}
 
     def as_json(self) -> dict[str, Any]:
@@ -189,6 +222,7 @@ class AuditRun:
             "environment": self._environment,
             "inputs": sorted(self.inputs.values(), key=lambda item: item["name"]),
             "scale": self.scale,
+            "preset": self._preset,
             "seconds": round(time.monotonic() - self.started, 1),
             "counts": dict(Counter(claim["verdict"] for claim in claims)),
             "sources": {key: dict(value) for key, value in self.ledger.sources.items()},
@@ -202,6 +236,15 @@ class AuditRun:
         path = self.folder / "audit.json"
         write_atomic(path, json.dumps(self.as_json(), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
         return path
+
+
+def resolved(scale: str) -> dict[str, Any]:
+    """Every option of a scale by name, and how many parameters its network has."""
+    from core.unet import UNet, parameter_count
+
+    chosen = preset(scale)
+    network = UNet(chosen.train.base_channels, chosen.train.blocks, chosen.train.in_channels)
+    return {**chosen.to_dict(), "parameters": parameter_count(network)}
 
 
 def as_pair(interval: Any) -> tuple[float, float] | None:

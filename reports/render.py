@@ -160,10 +160,33 @@ def rerun(claim: Mapping[str, Any], audit: Mapping[str, Any]) -> str | None:
     """The command that measures one claim again."""
     if not claim.get("nodeid"):
         return None
-    options = [f"--{kind} DIR" for kind in ("published", "celeba") if kind in claim["verdicts"]]
+    brings = {"published": "--published DIR", "celeba": "--celeba DIR", "full": "--runs DIR"}
+    options = [option for kind, option in brings.items() if kind in claim["verdicts"]]
     chosen = {"scale": (audit["scale"], "desk"), "device": (audit["environment"].get("device"), "cpu")}
     options += [f"--{key} {value}" for key, (value, default) in chosen.items() if value not in (None, default)]
     return " ".join(["pytest audit/ -k", str(claim["nodeid"]).split("::")[-1].split("[")[0], *options])
+
+
+def choices(audit: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the scale's networks are and how they were trained, where documents differ the choice that was made."""
+    preset = audit.get("preset")
+    if not preset:
+        return []
+    train = preset["train"]
+    network = f"{train['base_channels']} base channels, {train['blocks']} blocks"
+    if preset.get("parameters"):
+        network = f"{number(preset['parameters'])} parameters ({network})"
+    exposures = number(train["exposures"] * train["epochs"])
+    return [
+        ("network", network),
+        ("images", f"{train['image_size']}x{train['image_size']}"),
+        ("training", f"{exposures} exposures: {train['epochs']} epochs, batch {train['batch']}"),
+        ("noise law", train["noise"]),
+        ("repetition", train["repetition"]),
+        ("random halves", preset["definition"]),
+        ("start of sampling", preset["start"]),
+        ("precision", train["precision"]),
+    ]
 
 
 def by_kind(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -235,8 +258,8 @@ def _environment(figures: Figures) -> Environment:
         lstrip_blocks=True,
     )
     functions = (
-        number, bounds, pvalue, duration, day, words, slug, web, rerun, by_kind, pictures, alt, cited, table, in_card,
-        sections_of, reasons_of,
+        number, bounds, pvalue, duration, day, words, slug, web, rerun, choices, by_kind, pictures, alt, cited, table,
+        in_card, sections_of, reasons_of,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in functions})
     environment.globals.update(

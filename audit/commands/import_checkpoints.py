@@ -17,6 +17,12 @@ def command(
     corpus: Annotated[
         Path | None, typer.Option(help="The corpus they were trained on (samenoise prepare --tensor FILE).")
     ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Only the models of this <data> folder; with --corpus where there are several.")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="random, identity or an attribute; default: what the <data> folder's name says.")
+    ] = None,
     fetch_: Annotated[
         str | None, typer.Option("--fetch", help="First fetch `models` or `datasets` from Hugging Face.")
     ] = None,
@@ -24,7 +30,7 @@ def command(
     pattern: Annotated[list[str] | None, typer.Option(help="With --fetch: only these names, as in a shell.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="With --fetch: another hub.")] = None,
 ) -> None:
-    """Copy published checkpoints into the run store; pytest audit/ --runs then judges them."""
+    """Copy published checkpoints into the run store; with their corpus, pytest audit/ --runs then judges them."""
     if fetch_ is not None:
         repositories = {"models": (MODELS, "model"), "datasets": (DATASETS, "dataset")}
         if fetch_ not in repositories:
@@ -41,8 +47,12 @@ def command(
             checkpoints,
             RunStore(runs),
             corpus=corpus,
+            data=data,
+            protocol=protocol,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for record in records:
         label = record.label
-        typer.echo(f"{record.source}: {label['protocol']} N={label['n']:,} {label['group']}, {record.key[:12]}")
+        judged = "" if "corpus" in record.data else "; not judged: give --corpus, the images it was trained on"
+        name = f"{label['data']} ({label['protocol']}) N={label['n']:,} {label['group']}"
+        typer.echo(f"{record.source}: {name}, {record.key[:12]}{judged}")

@@ -1,5 +1,6 @@
 """`samenoise runs`: what is in a run store."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core.runs import RunStore
+from core.presets import PRESETS
+from core.runs import Record, RunStore
+
+WIDTH = 120  # columns where there is no terminal to fit the table to
 
 
 def command(
@@ -17,9 +21,10 @@ def command(
     """List the models: what was trained, how far, on what data, with what result."""
     store = RunStore(runs)
     table = Table(box=None)
-    for column in ("scale", "protocol", "N", "group", "state", "epochs", "loss", "PSNR", "images", "key"):
+    for column in ("scale", "protocol", "N", "group", "state", "epochs", "loss", "PSNR", "images", "key", "of"):
         table.add_column(column, no_wrap=True)
     records = store.records()
+    settings: dict[str, int] = {}
     for record in records:
         last = record.history[-1] if record.history else {}
         state = record.kind if record.model else "unfinished"
@@ -34,6 +39,20 @@ def command(
             f"{last.get('test_psnr', last['psnr']):.2f}" if last else "",
             record.data.get("sha256", "")[:8],
             record.key[:8],
+            str(settings.setdefault("; ".join(_about(record)), len(settings) + 1)),
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+    for about, number in settings.items():
+        typer.echo(f"of {number}: {about or 'nothing more is known'}")
     typer.echo(f"{runs}: {sum(r.model is not None for r in records)} of {len(records)} models finished")
+
+
+def _about(record: Record) -> list[str]:
+    """Corpus, how it was split, options that differ from those of the scale, and where an imported model comes from."""
+    label = record.label
+    told = [str(record.data["corpus"])] if "corpus" in record.data else []
+    told += [f"{key} {label[key]}" for key in ("definition", "split", "data") if label.get(key)]
+    if record.config:
+        usual = PRESETS[label["scale"]].train.to_dict() if label.get("scale") in PRESETS else {}
+        told += [f"{key} {value}" for key, value in record.config.to_dict().items() if usual.get(key, value) != value]
+    return told + ([record.source] if record.source else [])

@@ -15,9 +15,11 @@ from core.checkpoint import pack
 from core.errors import InputError
 from core.files import sha256_bytes, write_atomic
 from core.grid import number_list
-from core.presets import SampleConfig
+from core.pairs import partner
+from core.presets import CHOICES, SampleConfig
 from core.runs import Record, RunStore
 from core.sample import Samples, heun, probability_flow, sample
+from core.train import chosen_device
 from core.unet import denoise
 
 SAMPLERS: dict[str, Callable[..., Samples]] = {
@@ -34,26 +36,41 @@ def command(
     seeds: Annotated[str, typer.Option(help="As 0:64 or 3,5,8.")] = "0:64",
     start: Annotated[str, typer.Option(help="Mean image of the group, one shared by both groups, or none.")] = "group",
     sampler: Annotated[str, typer.Option(help="ascent (as published), flow, heun or euler.")] = "ascent",
-    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    keep_every: Annotated[
+        int, typer.Option(min=0, help="With ascent: also keep every so many-th state of each image; 0 keeps none.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps; auto: cuda if it is here, else cpu.")] = "auto",
 ) -> None:
     """Sample every model from the same noise: seed k is the same noise for all of them, on every device."""
     if sampler not in SAMPLERS:
         raise InputError(f"--sampler: got {sampler!r}, expected one of {', '.join(SAMPLERS)}")
+    if start not in CHOICES["start"]:
+        raise InputError(f"--start: got {start!r}, expected {', '.join(CHOICES['start'])}")
+    if keep_every and sampler != "ascent":
+        raise InputError(f"--keep-every: got {keep_every} with --sampler {sampler}, expected ascent")
+    device = chosen_device(device)
     store, numbers = RunStore(runs), number_list(seeds, "--seeds")
     records = store.find()
     if not records:
         raise InputError(f"{runs}: found no finished model, expected what samenoise train or import leaves")
-    arguments: dict[str, Any] = SampleConfig().to_dict() if sampler == "ascent" else {}
+    arguments: dict[str, Any] = SampleConfig().to_dict() | {"keep_every": keep_every} if sampler == "ascent" else {}
+    done = 0
     for record in records:
+        try:
+            mean = _mean(store, record, records, start).to(device)
+        except Unknown as reason:  # the others can be sampled all the same
+            typer.echo(f"skipped: {reason}", err=True)
+            continue
+        done += 1
         model = store.get(record.key).model.to(device)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        mean = _mean(store, record, start).to(device)
         with Progress(transient=True) as bar:
             task = bar.add_task(_name(record), total=len(numbers))
             if sampler == "ascent":
                 arguments["progress"] = lambda done, total, bar=bar, task=task: bar.update(task, completed=done)
             found = SAMPLERS[sampler](partial(denoise, model), numbers, mean, **arguments)
         tensors = {name: getattr(found, name) for name in ("images", "steps", "sigmas", "converged")}
+        tensors |= {f"trajectory.{seed}": states for seed, states in zip(numbers, found.trajectories, strict=False)}
         raw = pack({**tensors, "seeds": torch.tensor(numbers)})
         path = out / f"{record.key[:16]}-{sampler}-{start}.safetensors"
         about = {
@@ -63,6 +80,7 @@ def command(
             "sampler": sampler,
             "start": start,
             "seeds": numbers,
+            "keep_every": keep_every,
             "sha256": sha256_bytes(raw),
         }
         try:
@@ -70,32 +88,35 @@ def command(
             write_atomic(path.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
         except OSError as error:
             raise InputError(f"{out}: cannot be written ({error.strerror})") from error
-        done = int(found.converged.sum())
+        ended = int(found.converged.sum())
         typer.echo(
-            f"{path}: {_name(record)}, {done} of {len(numbers)} converged, {found.steps.float().mean():.0f} steps"
+            f"{path}: {_name(record)}, {ended} of {len(numbers)} converged, {found.steps.float().mean():.0f} steps"
         )
+    if not done:
+        raise InputError(f"--start {start}: of none of the {len(records)} models it is known; use --start none")
+
+
+class Unknown(Exception):
+    """Where the sampling of a model starts is not known."""
 
 
 def _name(record: Record) -> str:
-    return " ".join(str(value) for value in record.label.values()) or record.key[:16]
+    label = record.label
+    told = (label.get("scale"), label.get("data", label.get("protocol")), label.get("n"), label.get("group"))
+    return " ".join(str(value) for value in told if value is not None) or record.key[:16]
 
 
-def _mean(store: RunStore, record: Record, start: str) -> Tensor:
+def _mean(store: RunStore, record: Record, records: list[Record], start: str) -> Tensor:
     """The start of a model; both groups have one size, so their shared mean is the mean of their means."""
-    if start not in ("group", "shared", "none"):
-        raise InputError(f"--start: got {start!r}, expected group, shared or none")
-    pair = [record]
-    if start == "shared":
-        label = {key: value for key, value in record.label.items() if key != "group"}
-        pair = [r for r in store.find(**label) if r.label.get("group") in ("A", "B")]
-        if sorted(r.label["group"] for r in pair) != ["A", "B"]:
-            raise InputError(f"--start shared: {_name(record)} has no other group in {store.root}")
-    means = [store.mean(r) for r in pair]
+    other = partner(record, records) if start == "shared" else None
+    if start == "shared" and other is None:
+        raise Unknown(f"{_name(record)} has no other group of the same training in {store.root}")
+    known = [store.mean(r) for r in (record, other) if r is not None]
+    means = [mean for mean in known if mean is not None]
     if start == "none":
-        config = record.config
-        side = config.image_size if config else (means[0].shape[-1] if means[0] is not None else 40)
-        return torch.zeros(record.model["architecture"]["in_channels"] if record.model else 1, side, side)
-    known = [mean for mean in means if mean is not None]
-    if len(known) < len(pair):
-        raise InputError(f"--start {start}: the training images of {_name(record)} are not known; use --start none")
-    return torch.stack(known).mean(dim=0)
+        config, channels = record.config, record.model["architecture"]["in_channels"] if record.model else 1
+        side = config.image_size if config else (means[0].shape[-1] if means else 40)
+        return torch.zeros(channels, side, side)
+    if len(means) < len(known):
+        raise Unknown(f"the training images of {_name(record)} are not known; use --start none")
+    return torch.stack(means).mean(dim=0)

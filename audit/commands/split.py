@@ -56,7 +56,7 @@ def command(
     split = _build(kind, names, people, table, size, definition, seed)
     if removed is not None:
         split = replace(split, parameters={**split.parameters, "near_duplicates": removed})
-    save_split(split, out)
+    save_split(split, out, corpus=corpus if corpus.is_dir() else None)
     sizes = ", ".join(f"{group} {n:,} images" for group, n in split.sizes.items())
     typer.echo(f"{out}: {split.kind} split of {len(names):,} images: {sizes}")
 

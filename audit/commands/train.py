@@ -12,12 +12,16 @@ from core.errors import InputError
 from core.grid import Cell, grid, held_out, number_list, options
 from core.presets import TrainConfig, preset
 from core.runs import Origin, RunStore
-from core.splits import load_split
+from core.splits import corpus_of, load_split
+from core.train import chosen_device
+from core.train_state import History, read_history
 
 
 def command(
-    corpus: Annotated[Path, typer.Option(help="A saved corpus: samenoise prepare.")],
     runs: Annotated[Path, typer.Option(help="The run store; it may be filled by many machines at once.")],
+    corpus: Annotated[
+        Path | None, typer.Option(help="A saved corpus: samenoise prepare. Default: the one that was split.")
+    ] = None,
     scale: Annotated[str, typer.Option(help="desk, workstation, paper40, paper80.")] = "desk",
     split: Annotated[Path | None, typer.Option(help="A split directory; without it, baseline halves.")] = None,
     sizes: Annotated[
@@ -27,7 +31,7 @@ def command(
     definition: Annotated[str | None, typer.Option(help="Baseline halves: ends or consecutive.")] = None,
     seed: Annotated[int, typer.Option(help="Of group A; B has the next.")] = 0,
     task: Annotated[int | None, typer.Option(help="Train only cell K of the grid, counted from 0.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps; auto: cuda if it is here, else cpu.")] = "auto",
     devices: Annotated[int, typer.Option(help="Devices that share a batch.")] = 1,
     precision: Annotated[str | None, typer.Option(help="32, tf32 or bf16.")] = None,
     noise: Annotated[str | None, typer.Option(help="Law of the noise level: uniform or quadratic.")] = None,
@@ -41,6 +45,10 @@ def command(
     chosen = preset(scale)
     named = {"precision": precision, "noise": noise, "repetition": repetition}
     config = options(chosen.train.replace(**{k: v for k, v in named.items() if v is not None}), set_ or [])
+    if corpus is None:
+        if split is None:
+            raise InputError("--corpus: got none, expected a saved corpus, or --split with one that was built from one")
+        corpus = corpus_of(split)
     images = load_corpus(corpus)
     cells = grid(
         images,
@@ -56,11 +64,13 @@ def command(
         if not 0 <= task < len(cells):
             raise InputError(f"--task: got {task}, expected 0 to {len(cells) - 1}: the grid has {len(cells)} cells")
         cells = [cells[task]]
-    store = RunStore(runs)
-    keys = {id(cell): store.key(images.by_names(cell.names).images, config, cell.seed) for cell in cells}
-    # what other processes are training comes last: by then it is done
-    for cell in sorted(cells, key=lambda cell: store.busy(keys[id(cell)])):
-        _train(store, images, corpus, cell, config, rest, device, devices, events)
+    store, device = RunStore(runs), chosen_device(device)
+    left = [(cell, store.key(images.by_names(cell.names).images, config, cell.seed, devices)) for cell in cells]
+    while left:
+        # the first that no other process is training; where all are, the first is waited for
+        at = next((k for k, (_, key) in enumerate(left) if store.finished(key) or not store.busy(key)), 0)
+        cell, key = left.pop(at)
+        _train(store, images, corpus, cell, key, config, rest, device, devices, events)
 
 
 def _train(
@@ -68,6 +78,7 @@ def _train(
     images: Corpus,
     corpus: Path,
     cell: Cell,
+    key: str,
     config: TrainConfig,
     rest: list[str],
     device: str,
@@ -76,7 +87,7 @@ def _train(
 ) -> None:
     name = f"{cell.label['protocol']} N={cell.label['n']:,} {cell.label['group']}"
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[state]}"))
-    log = _events(events / name.replace(" ", "-")) if events else None
+    log = Events(events / name.replace(" ", "-")) if events else None
     with Progress(*columns) as bar:
         task = bar.add_task(name, total=None, state="")
 
@@ -85,8 +96,7 @@ def _train(
             state = f"epoch {row['epoch'] + 1}, {row['images_per_second']:,.0f} images/s, loss {row['loss']:.3g}"
             bar.update(task, state=f"{state}, PSNR {psnr:.2f} dB")
             if log:
-                for key in row.keys() - {"epoch"}:
-                    log.add_scalar(key, row[key], row["epoch"])
+                log.write(read_history(store.root / key))
 
         result = store.get_or_train(
             images.by_names(cell.names).images,
@@ -102,6 +112,7 @@ def _train(
         )
         bar.update(task, completed=1, total=1)
     if log:
+        log.write(result.history)
         log.close()
     last = result.history[-1] if result.history else {}
     typer.echo(
@@ -110,9 +121,31 @@ def _train(
     )
 
 
-def _events(directory: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise InputError("--events: TensorBoard is not installed: pip install tensorboard") from error
-    return SummaryWriter(str(directory))  # type: ignore[no-untyped-call]
+class Events:
+    """TensorBoard events of one training, from its first epoch, whenever it was stopped and resumed.
+
+    Raises:
+        InputError: if TensorBoard is not installed.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise InputError("--events: TensorBoard is not installed: pip install 'samenoise[events]'") from error
+        for before in directory.glob("events.out.tfevents.*"):
+            before.unlink()  # the history holds all of it, and twice the same epoch would be drawn twice
+        self.log: Any = SummaryWriter(str(directory))  # type: ignore[no-untyped-call]
+        self.written = 0
+
+    def write(self, history: History) -> None:
+        """Rows that are not there yet, on disk when this returns."""
+        for row in history[self.written :]:
+            for name in row.keys() - {"epoch"}:
+                self.log.add_scalar(name, row[name], row["epoch"])
+        self.written = len(history)
+        self.log.flush()
+
+    def close(self) -> None:
+        """No more is to come."""
+        self.log.close()

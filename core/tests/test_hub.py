@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from core import hub
+from core.corpus import Corpus, save_corpus
 from core.errors import InputError
 from core.runs import RunStore
 from core.unet import UNet
@@ -56,6 +57,45 @@ def test_published_models_enter_the_store_and_give_the_same_outputs(tree: Path, 
         original = UNet(4, 1, generator=torch.Generator().manual_seed(seed)).eval()
         assert torch.equal(store.get(record.key).model(y), original(y))
     assert len(hub.import_models(tree, store)) == 3 and len(store.records()) == 3
+
+
+def save_corpus_of(count: int, side: int, path: Path, channels: int = 1) -> Path:
+    images = torch.rand(count, channels, side, side, generator=torch.Generator().manual_seed(0))
+    save_corpus(Corpus(images, tuple(f"{k}.png" for k in range(count))), path)
+    return path
+
+
+def test_a_corpus_that_cannot_be_theirs_is_refused(tree: Path, tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "runs")
+    odd, gray = save_corpus_of(30, 7, tmp_path / "odd"), save_corpus_of(30, 8, tmp_path / "gray")
+    with pytest.raises(InputError, match=r"takes 1 x \(multiple of 2\)\^2 pixels, but .* 1 x 7 x 7"):
+        hub.import_models(tree, store, corpus=odd)
+    with pytest.raises(InputError, match=r"takes 1 x .* images of 3 x 8 x 8"):
+        hub.import_models(tree, store, corpus=save_corpus_of(30, 8, tmp_path / "colour", channels=3))
+    save_model(tree, "0to255_RF_90x90_set_size_10", 3, data="faces40x40")
+    with pytest.raises(InputError, match=r"--corpus: .* has models of celeba, faces40x40; name those of this corpus"):
+        hub.import_models(tree, store, corpus=gray)
+    with pytest.raises(InputError, match=r"is of 40x40 images, but the corpus has 8x8"):
+        hub.import_models(tree, store, corpus=gray, data="faces40x40")
+    with pytest.raises(InputError, match=r"--data: got 'x', expected one of celeba, faces40x40"):
+        hub.import_models(tree, store, data="x")
+    found = hub.import_models(tree, store, corpus=gray, data="celeba")
+    assert [record.data["n"] for record in found] == [10, 10, 15] and {r.label["data"] for r in found} == {"celeba"}
+
+
+@pytest.mark.parametrize(
+    ("data", "protocol"),
+    [
+        ("CelebA40x40", "random"),
+        ("Eyeglasses40x40", "Eyeglasses"),
+        ("male_female", "Male"),
+        ("No_Overlap40x40", "identity"),
+        ("identities", "identity"),
+    ],
+)
+def test_the_name_of_the_data_says_how_it_was_split(tmp_path: Path, data: str, protocol: str) -> None:
+    save_model(tmp_path, "0to255_RF_90x90_set_size_10", data=data)
+    assert [model.protocol for model in hub.find_models(tmp_path)] == [protocol]
 
 
 def test_image_tensors_are_read(tree: Path) -> None:

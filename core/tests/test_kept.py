@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
+from core.errors import InputError
 from core.kept import kept
 
 
@@ -22,3 +24,16 @@ def test_made_once_and_made_again_when_the_key_or_the_bytes_change(tmp_path: Pat
         path.write_bytes(path.read_bytes()[:-1] + b"x")
     torch.testing.assert_close(kept(tmp_path, {"seed": 0}, make)["a"], torch.arange(3.0))
     assert len(calls) == 3
+
+
+def test_a_directory_that_cannot_be_written_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    calls: list[int] = []
+
+    def make() -> dict[str, Tensor]:
+        calls.append(1)
+        return {}
+
+    with pytest.raises(InputError, match=r"file/samples: cannot be written .*; expected a store of results"):
+        kept(tmp_path / "file" / "samples", {}, make)
+    assert not calls

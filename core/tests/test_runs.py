@@ -165,6 +165,37 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         RunStore(tmp_path / "file").get_or_train(pictures(), TINY, seed=0)
 
 
+def test_a_finished_model_is_read_from_a_store_that_cannot_be_written(
+    tmp_path: Path, trainings: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunStore(tmp_path)
+    first = store.get_or_train(pictures(), TINY, seed=0)
+
+    def read_only(*_: Any, **__: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for place in ("pathlib.Path.mkdir", "core.runs.write_atomic", "fcntl.flock"):
+        monkeypatch.setattr(place, read_only)
+    assert same(store.get_or_train(pictures(), TINY, seed=0).model, first.model)
+    assert not store.busy(store.key(pictures(), TINY, 0))
+    assert [record.key for record in store.find()] == [store.key(pictures(), TINY, 0)]
+    with pytest.raises(InputError, match="the run directory cannot be written"):
+        store.get_or_train(pictures(), TINY, seed=1)
+    assert trainings == [0]
+
+
+def test_what_an_import_knew_stays_known(tmp_path: Path) -> None:
+    state = UNet(4, 2, generator=torch.Generator().manual_seed(0)).state_dict()
+    store = RunStore(tmp_path)
+    origin = runs.Origin("corpus", tuple(f"{k}.png" for k in range(6)))
+    first = store.add(state, label={"n": 6, "note": "x"}, source="a", images=pictures(), origin=origin)
+    again = store.add(state, label={"n": 7}, source="b")
+    assert again.data == first.data and store.names(again) == origin.names and store.mean(again) is not None
+    assert again.label == {"n": 7, "note": "x"} and again.source == "b"
+    other = store.add(state, label={"n": 5}, source="c", images=pictures(count=5), origin=origin)
+    assert other.data["n"] == 5
+
+
 def test_an_unknown_policy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="damaged: got 'ignore'"):
         RunStore(tmp_path, damaged="ignore")

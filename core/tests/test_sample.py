@@ -106,6 +106,18 @@ def test_the_denoiser_sees_one_shape_only() -> None:
     assert shapes == {(3, *SHAPE)}
 
 
+@pytest.mark.parametrize(("device", "seen"), [("cpu", [32, 32]), ("meta", [40])])
+def test_an_accelerator_sees_all_images_at_once_and_a_cpu_batches_of_one_shape(device: str, seen: list[int]) -> None:
+    sizes: list[int] = []
+
+    def denoiser(y: Tensor) -> Tensor:
+        sizes.append(len(y))
+        return 0.5 * y
+
+    f, sigma = in_chunks(denoiser)(torch.ones(40, 1, 4, 4, device=device))
+    assert sizes == seen and f.shape == (40, 1, 4, 4) and sigma.shape == (40, 1, 1, 1)
+
+
 def test_chunks_give_the_residual_and_its_level() -> None:
     y = torch.randn(7, *SHAPE)
     f, sigma = in_chunks(mixture, 3)(y)

@@ -4,6 +4,7 @@ import json
 import random
 import signal
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from core.errors import InputError
 from core.presets import PRESETS, TrainConfig
 from core.schedule import epoch_order, exposures, generator, learning_rate, noise_levels
 from core.tests.children import TINY, child_training, in_child, pictures, starving_training
-from core.train import Diverged, build_model, evaluate, psnr, squared_errors, train
+from core.train import Diverged, build_model, evaluate, psnr, squared_errors, train, training_identity
 from core.unet import UNet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -329,9 +330,79 @@ def test_a_batch_that_does_not_fit_says_what_does(monkeypatch: pytest.MonkeyPatc
         return forward(self, y)
 
     monkeypatch.setattr(UNet, "forward", small_device)
-    with pytest.raises(InputError, match="batch: 16 images at once do not fit on cpu, 4 do: use accumulate = 4"):
+    with pytest.raises(InputError, match="batch: 16 images at once do not fit on cpu, 4 do: --set accumulate=4"):
         train(pictures(), TINY, seed=0)
     train(pictures(), TINY.replace(accumulate=4), seed=0)
+    # what is advised is what the trainer takes: a part of 18 that fits is 3, as 18 / 4 is no whole number
+    odd = TINY.replace(batch=18)
+    with pytest.raises(InputError, match="batch: 18 images at once do not fit on cpu, 3 do: --set accumulate=6"):
+        train(pictures(), odd, seed=0)
+    train(pictures(), odd.replace(accumulate=6), seed=0)
+    # held-out images too come in parts then
+    train(pictures(), TINY.replace(accumulate=4), seed=0, test_images=pictures(9, seed=1))
+
+
+def test_held_out_images_that_do_not_fit_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = UNet.forward
+
+    def small_device(self: UNet, y: Tensor) -> Tensor:
+        if not self.training and len(y) > 8:
+            raise torch.OutOfMemoryError("no")
+        return forward(self, y)
+
+    monkeypatch.setattr(UNet, "forward", small_device)
+    with pytest.raises(InputError, match="batch: 16 images at once do not fit on cpu, 8 do: --set accumulate=2"):
+        train(pictures(), TINY, seed=0, test_images=pictures(12, seed=1))
+    train(pictures(), TINY.replace(accumulate=2), seed=0, test_images=pictures(12, seed=1))
+
+
+def test_what_fits_is_found_after_the_failure_is_forgotten_and_as_it_will_be_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forward = UNet.forward
+    alive: list[weakref.ref[Tensor]] = []
+
+    def small_device(self: UNet, y: Tensor) -> Tensor:
+        output = forward(self, y)
+        if len(y) > 8 or any(ref() is not None for ref in alive) or not torch.is_autocast_enabled("cpu"):
+            alive.append(weakref.ref(output))
+            raise torch.OutOfMemoryError("no")
+        return output
+
+    monkeypatch.setattr(UNet, "forward", small_device)
+    with pytest.raises(InputError, match="8 do: --set accumulate=2"):
+        train(pictures(), TINY.replace(precision="bf16"), seed=0)
+
+
+def test_images_that_do_not_fit_on_the_device_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    to = Tensor.to
+
+    def full(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self.shape == (20, 1, 8, 8):
+            raise torch.OutOfMemoryError("no")
+        return to(self, *args, **kwargs)
+
+    monkeypatch.setattr(Tensor, "to", full)
+    with pytest.raises(InputError, match=r"--sizes: 20 images take 0 MiB, which does not fit on cpu"):
+        train(pictures(), TINY, seed=0)
+
+
+def test_a_state_made_on_another_kind_of_device_is_refused(tmp_path: Path) -> None:
+    train(pictures(), TINY, seed=0, directory=tmp_path)
+    index = json.loads((tmp_path / checkpoint.INDEX).read_text())
+    assert index["device"] == "cpu"
+    (tmp_path / checkpoint.INDEX).write_text(json.dumps({**index, "device": "cuda"}))
+    with pytest.raises(InputError, match="this training began on cuda and cannot go on on cpu; use --device cuda"):
+        train(pictures(), TINY, seed=0, directory=tmp_path)
+    del index["device"]  # states of before it was noted are trusted
+    (tmp_path / checkpoint.INDEX).write_text(json.dumps(index))
+    train(pictures(), TINY, seed=0, directory=tmp_path)
+
+
+def test_a_training_on_several_devices_has_a_key_of_its_own() -> None:
+    keys = [training_identity(pictures(), TINY, 0, devices) for devices in (1, 2, 4)]
+    assert len(set(keys)) == 3
+    assert keys[0] == training_identity(pictures(), TINY, 0)
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:

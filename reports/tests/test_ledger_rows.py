@@ -1,5 +1,6 @@
 """The rows of the ledger: every claim of the documents is there, and each row is complete."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -75,6 +76,25 @@ def test_checks_and_recorded_verdicts_belong_to_the_row(row: dict) -> None:
     for kind, verdict in recorded.items():
         told = reason if isinstance(reason, str) else (reason or {}).get(kind)
         assert told or verdict == "reproduced", "a verdict other than `reproduced` needs its reason"
+
+
+def claim_tests() -> dict[str, str]:
+    """The source of the test that judges each row."""
+    found = {}
+    for path in sorted((Path(__file__).parents[2] / "audit").glob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            for mark in getattr(node, "decorator_list", []):
+                if re.fullmatch(r"pytest\.mark\.claim\('.*'\)", ast.unparse(mark)):
+                    found[ast.literal_eval(mark.args[0])] = ast.unparse(node)
+    return found
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if "full" in row["evidence"]], ids=lambda row: row["id"])
+def test_full_evidence_is_checked_and_measured_or_blocked(row: dict) -> None:
+    assert {None, "full"} & {check.get("kind") for check in row["checks"]}
+    source = claim_tests()[row["id"]]
+    assert "trained_or_none" in source or re.search(r"block\(kind='full'", source), "neither recorded nor blocked"
 
 
 def test_sources_can_be_looked_up() -> None:

@@ -223,3 +223,67 @@ def test_a_run_without_claims_leaves_the_report_alone(audit: Audit) -> None:
     result, written = audit.run("-k", "other")
     result.assert_outcomes(passed=1, deselected=1)
     assert written["counts"] == {"reproduced": 1}
+
+
+BOTH = ROW.replace('"published", "synthetic"', '"celeba", "synthetic", "full"')
+JUDGED = 'checks = [{ evidence = "x", op = "above", value = 0.0 }]\nrecorded = { synthetic = "reproduced" }'
+
+
+def test_what_is_missing_blocks_its_kind_and_the_others_are_judged(audit: Audit) -> None:
+    body = """evidence.add("x", 1, kind="celeba")
+    evidence.add("x", 1, kind="synthetic")
+    with evidence.attempt("full"):
+        evidence.add("x", 1, kind="full")
+        raise Missing("larger pairs", "train them")
+    raise Missing("models", "pytest audit/ --scale desk")"""
+    tests = TEST.replace("InputError", "InputError, Missing").format(id="T-a", name="a", body=body)
+    control = "\n@pytest.mark.control('T-a', 'negative')\ndef test_control():\n    raise Missing('models', 'train')\n"
+    audit.write(BOTH.format(id="T-a", more=JUDGED), tests + control)
+    result, written = audit.run()
+    result.assert_outcomes(passed=1, skipped=1)
+    (claim,) = written["claims"]
+    assert claim["verdicts"] == {"celeba": "reproduced"} and {e["kind"] for e in claim["evidence"]} == {"celeba"}
+    assert claim["blocked"] == [
+        {"kind": "full", "needs": "larger pairs", "command": "train them"},
+        {"kind": "synthetic", "needs": "models", "command": "pytest audit/ --scale desk"},
+    ]
+    assert claim["controls"][0]["outcome"] == "skipped" and claim["error"] is None
+
+
+def test_what_a_full_scale_trains_is_full_evidence(audit: Audit) -> None:
+    audit.write(
+        BOTH.format(id="T-a", more=JUDGED) + ROW.format(id="T-b", more=ABOVE.format(verdict="reproduced")),
+        "".join(TEST.format(id=f"T-{x}", name=x, body='evidence.add("x", 1, kind="synthetic")') for x in "ab"),
+    )
+    _, written = audit.run("--scale=workstation")
+    a, b = written["claims"]
+    assert a["verdicts"] == {"full": "reproduced"} and [x["kind"] for x in a["blocked"]] == ["synthetic"]
+    assert b["verdicts"] == {"synthetic": "reproduced"}, "a row without that kind keeps its own"
+    assert written["preset"]["train"]["base_channels"] == 64 and written["preset"]["name"] == "workstation"
+    _, written = audit.run()
+    assert written["claims"][0]["verdicts"] == {"synthetic": "reproduced"}
+    page = (audit.pytester.path / "reports" / "out" / "index.html").read_text(encoding="utf-8")
+    for shown in ("114,496 parameters", "20x20", "40,000 exposures", "uniform", "exact", "ends", "group"):
+        assert shown in page, shown
+
+
+@pytest.mark.parametrize(
+    ("options", "trains"),
+    [((), True), (("--scale=desk",), True), (("--runs=r", "--scale=desk"), True), (("--runs=r",), False)],
+)
+def test_a_store_that_is_brought_is_not_added_to_unless_asked(
+    audit: Audit, options: tuple[str, ...], trains: bool
+) -> None:
+    test = TEST.replace("(evidence)", "(evidence, desk, trained_or_none)")
+    body = 'assert trained_or_none is None\n    desk.begin("random N=4 A")\n    evidence.add("x", 1, kind="synthetic")'
+    audit.write(BOTH.format(id="T-a", more=JUDGED), test.format(id="T-a", name="a", body=body))
+    _, written = audit.run(*options)
+    (claim,) = written["claims"]
+    blocked = {item["kind"]: item for item in claim["blocked"]}
+    assert claim["verdicts"] == ({"synthetic": "reproduced"} if trains else {})
+    assert blocked.keys() == ({"full"} if trains else {"full", "synthetic"})
+    assert "no accelerator was at hand when the evidence was recorded" in blocked["full"]["needs"]
+    for part in ("samenoise train --scale workstation", "samenoise import --checkpoints", "pytest audit/ --runs DIR"):
+        assert part in blocked["full"]["command"]
+    if not trains:
+        assert blocked["synthetic"]["command"] == "pytest audit/ --runs r --scale desk"

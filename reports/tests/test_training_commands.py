@@ -2,16 +2,19 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from audit.cli import main
+from audit.commands import train as train_command
 from core.checkpoint import read_tensors
 from core.corpus import load_corpus
 from core.grid import grid, number_list
@@ -118,6 +121,140 @@ def test_events_are_written(corpus: Path, tmp_path: Path) -> None:
     assert [event.step for event in found.Scalars("loss")] == [0, 1]
 
 
+def test_events_are_those_of_the_whole_history(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    words = (
+        "train",
+        "--corpus",
+        corpus,
+        "--runs",
+        tmp_path / "r",
+        "--sizes",
+        4,
+        "--groups",
+        "A",
+        *TINY,
+        "--set",
+        "epochs=4",
+    )
+
+    class Stop(Exception):
+        pass
+
+    write = train_command.Events.write
+
+    def stop(self: train_command.Events, history: list[dict[str, object]]) -> None:
+        write(self, history)
+        if len(history) == 2:
+            raise Stop
+
+    monkeypatch.setattr(train_command.Events, "write", stop)
+    with pytest.raises(Stop):
+        main([str(word) for word in (*words, "--events", tmp_path / "stopped")])
+    monkeypatch.undo()
+
+    def steps(name: str) -> list[int]:
+        found = accumulator.EventAccumulator(str(tmp_path / name / "random-N=4-A"))
+        found.Reload()
+        return [event.step for event in found.Scalars("test_psnr")]
+
+    assert steps("stopped") == [0, 1], "what was written before the end is on disk"
+    for name in ("stopped", "stopped", "later"):  # resumed; finished already; finished before events were asked for
+        run(*words, "--events", tmp_path / name)
+        assert steps(name) == [0, 1, 2, 3]
+
+
+def test_the_corpus_of_a_split_is_found(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("split", corpus, "--kind", "baseline", "--size", 12, "--out", tmp_path / "split")
+    run("train", "--split", tmp_path / "split", "--runs", tmp_path / "runs", "--sizes", "4", *TINY)
+    (record,) = RunStore(tmp_path / "runs").find(group="A")
+    assert record.data["corpus"] == str(corpus) and record.environment["device"] == "cpu"
+    run("train", "--runs", tmp_path / "runs", code=2)
+    assert "--corpus: got none, expected a saved corpus, or --split" in capsys.readouterr().err
+    (tmp_path / "list").write_text("a\nb\n")
+    run("split", tmp_path / "list", "--kind", "baseline", "--size", 1, "--out", tmp_path / "bare")
+    run("train", "--split", tmp_path / "bare", "--runs", tmp_path / "runs", code=2)
+    assert "say what was split with --corpus" in capsys.readouterr().err
+
+
+def test_what_others_train_comes_last(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at before every cell, not once: what is free by then is not left waiting behind what is not."""
+    asked: list[str] = []
+    trained: list[tuple[object, ...]] = []
+    original = RunStore.get_or_train
+
+    def busy(self: RunStore, key: str) -> bool:
+        asked.append(key)
+        return len(trained) < 2 and key == asked[0]  # the first cell is another's until two others are done
+
+    def noted(self: RunStore, *args: Any, **kwargs: Any) -> Any:
+        trained.append((kwargs["label"]["n"], kwargs["label"]["group"]))
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(RunStore, "busy", busy)
+    monkeypatch.setattr(RunStore, "get_or_train", noted)
+    run("train", "--corpus", corpus, "--runs", tmp_path, "--sizes", "4,12", *TINY)
+    assert trained == [(4, "B"), (12, "A"), (4, "A"), (12, "B")]
+
+
+def test_four_commands_racing_for_a_grid_train_each_cell_once(corpus: Path, tmp_path: Path) -> None:
+    noted = f"""
+import core.runs as runs
+from audit.cli import main
+train = runs.train
+def noted(images, config, **more):
+    with open({str(tmp_path / "log")!r}, "a") as log:
+        log.write(f"{{len(images)}} {{more['seed']}}\\n")
+    return train(images, config, **more)
+runs.train = noted
+main()
+"""
+    words = ["train", "--corpus", str(corpus), "--runs", str(tmp_path / "runs"), "--sizes", "4,12", *TINY]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", noted, *words]
+    racing = [subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) for _ in range(4)]
+    assert [process.wait() for process in racing] == [0, 0, 0, 0]
+    expected = [f"{n} {seed}" for n in (4, 12) for seed in (0, 1)]
+    assert sorted((tmp_path / "log").read_text().splitlines()) == sorted(expected)
+    assert len(RunStore(tmp_path / "runs").find()) == 4
+
+
+def test_the_list_says_what_models_are_of(
+    corpus: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    run("runs", "--runs", trained)
+    shown = capsys.readouterr().out
+    assert f"of 1: {corpus}; definition ends; base_channels 2; blocks 1; exposures 32; epochs 2" in shown
+    published(tmp_path / "hub")
+    run("import", "--checkpoints", tmp_path / "hub", "--runs", tmp_path / "runs")
+    assert capsys.readouterr().out.count("not judged: give --corpus, the images it was trained on") == 2
+    run("runs", "--runs", tmp_path / "runs")
+    assert "data faces; UNet/faces/0to255_RF_90x90_set_size_10/model.pt" in capsys.readouterr().out
+
+
+def test_trajectories_are_kept_on_request(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("sample", "--runs", trained, "--seeds", "0,5", "--out", tmp_path, "--keep-every", 3)
+    path = sorted(tmp_path.glob("*.safetensors"))[0]
+    tensors = read_tensors(path)
+    for seed, steps in zip((0, 5), tensors["steps"].tolist(), strict=True):
+        assert tensors[f"trajectory.{seed}"].shape == (1 + steps // 3, 1, 20, 20)
+    run("sample", "--runs", trained, "--out", tmp_path, "--keep-every", 3, "--sampler", "heun", code=2)
+    assert "--keep-every: got 3 with --sampler heun" in capsys.readouterr().err
+
+
+def test_a_shared_start_is_that_of_the_pair(
+    corpus: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained, tmp_path / "runs")
+    words = ("train", "--corpus", corpus, "--runs", tmp_path / "runs", "--sizes", "4", *TINY)
+    run(*words, "--noise", "quadratic")  # a second law in the store
+    run(*words, "--groups", "A", "--seed", 7)  # a lone model
+    run("sample", "--runs", tmp_path / "runs", "--seeds", "0", "--out", tmp_path / "out", "--start", "shared")
+    assert len(list((tmp_path / "out").glob("*.safetensors"))) == 6
+    assert "skipped: desk random 4 A has no other group of the same training" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("sampler", ["ascent", "flow", "heun", "euler"])
 def test_samples_are_written_per_model(trained: Path, tmp_path: Path, sampler: str) -> None:
     run("sample", "--runs", trained, "--seeds", "0:2,7", "--out", tmp_path, "--sampler", sampler)
@@ -151,7 +288,7 @@ def test_published_models_are_imported_and_sampled(corpus: Path, tmp_path: Path)
     published(tmp_path / "hub")
     run("import", "--checkpoints", tmp_path / "hub", "--runs", tmp_path / "runs", "--corpus", corpus)
     store = RunStore(tmp_path / "runs")
-    (last,) = store.find(group="B", protocol="faces", n=10)
+    (last,) = store.find(group="B", protocol="random", data="faces", n=10)
     assert torch.equal(store.images(last), load_corpus(corpus).images[-10:])
     run("sample", "--runs", tmp_path / "runs", "--seeds", "0:2", "--out", tmp_path / "out", "--start", "shared")
     assert len(list((tmp_path / "out").glob("*.safetensors"))) == 2
