@@ -131,7 +131,7 @@ def test_a_section_is_reached_from_the_contents_and_shown_once(tmp_path: Path) -
     page = Page(text)
     link = "#section-Calibration-of-criteria-"
     assert [a["href"] for a in page.of("a")].count(link) == 3  # the contents and two cards
-    assert [a["id"] for a in page.of("h2") if a.get("id", "").startswith("section-")] == [link[1:]]
+    assert [a["id"] for a in page.of("h2") if (a.get("id") or "").startswith("section-")] == [link[1:]]
     start = text.index(f'<h2 id="{link[1:]}"')
     section = Page("<section>" + text[start : text.index("</section>", start)] + "</section>")
     for told in (title, "Title of T-a", "Title of T-b", "by kind", "On generated faces.", "0.125", "[0.382, 0.440]"):
