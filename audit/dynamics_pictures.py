@@ -19,7 +19,8 @@ PRINTED = (10.0, 15.0)  # distances in the published README: to a centre, to a t
 def plot_dynamics(found: Curves, epoch: int, levels: Mapping[str, float], title: str) -> Figure:
     """The published picture drawn again: both distances by epoch, on a logarithmic scale.
 
-    Bands hold the middle four fifths of the samples; the first epochs, far above, are cut off. Beside them what exact samples have and what the README printed.
+    Bands hold the middle four fifths of the samples; the first epochs, far above, are cut off. Beside them what exact
+    samples have and what the README printed.
     """
     figure, axes = plt.subplots(figsize=(6.5, 3.4))
     epochs = found.steps / epoch
