@@ -19,7 +19,8 @@ PRINTED = (10.0, 15.0)  # distances in the published README: to a centre, to a t
 def plot_dynamics(found: Curves, epoch: int, levels: Mapping[str, float], title: str) -> Figure:
     """The published picture drawn again: both distances by epoch, on a logarithmic scale.
 
-    Bands hold the middle four fifths of the samples; beside them what exact samples have and what the README printed.
+    Bands hold the middle four fifths of the samples; the first epochs, far above, are cut off. Beside them what exact
+    samples have and what the README printed.
     """
     figure, axes = plt.subplots(figsize=(6.5, 3.4))
     epochs = found.steps / epoch
@@ -31,8 +32,8 @@ def plot_dynamics(found: Curves, epoch: int, levels: Mapping[str, float], title:
         axes.plot(epochs, by_look.mean(dim=1), color=colour, marker=".", label=name)
         axes.axhline(level, color=colour, lw=0.9, ls=":", label=f"expected of fresh points: {level:.1f}")
         axes.axhline(printed, color=colour, lw=0.9, ls="--", label=f"printed: {printed:g}")
-    axes.set(xlabel="epochs", ylabel="standardised distance", yscale="log", title=title)
-    axes.set_yticks([8, 10, 12, 15, 20], ["8", "10", "12", "15", "20"])
+    axes.set(xlabel="epochs", ylabel="standardised distance", yscale="log", ylim=(8, 60), title=title)
+    axes.set_yticks([8, 10, 12, 15, 20, 40], ["8", "10", "12", "15", "20", "40"])
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=7, ncols=2)
     return figure

@@ -19,7 +19,7 @@ from core.image_dynamics import (
 from core.oracles import Empirical, Gaussian
 from core.presets import ImageDynamicsConfig
 
-SMALL = ImageDynamicsConfig(base_channels=4, blocks=1, batch=8, samples=8, levels=6, evaluations=(0, 4, 16))
+SMALL = ImageDynamicsConfig(base_channels=4, blocks=1, batch=8, samples=8, levels=6, evaluations=(0, 4, 60))
 SOURCE = torch.Generator().manual_seed(5)
 SMOOTH = functional.interpolate(torch.rand(300, 1, 4, 4, generator=SOURCE), (12, 12), mode="bilinear")
 IMAGES = (0.1 + 0.8 * SMOOTH + 0.02 * torch.randn(SMOOTH.shape, generator=SOURCE)).clamp(0, 1)
@@ -64,7 +64,7 @@ def test_linear_error_is_what_the_linear_denoiser_makes() -> None:
 def test_training_learns_repeats_and_does_not_depend_on_looks() -> None:
     found = train_image_curve(SMALL, IMAGES[:4], IMAGES[-32:], seed=0, level=2.0)
     assert found.error.shape == found.memorised.shape == (1, 3) and found.error[0, 2] < 0.98 * found.error[0, 0]
-    more = train_image_curve(SMALL.replace(evaluations=(4, 5, 6, 16)), IMAGES[:4], IMAGES[-32:], seed=0, level=2.0)
+    more = train_image_curve(SMALL.replace(evaluations=(4, 5, 6, 60)), IMAGES[:4], IMAGES[-32:], seed=0, level=2.0)
     for a, b in ((1, 0), (2, 3)):
         assert float(found.error[0, a]) == float(more.error[0, b])
         assert float(found.train_error[0, a]) == float(more.train_error[0, b])
