@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,13 @@ from audit.published_figures import (
     published_figure_provenance,
 )
 from audit.published_lpips import published_lpips_protocol
+from core.corpus import Corpus
 from core.errors import InputError
 from core.metrics.agreement import Agreement, agreement
+from core.weights import WeightsMissing
 from fixtures import reported
-from fixtures.notebooks import CELLS, EXPERIMENTS, FIGURES, SET_SIZES, notebook_tiles
+from fixtures.notebooks import SET_SIZES, notebook_tiles
+from fixtures.publication import changed, publication
 from fixtures.published import Published
 from fixtures.tiles import Tiles
 from reports.record import ClaimRecord
@@ -45,66 +47,6 @@ def test_figures_are_what_the_notebooks_print(evidence: ClaimRecord, published: 
 @pytest.mark.claim("T-lpips-protocol")
 def test_printed_lpips_follows_from_the_tiles(evidence: ClaimRecord, published: Published) -> None:
     published_lpips_protocol(evidence, published)
-
-
-# --- a made-up publication -----------------------------------------------------------------------------------------
-
-MIX = {"celeba": 0.99, "no_overlap": 0.9, "male": 0.7, "eyeglasses": 0.5}  # share of B's sample that is A's
-
-
-def stretched(images: np.ndarray) -> np.ndarray:
-    """(n, 40, 40) to uint8, each over the whole range."""
-    low, high = images.min((1, 2), keepdims=True), images.max((1, 2), keepdims=True)
-    return np.round(255 * (images - low) / (high - low)).astype(np.uint8)
-
-
-def publication(seed: int = 0) -> tuple[Tiles, Tiles]:
-    """Notebook and figure tiles in which everything is as it should be; figures show seed 0, figure 6 seed 1."""
-    rng = np.random.default_rng(seed)
-
-    def noise(n: int) -> np.ndarray:
-        return rng.random((n, 40, 40))
-
-    rows: list[tuple] = []
-    images: list[np.ndarray] = []
-    shown: dict[tuple[str, str], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-    for name in EXPERIMENTS:
-        common = noise(25)
-        for group in "AB":
-            own = common if group == "A" else MIX[name] * common + (1 - MIX[name]) * noise(25)
-            train, seeds = stretched(noise(10)), stretched(own[:20])
-            samples = np.concatenate([train[3:4], stretched(own[20:23]), seeds[:1]])
-            near = {rank: np.concatenate([train[3:4], stretched(noise(4))]) for rank in range(1, 11)}
-            shown[name, group] = (samples, near[1], seeds)
-            for cell, plan in CELLS.items():
-                for place, role, rank in plan:
-                    if place == group and cell not in EXPERIMENTS[name].cleared:
-                        generated = seeds if cell == 30 else samples
-                        found = near[rank] if role == "nearest" else {"train": train, "sample": generated}[role]
-                        sizes = SET_SIZES if len(found) == 5 else (10 if role == "train" else 100000,) * len(found)
-                        rows += [(name, "", cell, group, role, rank, k, size) for k, size in enumerate(sizes)]
-                        images.append(found)
-    columns = ["experiment", "figure", "cell", "group", "role", "rank", "position", "set_size"]
-    tiles = Tiles(pd.DataFrame(rows, columns=columns), np.concatenate(images))
-    rows, images = [], []
-    for file, (number, name, plan) in FIGURES.items():
-        for group, role, rank in plan:
-            samples, nearest, seeds = shown[name, group]
-            picked = np.concatenate([samples[:4], seeds[1:2]]) if number == 6 else samples
-            rows += [(name, file, 0, group, role, rank, k, size) for k, size in enumerate(SET_SIZES)]
-            images.append(picked if role == "sample" else nearest)
-    return tiles, Tiles(pd.DataFrame(rows, columns=columns), np.concatenate(images))
-
-
-def changed(tiles: Tiles, images: np.ndarray, **columns: object) -> Tiles:
-    """The tiles with those that match `columns` replaced."""
-    place = np.ones(len(tiles.table), dtype=bool)
-    for column, value in columns.items():
-        place &= (tiles.table[column] == value).to_numpy()
-    assert place.any()
-    new = tiles.images.copy()
-    new[place] = images
-    return replace(tiles, images=new)
 
 
 @pytest.fixture(scope="module")
@@ -325,6 +267,64 @@ def test_reranking_counts_changes_and_copies() -> None:
     assert table.tau.tolist() == pytest.approx([1.0, -1.0])
 
 
+def test_values_of_the_trap_are_told_from_those_of_the_stated_protocol() -> None:
+    stated, trapped = scores(0) * 0.2 + 0.3, scores(1) * 0.1 + 0.7
+    assert not neighbours.nearer_to(stated + 0.05 * scores(2), trapped, stated).any()
+    one = stated.copy()
+    one[4] = trapped[4] - 0.02
+    assert np.flatnonzero(neighbours.nearer_to(one, trapped, stated)).tolist() == [4]
+
+
+def test_correlation_by_size_counts_only_what_is_used() -> None:
+    rows = pd.DataFrame({"n_label": np.repeat([10, 100], 150)})
+    printed, use = scores(0), np.ones((30, 10), dtype=bool)
+    use[:, 0] = False
+    computed = np.where(np.arange(30)[:, None] < 15, printed, scores(1))
+    computed[:, 0] = 9.0
+    table = neighbours.correlation_by_size(rows, printed, computed, use).set_index("set_size")
+    assert table["values"].tolist() == [135, 135]
+    assert table["together"].loc[10] == pytest.approx(1.0)
+    assert table["least of a sample"].loc[10] == pytest.approx(1.0)
+    assert abs(float(table["together"].loc[100])) < 0.3
+
+
+def test_backbones_leave_copies_out_and_hold_the_control_against_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "VARIANTS", ())
+    r = np.sort(scores(0), axis=1)[:, ::-1] * 0.9
+    r[0, 0] = 1.0
+    rows = pd.DataFrame({"correlation": r.ravel(), "lpips_vgg": scores(1).ravel()})
+    table, missing = neighbours.backbones(rows, torch.rand(30, 1, 8, 8), torch.rand(30, 10, 1, 8, 8), r)
+    assert set(table["n"]) == {29} and not missing
+    control = table.set_index("network").loc["structural similarity"]
+    assert control["nearest changes"] == 0.0  # the control given here is the correlation itself
+    assert control["Kendall, correlation"] == pytest.approx(1.0)
+    assert float(table["nearest changes"].iloc[0]) > 0.7 and set(table["chance"]) == {0.9}
+
+
+def test_a_package_that_computes_something_else_is_noticed() -> None:
+    try:
+        network = neighbours.embedding("vgg")
+    except WeightsMissing:
+        pytest.skip("needs VGG-16's weights: samenoise weights")
+    a, b = torch.rand(2, 2, 1, 40, 40, generator=torch.Generator().manual_seed(0)).unbind()
+    right = network.distance(a, b)
+    assert neighbours.package_difference(network, a, b, right) < 1e-5
+    assert neighbours.package_difference(network, a, b, right * 1.001) == pytest.approx(1e-3, rel=0.1)
+
+
+def test_every_sample_has_the_seed_of_the_image_beside_it(made_up: tuple[Tiles, Tiles]) -> None:
+    tiles, _ = made_up
+    distinct = len(dict.fromkeys(tiles.where(role="sample").fingerprints()))
+    seeds = measures.sample_seeds(tiles)
+    assert len(seeds) == distinct == 8 * (4 + 20)
+    assert (np.bincount(seeds) == [8 * 5, *[8] * 19]).all(), "smaller sizes start from seed 0, as cells 21 to 28 show"
+    other = tiles.where(experiment="male", cell=30, group="A", position=5).images
+    moved = changed(tiles, other, experiment="male", cell=21, group="A", role="sample", set_size=100000)
+    for cell in (23, 25, 28):
+        moved = changed(moved, other, experiment="male", cell=cell, group="A", role="sample", set_size=100000)
+    assert np.bincount(measures.sample_seeds(moved))[5] == 8 + 4
+
+
 def test_neighbours_must_stand_in_order() -> None:
     rows = reported.reported_neighbours()
     with pytest.raises(InputError, match="ranks out of order"):
@@ -353,6 +353,17 @@ def test_sheets_carry_every_gray_level(made_up: tuple[Tiles, Tiles]) -> None:
     np.testing.assert_array_equal(pixels[step : step + 40, 2 * step : 2 * step + 40], tiles.images[7])
 
 
+def test_a_gallery_holds_every_image_once() -> None:
+    images = torch.rand(43, 1, 40, 40, generator=torch.Generator().manual_seed(0))
+    found = published_page.gallery("Faces", Corpus(images, tuple(f"{k}.png" for k in range(43))))
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["uri"].split(",")[1]))))
+    step, rows = 40 + published_page.GAP, 3
+    assert found["n"] == 43
+    assert pixels.shape == (rows * step - published_page.GAP, published_page.ACROSS * step - published_page.GAP)
+    last = pixels[2 * step : 2 * step + 40, 2 * step : 2 * step + 40]
+    np.testing.assert_array_equal(last, np.round(255 * images[42, 0].numpy()))
+
+
 def test_a_folder_without_notebooks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "datasets").mkdir()
     with pytest.raises(InputError, match="found no folder notebooks/, expected a checkout"):
@@ -360,11 +371,16 @@ def test_a_folder_without_notebooks_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_every_cell_and_verdict(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = {claim: PUBLISHED[claim] for claim in ("T-convergence-order", "T-figure-provenance")}
+    few = {claim: PUBLISHED[claim] for claim in ("T-size-confound", "T-convergence-order", "T-figure-provenance")}
     monkeypatch.setattr(published_page, "PUBLISHED", few)
     page = published_page.published_page(published)
-    assert page.count('class="sheet"') == 4 * 7 - 2 + 7
+    assert page.count('class="sheet"') == 4 * 7 - 2 + 7 + 2
     assert all(claim in page for claim in few)
+    unsupported = page[page.index('<h2 id="unsupported">') :]
+    assert "At equal size one seed is published" in unsupported
+    assert all(text.split(".")[0] in unsupported for text in published_page.LIMITS)
+    assert "generated faces" not in page, "what was trained elsewhere is no finding about these pictures"
+    assert "3 of them rest" in page or "2 of them rest" in page
     assert "http" not in page.split("</style>")[1], "nothing is loaded from elsewhere"
 
 
