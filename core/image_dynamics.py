@@ -79,7 +79,7 @@ def relative_error(denoiser: Denoiser, images: Tensor, noise: Tensor) -> float:
 
 def share_of_copies(samples: Tensor, train: Tensor, groups: np.ndarray) -> float:
     """Share of samples nearer to a training image than a third of the way to the next, twins counted once."""
-    return float((gap_ratio(join(lambda k: nearest_l2(samples, train, k), groups, 2)) < GAP).mean())
+    return float((gap_ratio(join(lambda k: nearest_l2(samples, train, k, value_range=None), groups, 2)) < GAP).mean())
 
 
 def twins(images: Tensor) -> np.ndarray:

@@ -200,7 +200,7 @@ class Mixtures:
     law_seeds: int = 3
     law_epochs: int = 64
     faces: ImageDynamicsConfig = ImageDynamicsConfig()
-    face_sizes: tuple[int, ...] = (4, 8, 16, 32)
+    face_sizes: tuple[int, ...] = (4, 8, 16)
     face_seeds: int = 2
     face_epochs: int = 200
     features: int = 768
@@ -237,7 +237,7 @@ class Theory:
     """
 
     tested: int = 256
-    alphas: tuple[int, ...] = (1, 2, 4, 5)
+    alphas: tuple[int, ...] = (2, 4)
     bases: int = 10
     critical: TrainConfig = SMALL
     widths: tuple[int, ...] = (8, 16)
