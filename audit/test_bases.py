@@ -214,6 +214,8 @@ def record_alignment(evidence: ClaimRecord, desk: Desk, images: Tensor) -> None:
 
 @pytest.mark.claim("K-harmonic-bases")
 def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, desk: Desk) -> None:
+    if desk.kind != "full":
+        evidence.block(kind="full", needs="networks and images of the published size, on an accelerator", command=FULL)
     images = desk.held_out.images[: desk.preset.theory.bases]
     largest = desk.model(Cell("random", desk.sizes[-1], GROUPS[0]))
     denoiser = desk.as_denoiser(largest)
@@ -231,8 +233,6 @@ def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, des
     evidence.add("mean |f(y) - J(y) y| / |f(y)|", value, interval=interval, **about)
     record_spectra(evidence, spectra, images, desk.kind)
     record_alignment(evidence, desk, images)
-    if desk.kind != "full":
-        evidence.block(kind="full", needs="networks and images of the published size, on an accelerator", command=FULL)
 
 
 def contour_shrinkage(images: Tensor) -> list[Tensor]:

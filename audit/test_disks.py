@@ -71,6 +71,8 @@ def low_dimensional_measures(network: np.ndarray, fitted: np.ndarray) -> Measure
 
 @pytest.mark.claim("K-low-dimensional-suboptimal")
 def test_the_network_stays_above_the_optimum_on_disks(evidence: ClaimRecord, desk: Desk) -> None:
+    if desk.kind != "full":
+        evidence.block(kind="full", needs=NEEDS, command=FULL)
     denoiser, images = denoisers(desk)[DISKS]
     n, size = desk.sizes[-1], desk.preset.train.image_size
     truth = disk_parameters(n + len(images), seed=SEED)[n:]
@@ -93,8 +95,6 @@ def test_the_network_stays_above_the_optimum_on_disks(evidence: ClaimRecord, des
         dimensions = bootstrap_mean(row, seed=SEED, over="images")
         name = f"dimensions that the fit's error amounts to, sigma = {s:.3g}"
         evidence.add(name, float(row.mean()), interval=dimensions, note="a disk has 5", **about)
-    if desk.kind != "full":
-        evidence.block(kind="full", needs=NEEDS, command=FULL)
 
 
 @pytest.mark.control("K-low-dimensional-suboptimal", "positive")

@@ -80,6 +80,8 @@ def record_floor(evidence: ClaimRecord, alpha: int, errors: np.ndarray, about: d
 
 @pytest.mark.claim("K-geometric-optimal")
 def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord, desk: Desk) -> None:
+    if desk.kind != "full":
+        evidence.block(kind="full", needs=NEEDS, command=FULL)
     trained = denoisers(desk)
     tables = {a: error_table(*trained[alpha_name(a)], SLOPE_SIGMAS) for a in alphas(desk)}
     slopes = {a: slope(errors, SLOPE_SIGMAS) for a, errors in tables.items()}
@@ -101,8 +103,6 @@ def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord,
             **about,
         )
         record_floor(evidence, alpha, tables[alpha], {**about, "varies": "image"})
-    if desk.kind != "full":
-        evidence.block(kind="full", needs=NEEDS, command=FULL)
 
 
 def power_law(exponent: float, images: int = 256) -> np.ndarray:
@@ -162,6 +162,8 @@ def plot_psnr(curves: dict[str, np.ndarray]) -> Figure:
 
 @pytest.mark.claim("K-shuffled-suboptimal")
 def test_shuffled_faces_are_denoised_worse(evidence: ClaimRecord, desk: Desk) -> None:
+    if desk.kind != "full":
+        evidence.block(kind="full", needs=NEEDS, command=FULL)
     denoiser, shuffled = denoisers(desk)[SHUFFLED]
     faces = desk.held_out.images[: len(shuffled)]
     sigmas = tuple(10 ** (-level / 20) for level in CURVE)
@@ -179,8 +181,6 @@ def test_shuffled_faces_are_denoised_worse(evidence: ClaimRecord, desk: Desk) ->
     for name, (value, interval) in shuffled_measures(*(rows[judged] for rows in output.values())).items():
         about: dict[str, Any] = {"n": len(faces), "varies": "image", "unit": "dB", "figures": figures}
         evidence.add(name, value, kind=desk.kind, interval=interval, **about)
-    if desk.kind != "full":
-        evidence.block(kind="full", needs=NEEDS, command=FULL)
 
 
 @pytest.mark.control("K-shuffled-suboptimal", "positive")

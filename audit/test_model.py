@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from core.checkpoint import INDEX, read_tensors
 from core.presets import TrainConfig, preset
 from core.train import build_model, train
 from core.train_state import HISTORY, History
-from core.unet import BiasFreeNorm, UNet, denoise, parameter_count
+from core.unet import BiasFreeNorm, UNet, parameter_count
 from fixtures.desk import GROUPS, Cell, Desk
 from reports.record import ClaimRecord
 
@@ -242,7 +241,7 @@ def test_the_noise_law(evidence: ClaimRecord, desk: Desk) -> None:
     uniform = desk.model(cell)
     quadratic = desk.variant(cell, noise="quadratic")
     images = desk.held_out.images[:IMAGES]
-    curves = [output_psnr(partial(denoise, result.model), images, seed=SEED) for result in (uniform, quadratic)]
+    curves = [output_psnr(desk.as_denoiser(result), images, seed=SEED) for result in (uniform, quadratic)]
     for name, (value, interval) in noise_differences(*curves).items():
         evidence.add(name, value, kind="synthetic", n=len(images), interval=interval, unit="dB", varies="image")
 

@@ -110,6 +110,8 @@ def record_inversion(evidence: ClaimRecord, desk: Pairs, ranked: Ranked, figures
 def record_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked], kind: str) -> None:
     """The same of samples that are copies (correlation above 0.99), which answer differently, at every N with some."""
     for n, every in ranked.items():
+        if every.lpips.shape[1] < 2:  # one candidate has no order
+            continue
         mask = memorised(every.correlation)
         share, interval = clustered_share(mask, every.seeds)
         about: dict[str, Any] = {"n": len(mask), "varies": "sample, in clusters of one seed"}

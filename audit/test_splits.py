@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from core.presets import TrainConfig
 from core.schedule import exposures
 from core.splits import DEFINITIONS, baseline, by_identity
 from core.stats import bootstrap_difference
-from core.unet import denoise
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.notebooks import EXPERIMENTS, Tiles, notebook_tiles, published_bytes
 from fixtures.published import Published
@@ -396,7 +394,7 @@ def test_exposure(evidence: ClaimRecord, desk: Desk) -> None:
     n, repeated, _ = desk.choices()
     usual = desk.model(Cell("random", n, GROUPS[0]))
     images = desk.held_out.images[:IMAGES]
-    pair = [output_psnr(partial(denoise, model.model), images, seed=SEED) for model in (usual, repeated)]
+    pair = [output_psnr(desk.as_denoiser(model), images, seed=SEED) for model in (usual, repeated)]
     exact, whole = pair if desk.preset.train.repetition == "exact" else reversed(pair)
     train = desk.preset.train
     shown = {how: exposures(n, train.replace(repetition=how)) for how in ("whole", "exact")}

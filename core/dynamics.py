@@ -5,7 +5,6 @@ sinusoidal time embedding; DDPM (Ho et al., 2020). A training follows from its o
 seed alone: looks at it draw from generators of their own.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -162,10 +161,6 @@ class Curves:
     to_train: Tensor
     memorised: Tensor
     quality: Tensor
-
-    def tensors(self) -> dict[str, Tensor]:
-        """By name, to be kept."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
 
 def joined(curves: Sequence[Curves]) -> Curves:

@@ -56,6 +56,9 @@ def test_the_longer_desk_has_more_of_everything() -> None:
     for key in ("widths", "image_sizes", "critical_sizes"):
         assert len(getattr(longer.theory, key)) > len(getattr(desk.theory, key))
     assert longer.theory.critical.exposures > desk.theory.critical.exposures
+    for key in ("face_sizes", "law_sizes"):
+        assert len(getattr(longer.mixtures, key)) > len(getattr(desk.mixtures, key))
+    assert set(longer.theory.alphas) > set(desk.theory.alphas)
 
 
 def test_the_desk_network_is_small() -> None:
