@@ -202,7 +202,7 @@ class Mixtures:
     faces: ImageDynamicsConfig = ImageDynamicsConfig()
     face_sizes: tuple[int, ...] = (4, 8, 16)
     face_seeds: int = 2
-    face_epochs: int = 200
+    face_epochs: int = 100
     features: int = 768
     feature_dimensions: int = 32
     feature_sizes: tuple[int, ...] = (32, 64, 128, 256)
