@@ -12,8 +12,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from core.oracles import Gaussian
-from core.oracles.base import t_interval
-from core.stats import Interval
+from core.stats import Interval, t_interval
 
 SIGMAS = np.geomspace(0.1, 20, 201)
 GRID = np.linspace(-6, 6, 441)  # of y / sqrt(1 + sigma^2); 2e-9 of a standard Gaussian lies beyond

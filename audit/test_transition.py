@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from audit.measures import nearest_training
-from core.errors import Missing
 from core.metrics.agreement import Agreement
 from core.metrics.replication import COPY_CORRELATION
 from core.metrics.transition import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
@@ -191,12 +190,9 @@ def test_beyond_a_critical_size_the_sample_does_not_matter(
         with evidence.attempt("full"):
             record_strong(evidence, trained_or_none, "full")
     record_strong(evidence, desk, desk.kind)
-    if desk.kind == "full":  # the study's own networks are small at every scale
-        return
-    try:  # no check hangs on it, so that what is missing for it takes nothing of the rest away
-        record_settings(evidence, desk)
-    except Missing as missing:
-        evidence.block(kind=desk.kind, needs=missing.needs, command=missing.command)
+    if desk.kind != "full":  # the study's own networks are small at every scale
+        with evidence.beside(desk.kind):
+            record_settings(evidence, desk)
 
 
 def made_up(same: float, seed: int = 0) -> Agreement:

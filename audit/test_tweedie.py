@@ -14,8 +14,7 @@ from torch import Tensor
 
 from audit.densities import oracles, planar
 from core.oracles import Gaussian, Oracle, Sphere
-from core.oracles.base import t_interval
-from core.stats import Interval
+from core.stats import Interval, t_interval
 from reports.record import ClaimRecord
 
 SIGMAS = (0.1, 0.3, 1.0)

@@ -56,7 +56,7 @@ class FileSource:
                 return np.load(self.path, mmap_mode="r", allow_pickle=False)
             tensor = torch.load(self.path, map_location="cpu", mmap=True, weights_only=True)
         except Exception as error:  # both libraries raise many kinds for a file that is not theirs
-            reason = str(error).split("\n")[0][:200]
+            reason = str(error).split("\n")[0].split(" If you trust")[0][:200]  # no advice to load a pickle
             raise InputError(f"{self.path}: not a readable tensor ({reason})") from error
         if not isinstance(tensor, torch.Tensor):
             raise InputError(f"{self.path}: found a {type(tensor).__name__}, expected one tensor")

@@ -145,6 +145,14 @@ class ClaimRecord:
         except Missing as missing:
             self.withdraw(missing, kind)
 
+    @contextlib.contextmanager
+    def beside(self, kind: str) -> Iterator[None]:
+        """Evidence that no check hangs on: where something for it is missing, the rest of the kind stays."""
+        try:
+            yield
+        except Missing as missing:
+            self.block(kind=kind, needs=missing.needs, command=missing.command)
+
     def input(self, name: str, *, sha256: str, rows: int | None = None) -> None:
         """Name something the evidence was computed from."""
         self.inputs[name] = {"name": name, "sha256": sha256, "rows": rows}

@@ -9,13 +9,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from core.errors import InputError
-from core.stats import Interval
+from core.stats import Interval, t_interval
 
 BATCH = 1024  # noisy points of a simulation at once
 LOG_2PI = math.log(2 * math.pi)
@@ -93,12 +91,6 @@ class Oracle(ABC):
             raise InputError(f"y: found {count} points of {found} dimensions; expected at least one of {self.d}")
         finite(y, "y")
         return y.reshape(len(y), -1).to(torch.float64)
-
-
-def t_interval(values: np.ndarray, *, level: float = 0.95, over: str = "values") -> Interval:
-    """Student's interval of a mean: exact for normal values, and for thousands of others what resampling gives."""
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-    return Interval(float(values.mean()) - half, float(values.mean()) + half, f"Student's t over {over}", level)
 
 
 def positive(value: float, name: str) -> None:

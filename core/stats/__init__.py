@@ -16,6 +16,7 @@ from core.stats.intervals import (
     lowest_decile,
     lowest_decile_difference,
     resampled_bounds,
+    t_interval,
     widened,
     wilson,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "row_spearman",
     "spearman",
     "spearman_trend",
+    "t_interval",
     "tost",
     "widened",
     "wilson",

@@ -16,8 +16,8 @@ from core.errors import InputError
 from core.metrics.psnr import denoiser_psnr
 from core.metrics.spectrum import asymmetry, jacobian, leading_eigenpairs
 from core.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
-from core.oracles.base import t_interval
 from core.sample import sample
+from core.stats import t_interval
 from core.tests.oracle_checks import (
     CHECKS,
     DEVIATIONS,

@@ -287,3 +287,18 @@ def test_a_store_that_is_brought_is_not_added_to_unless_asked(
         assert part in blocked["full"]["command"]
     if not trains:
         assert blocked["synthetic"]["command"] == "pytest audit/ --runs r --scale desk"
+
+
+def test_what_is_missing_for_an_extra_takes_nothing_else_away(audit: Audit) -> None:
+    body = """evidence.add("x", 1, kind="synthetic")
+    with evidence.beside("synthetic"):
+        raise Missing("models for a table", "pytest audit/ --scale desk")"""
+    tests = TEST.replace("InputError", "InputError, Missing").format(id="T-a", name="a", body=body)
+    audit.write(BOTH.format(id="T-a", more=JUDGED), tests)
+    result, written = audit.run()
+    result.assert_outcomes(passed=1)
+    (claim,) = written["claims"]
+    assert claim["verdicts"] == {"synthetic": "reproduced"} and [e["name"] for e in claim["evidence"]] == ["x"]
+    assert claim["blocked"] == [
+        {"kind": "synthetic", "needs": "models for a table", "command": "pytest audit/ --scale desk"}
+    ]
