@@ -1,6 +1,8 @@
 """Criteria of replication calibrated on known copies and known non-copies, before any sample is judged by them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -9,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from audit.measures import oracle_samples
 from core.dedup import near_duplicates
 from core.metrics.calibration import Calibration, calibrate
 from core.metrics.correlation import nearest
@@ -29,6 +32,7 @@ from core.metrics.replication import (
 from core.oracles import Empirical
 from core.stats import Interval
 from fixtures.desk import Cell, Desk
+from fixtures.measured import measured
 from reports.record import ClaimRecord
 
 SECTION = "Calibration of the replication criteria"
@@ -66,6 +70,17 @@ def scores(images: Tensor, train: Tensor, lpips: Embedding | None) -> dict[str, 
     return found
 
 
+def kept_scores(root: Path, images: Tensor, train: Tensor, lpips: Embedding | None) -> dict[str, np.ndarray]:
+    """`scores`, from the store at `root` where they were computed before."""
+
+    def make() -> dict[str, Tensor]:
+        return {name: torch.from_numpy(values) for name, values in scores(images, train, lpips).items()}
+
+    network = lpips.key if lpips is not None else None
+    found = measured(root, "replication scores", make, images=images, train=train, lpips=network)
+    return {name: found[name].numpy() for name in (*PUBLISHED, "LPIPS (VGG)") if name in found}
+
+
 def calibrate_criteria(
     train: Tensor,
     others: Tensor,
@@ -73,11 +88,13 @@ def calibrate_criteria(
     *,
     seed: int,
     samples_of_optimum: Tensor | None = None,
+    judge: Callable[[Tensor, Tensor, Embedding | None], dict[str, np.ndarray]] = scores,
 ) -> tuple[list[dict[str, Any]], Curves]:
     """Every criterion on known copies of `train` and on `others`, images held out; all (n, c, h, w) in [0, 1].
 
     Copies are perturbed training images, and `samples_of_optimum`: of the empirical optimum over some of them. The last
-    kind of copy is looked for in a training set into which a near-duplicate of every original is planted.
+    kind of copy is looked for in a training set into which a near-duplicate of every original is planted. `judge` gives
+    the scores.
 
     Returns:
         One row a criterion and kind of copy, and the calibration by training set and criterion over all kinds.
@@ -101,7 +118,7 @@ def calibrate_criteria(
     for where, images in ((DISTINCT, train), (TWINS, doubled)):
         kinds = list(copies) if where == DISTINCT else [first]
         sizes = [len(others), *(len(copies[kind]) for kind in kinds)]
-        found = scores(torch.cat([others, *(copies[kind] for kind in kinds)]), images, lpips)
+        found = judge(torch.cat([others, *(copies[kind] for kind in kinds)]), images, lpips)
         who = np.concatenate([originals[kind] for kind in kinds])
         curves[where] = {}
         for criterion, values in found.items():
@@ -171,8 +188,9 @@ def record_desk_calibration(evidence: ClaimRecord, desk: Desk, lpips: Embedding 
     train = desk.images(Cell("random", desk.sizes[-2], "A"))
     others = desk.held_out.images[:OTHERS]
     some = train[:OPTIMUM]
-    samples = desk.sample_from(Empirical(some).blind(LEVELS), some.mean(dim=0), "sampling known copies").clamp(0, 1)
-    rows, curves = calibrate_criteria(train, others, lpips, seed=0, samples_of_optimum=samples)
+    samples = oracle_samples(desk, Empirical(some), LEVELS, some.mean(dim=0)).clamp(0, 1)
+    judge = partial(kept_scores, desk.root)
+    rows, curves = calibrate_criteria(train, others, lpips, seed=0, samples_of_optimum=samples, judge=judge)
     record_calibration(evidence, rows, curves, kind="property", images="generated faces", lpips=lpips is not None)
     if lpips is None:
         needs = "VGG-16's weights, for the criterion by LPIPS"

@@ -12,7 +12,7 @@ from torch import Tensor
 from core.metrics.psnr import denoiser_psnr
 from core.stats import Interval, bootstrap_mean
 from core.unet import Denoiser
-from fixtures.desk import GROUPS, Cell, Desk
+from fixtures.desk import GROUPS, Cell, Desk, ModelJob
 from fixtures.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels
 
 SEED = 0
@@ -65,6 +65,7 @@ def alpha_name(alpha: int) -> str:
     return f"C^{alpha} images"
 
 
+@cache
 def image_sets(desk: Desk) -> dict[str, tuple[Tensor, Tensor]]:
     """Training and test images of every kind a network is trained on here, as many as the desk's largest set."""
     size, n, tested = desk.preset.train.image_size, desk.sizes[-1], desk.preset.theory.tested
@@ -82,12 +83,16 @@ def alphas(desk: Desk) -> tuple[int, ...]:
     return desk.preset.theory.alphas
 
 
+def denoiser_jobs(desk: Desk) -> list[ModelJob]:
+    """The trainings of `denoisers`."""
+    return desk.jobs_on({name: train for name, (train, _) in image_sets(desk).items()})
+
+
 @cache
 def denoisers(desk: Desk) -> Trained:
     """A denoiser trained on each kind of images, all side by side, and its test images."""
-    sets = image_sets(desk)
-    trained = desk.trained_on({name: train for name, (train, _) in sets.items()})
-    return {name: (desk.as_denoiser(trained[name]), test) for name, (_, test) in sets.items()}
+    trained = zip(image_sets(desk).items(), desk.trained(denoiser_jobs(desk)), strict=True)
+    return {name: (desk.as_denoiser(result), test) for (name, (_, test)), result in trained}
 
 
 def plot_errors(curves: Mapping[str, tuple[np.ndarray, float | None]], sigmas: Sigmas) -> Figure:

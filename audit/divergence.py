@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from core.oracles import Gaussian
 from core.stats import Interval, t_interval
+from fixtures.measured import measured
 
 SIGMAS = np.geomspace(0.1, 20, 201)
 GRID = np.linspace(-6, 6, 441)  # of y / sqrt(1 + sigma^2); 2e-9 of a standard Gaussian lies beyond
@@ -174,11 +176,38 @@ def kl_denoisers(p: Line) -> dict[str, Scalar]:
     return {
         "another mixture's": Line([-0.8, 0.9], [0.35, 0.5], [0.45, 0.55]).denoise,
         "a Gaussian's": Line([0.1], [0.9], [1.0]).denoise,
-        **{f"{NETWORK}{seed}": Learned(p, seed).denoise for seed in range(NETWORKS)},
+        **{f"{NETWORK}{seed}": partial(_denoised_by_network, p, seed) for seed in range(NETWORKS)},
         "shrunk by 2 %": lambda y, s: 0.98 * p.denoise(y, s),
         "sigma 10 % too large": lambda y, s: p.denoise(y, 1.1 * s),
         BROKEN: Line(p.means[:1], p.deviations[:1], [1.0]).denoise,
     }
+
+
+@cache
+def _network(p: Line, seed: int) -> Learned:
+    return Learned(p, seed)
+
+
+def _denoised_by_network(p: Line, seed: int, y: np.ndarray, sigma: float) -> np.ndarray:
+    """By a network that is trained when it is first asked."""
+    return _network(p, seed).denoise(y, sigma)
+
+
+def kl_sides(root: Path, p: Line) -> dict[str, Sides]:
+    """Both sides of every denoiser of `kl_denoisers`, from the store at `root` where they were computed before."""
+
+    def make(denoiser: Scalar) -> dict[str, Tensor]:
+        s = sides(p, denoiser)
+        numbers = [s.divergence, s.integral, s.divergence_error, s.integral_error]
+        return {"numbers": torch.tensor(numbers, dtype=torch.float64), "excess": torch.from_numpy(s.excess)}
+
+    density = {name: values.tolist() for name, values in vars(p).items()}
+    found = {}
+    for name, denoiser in kl_denoisers(p).items():
+        kept = measured(root, "sides of the KL bound", partial(make, denoiser), density=density, denoiser=name)
+        divergence, integral, *errors = kept["numbers"].tolist()
+        found[name] = Sides(divergence, integral, errors[0], errors[1], kept["excess"].numpy())
+    return found
 
 
 def kl_measures(found: dict[str, Sides]) -> Measures:

@@ -1,14 +1,19 @@
 """Measures that more than one claim takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from core.metrics.correlation import nearest
-from core.metrics.psnr import denoiser_psnr
+from core.metrics.psnr import PSNRCurve, denoiser_psnr
+from core.oracles import Oracle
 from core.stats import bootstrap_difference
+from fixtures.desk import Cell, Desk
+from fixtures.measured import measured
+from fixtures.trained import Pairs
 
 LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB: noise levels from 0.04 to 1
 
@@ -16,6 +21,31 @@ LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB: nois
 def nearest_training(samples: Tensor, train: Tensor) -> np.ndarray:
     """Correlation of each sample with its nearest training image, (n,)."""
     return nearest(samples, train, 1).value[:, 0].numpy()
+
+
+def cell_psnr(desk: Pairs, cell: Cell, images: Tensor, sigmas: Sequence[float], *, seed: int) -> PSNRCurve:
+    """PSNR of the denoiser of a cell on images, from the store where it was measured before."""
+    denoiser = desk.denoiser(cell)
+
+    def make() -> dict[str, Tensor]:
+        curve = denoiser_psnr(denoiser, images, sigmas, seed=seed)
+        return {"input": torch.from_numpy(curve.input), "output": torch.from_numpy(curve.output)}
+
+    about: dict[str, object] = {"model": desk.key(cell), "images": images, "sigmas": list(sigmas), "seed": seed}
+    found = measured(desk.root, "PSNR", make, device=desk.device, **about)
+    return PSNRCurve(tuple(sigmas), found["input"].numpy(), found["output"].numpy())
+
+
+def oracle_samples(desk: Desk, oracle: Oracle, levels: Sequence[float], mean: Tensor) -> Tensor:
+    """Samples of all seeds from an oracle that does not know the noise level, as from a network, kept in the store."""
+
+    def make() -> dict[str, Tensor]:
+        return {"images": desk.sample_from(oracle.blind(levels), mean, "sampling from a density that is known")}
+
+    known = {f"oracle's {name}": value for name, value in vars(oracle).items()}
+    about: dict[str, object] = {"levels": list(levels), "mean": mean, "seeds": list(desk.seeds), **known}
+    what, options = f"samples of {type(oracle).__name__}", desk.preset.sample.to_dict()
+    return measured(desk.root, what, make, options=options, **about)["images"]
 
 
 def output_psnr(denoiser: Callable[[Tensor], Tensor], images: Tensor, *, seed: int) -> np.ndarray:

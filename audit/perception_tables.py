@@ -1,6 +1,7 @@
 """What an order by LPIPS depends on besides the images, and whether it knows people: tables for the report."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from core.metrics.retrieval import (
 )
 from core.stats import Interval
 from core.weights import WeightsMissing
+from fixtures.measured import measured
 
 SEED = 0
 NETWORKS = {"vgg": "VGG", "alex": "AlexNet", "st-vgg": "ST-VGG", "st-alex": "ST-AlexNet"}
@@ -51,12 +53,32 @@ def embeddings(networks: Mapping[str, int | None]) -> tuple[dict[str, Embedding]
     return found, missing
 
 
+def kept_rerank(root: Path, embedding: Embedding, queries: Tensor, train: Tensor, candidates: Tensor) -> np.ndarray:
+    """LPIPS of each query to its own candidates, (q, k), from the store at `root` where it was computed before."""
+
+    def make() -> dict[str, Tensor]:
+        return {"distance": rerank(embedding, queries, train, candidates)}
+
+    about: dict[str, object] = {"queries": queries, "train": train, "candidates": candidates}
+    return measured(root, "LPIPS of candidates", make, embedding=embedding.key, **about)["distance"].numpy()
+
+
+def kept_matrix(root: Path, embedding: Embedding, images: Tensor) -> np.ndarray:
+    """LPIPS of every image with every other, (n, n), from the store at `root` where it was computed before."""
+
+    def make() -> dict[str, Tensor]:
+        return {"distance": embedding.matrix(images, images)}
+
+    return measured(root, "LPIPS of all pairs", make, embedding=embedding.key, images=images)["distance"].numpy()
+
+
 def sensitivity_rows(
-    samples: Tensor, train: Tensor, candidates: Tensor, correlation: np.ndarray, native: np.ndarray
+    root: Path, samples: Tensor, train: Tensor, candidates: Tensor, correlation: np.ndarray, native: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """How the order of the candidates moves with the size and the network that LPIPS is computed at.
 
     Args:
+        root: the store that distances are kept in.
         samples: (n, 1, h, h) in [0, 1], one a seed.
         train: (m, 1, h, h) in [0, 1].
         candidates: indices (n, k) into `train`, nearest by correlation first.
@@ -76,7 +98,7 @@ def sensitivity_rows(
         missing |= dict.fromkeys(absent)
         for embedding in found.values():
             few = slice(min(count, len(samples)))
-            d = rerank(embedding, samples[few], train, candidates[few]).numpy()
+            d = kept_rerank(root, embedding, samples[few], train, candidates[few])
             rows.append(_setting(NETWORKS[net], size, correlation[few], d, native[few]))
     return rows, list(missing)
 
@@ -108,7 +130,7 @@ def trapped(images: Tensor) -> Tensor:
 
 
 def trap_measures(
-    embedding: Embedding, raw: Tensor, train: Tensor, candidates: Tensor, native: np.ndarray
+    root: Path, embedding: Embedding, raw: Tensor, train: Tensor, candidates: Tensor, native: np.ndarray
 ) -> tuple[int, dict[str, tuple[float, Interval]]]:
     """How many of the samples `raw`, as the sampler gave them, fall into the trap, and what it does to their order.
 
@@ -116,7 +138,7 @@ def trap_measures(
     """
     count = int((trapped(raw) != raw).flatten(1).any(dim=1).sum())
     forced = (raw / 255).clamp(0, 1)
-    d = rerank(embedding, forced, train, candidates).numpy()
+    d = kept_rerank(root, embedding, forced, train, candidates)
     change, order = nearest_change(native, d), rank_agreement(native, d, seed=SEED)
     return count, {
         "share whose LPIPS-nearest changes when the sample is divided by 255": (change.share, change.interval),
@@ -136,7 +158,7 @@ def people(corpus: Corpus, count: int, each: int) -> tuple[Tensor, np.ndarray]:
 
 
 def identity_rows(
-    images: Tensor, who: np.ndarray, lpips: Mapping[str, Embedding]
+    root: Path, images: Tensor, who: np.ndarray, lpips: Mapping[str, Embedding]
 ) -> tuple[list[dict[str, Any]], dict[str, tuple[float, Interval]]]:
     """Same-identity retrieval among `images`, each asking for the others of its identity, by metric.
 
@@ -147,7 +169,7 @@ def identity_rows(
     distances = {
         "correlation": 1 - correlation_matrix(images, images).numpy(),
         "L2": torch.cdist(flat, flat).numpy(),
-        **{f"LPIPS ({NETWORKS[net]})": e.matrix(images, images).numpy() for net, e in lpips.items()},
+        **{f"LPIPS ({NETWORKS[net]})": kept_matrix(root, e, images) for net, e in lpips.items()},
     }
     found = {name: identity_retrieval(d, who, who, seed=SEED, own=np.arange(len(who))) for name, d in distances.items()}
     differences = {

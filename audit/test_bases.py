@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from core.metrics.psnr import unit_noise
 from core.metrics.spectrum import (
-    Spectrum,
     asymmetry,
     contour_energy,
     energy_left,
@@ -29,13 +29,15 @@ from core.metrics.spectrum import (
 from core.stats import Interval, bootstrap_difference, bootstrap_mean
 from core.train import build_model
 from core.unet import Denoiser, denoise
-from fixtures.desk import GROUPS, Cell, Desk
+from fixtures.desk import GROUPS, Cell, Desk, random_pairs
 from fixtures.geometric import c_alpha
+from fixtures.measured import measured
 from reports.record import ClaimRecord
 
 BASIS_SIGMA = 0.15
 RANK_SIGMAS = (0.05, 0.1, 0.15, 0.3, 0.5)
 LEADING = 20  # eigenvectors that count as leading
+SHOWN = [0, 1, 2, 4, 8, 16, 32]  # eigenvectors in the picture
 KEPT = 0.995  # share of the clean image's energy that the counted coefficients hold
 HOMOGENEITY = "largest |f(y) - J(y) y| / |f(y)|"
 SEED = 0
@@ -62,44 +64,108 @@ def homogeneity(denoiser: Denoiser, images: Tensor) -> list[float]:
     return [homogeneity_error(denoiser, y, jacobian(denoiser, y)) for y in noisy(images).double()]
 
 
-def basis_measures(
-    trained: list[Tensor], untrained: list[Tensor], images: Tensor, homogeneity_errors: Sequence[float]
-) -> Measures:
+@dataclass(frozen=True)
+class Bases:
+    """What is asked of a denoiser's Jacobians at n images of p pixels.
+
+    Attributes:
+        asymmetry, asymmetry_of_noise: (n,), of the denoiser and of the noise that it predicts.
+        values: (n, p) eigenvalues of the symmetric part, falling.
+        vectors: (n, p, k) leading eigenvectors as columns.
+        coefficients: (n, p) of the clean image in all of them.
+    """
+
+    asymmetry: Tensor
+    asymmetry_of_noise: Tensor
+    values: Tensor
+    vectors: Tensor
+    coefficients: Tensor
+
+    @property
+    def effective_ranks(self) -> np.ndarray:
+        """How many directions are kept, at every image: the sum of the eigenvalues."""
+        return self.values.sum(1).numpy()
+
+    @property
+    def leading(self) -> Tensor:
+        """The eigenvectors that count as leading, (n, p, LEADING)."""
+        return self.vectors[:, :, :LEADING]
+
+
+def bases(jacobians: list[Tensor], images: Tensor) -> Bases:
+    """Of a denoiser with these Jacobians, (p, p) each, at the clean images."""
+    identity = torch.eye(len(jacobians[0]), dtype=torch.float64)
+    spectra = [spectrum(j) for j in jacobians]
+    return Bases(
+        torch.tensor([asymmetry(j) for j in jacobians], dtype=torch.float64),
+        torch.tensor([asymmetry(identity - j) for j in jacobians], dtype=torch.float64),
+        torch.stack([s.values for s in spectra]),
+        torch.stack([s.vectors[:, : max(LEADING, SHOWN[-1] + 1)] for s in spectra]),
+        torch.stack([s.vectors.T @ x.reshape(-1).double() for s, x in zip(spectra, images, strict=True)]),
+    )
+
+
+def basis_measures(trained: Bases, untrained: Bases, images: Tensor, homogeneity_errors: Sequence[float]) -> Measures:
     """What K-harmonic-bases is judged by, means over images but for the identity f(y) = J(y) y, which holds for each.
 
     Against a random matrix the Jacobian is the denoiser's; against the untrained network it is that of the predicted
     noise: an untrained denoiser is the identity, which is symmetric for a reason that has nothing to do with learning.
     """
-    p = len(trained[0])
-    identity = torch.eye(p, dtype=torch.float64)
+    n, p = trained.values.shape
     source = torch.Generator().manual_seed(SEED)
-    random = [asymmetry(torch.randn(p, p, dtype=torch.float64, generator=source)) for _ in trained]
-    spectra = [spectrum(j) for j in trained]
-    energy = [
-        float(contour_energy(s.vectors[:, :LEADING], image[0]).mean()) - 1
-        for s, image in zip(spectra, images, strict=True)
-    ]
+    random = np.array([asymmetry(torch.randn(p, p, dtype=torch.float64, generator=source)) for _ in range(n)])
+    energy = [float(contour_energy(v, image[0]).mean()) - 1 for v, image in zip(trained.leading, images, strict=True)]
     rows = {
-        "asymmetry of a random matrix minus the denoiser's": np.subtract(random, [asymmetry(j) for j in trained]),
-        "asymmetry of the untrained network minus the trained one's": np.subtract(
-            [asymmetry(identity - j) for j in untrained], [asymmetry(identity - j) for j in trained]
-        ),
-        "share of eigenvalues below 0.5": np.array([float((s.values < 0.5).double().mean()) for s in spectra]),
+        "asymmetry of a random matrix minus the denoiser's": random - trained.asymmetry.numpy(),
+        "asymmetry of the untrained network minus the trained one's": (
+            untrained.asymmetry_of_noise - trained.asymmetry_of_noise
+        ).numpy(),
+        "share of eigenvalues below 0.5": (trained.values < 0.5).double().mean(1).numpy(),
         "gradient energy of leading eigenvectors along contours, minus chance": np.array(energy),
     }
     return {**{name: mean(x) for name, x in rows.items()}, HOMOGENEITY: (max(homogeneity_errors), None)}
 
 
-def angle_cosines(a: list[Spectrum], b: list[Spectrum], leading: int = LEADING) -> np.ndarray:
+def angle_cosines(a: Bases, b: Bases) -> np.ndarray:
     """Cosines (images, leading), falling, of the angles between the leading eigenspaces of two denoisers."""
-    return np.stack(
-        [principal_cosines(s.vectors[:, :leading], t.vectors[:, :leading]).numpy() for s, t in zip(a, b, strict=True)]
-    )
+    return np.stack([principal_cosines(v, w).numpy() for v, w in zip(a.leading, b.leading, strict=True)])
 
 
 def overlaps(cosines: np.ndarray) -> np.ndarray:
     """Share of one leading eigenspace that lies in the other, (images,); by chance leading / pixels."""
     return (cosines**2).mean(axis=1)
+
+
+def desk_bases(desk: Desk, cell: Cell, images: Tensor, sigma: float = BASIS_SIGMA) -> Bases:
+    """Of the network of a cell."""
+    denoiser = desk.denoiser(cell)
+
+    def make() -> dict[str, Tensor]:
+        return vars(bases(at_images(denoiser, images, sigma), images))
+
+    return Bases(
+        **measured(desk.root, "bases", make, model=desk.key(cell), images=images, sigma=sigma, device=desk.device)
+    )
+
+
+def untrained_bases(desk: Desk, images: Tensor) -> Bases:
+    """Of a network as training finds it."""
+
+    def make() -> dict[str, Tensor]:
+        return vars(bases(at_images(partial(denoise, build_model(desk.preset.train, SEED).eval()), images), images))
+
+    return Bases(**measured(desk.root, "untrained bases", make, options=desk.preset.train.to_dict(), images=images))
+
+
+def desk_homogeneity(desk: Desk, cell: Cell, images: Tensor) -> list[float]:
+    """Of the network of a cell in float64."""
+    model = desk.model(cell).model
+
+    def make() -> dict[str, Tensor]:
+        exact = partial(denoise, copy.deepcopy(model).cpu().double())
+        return {"errors": torch.tensor(homogeneity(exact, images), dtype=torch.float64)}
+
+    return measured(desk.root, "homogeneity", make, model=desk.key(cell), images=images)["errors"].tolist()
 
 
 def chance_cosines(pixels: int, leading: int = LEADING, draws: int = 20) -> np.ndarray:
@@ -112,17 +178,17 @@ def chance_cosines(pixels: int, leading: int = LEADING, draws: int = 20) -> np.n
     return np.mean([principal_cosines(basis(), basis()).numpy() for _ in range(draws)], axis=0)
 
 
-def plot_bases(spectra: Mapping[float, list[Spectrum]], images: Tensor) -> Figure:
+def plot_bases(found: Mapping[float, Bases], images: Tensor) -> Figure:
     """Eigenvalues by noise level, and leading eigenvectors at four images."""
     figure = plt.figure(figsize=(7, 3.4))
     left, *rest = [figure.add_subplot(1, 2, 1), *(figure.add_subplot(4, 2, 2 * k) for k in range(1, 5))]
-    for sigma, found in spectra.items():
-        left.plot(np.mean([s.values.numpy() for s in found], axis=0), label=f"sigma = {sigma}")
+    for sigma, at in found.items():
+        left.plot(at.values.mean(0).numpy(), label=f"sigma = {sigma}")
     left.set(xlabel="eigenvalue number", ylabel="shrinkage")
     left.legend(frameon=False, fontsize=8)
     size = images.shape[-1]
     for k, axis in enumerate(rest[: len(images)]):
-        vectors = spectra[BASIS_SIGMA][k].vectors[:, [0, 1, 2, 4, 8, 16, 32]].T.reshape(-1, size, size)
+        vectors = found[BASIS_SIGMA].vectors[k][:, SHOWN].T.reshape(-1, size, size)
         tiles = [images[k, 0].double(), *(0.5 + v / (2 * v.abs().max()) for v in vectors)]
         axis.imshow(torch.cat(tiles, dim=1).clamp(0, 1), cmap="gray", vmin=0, vmax=1)
         axis.axis("off")
@@ -166,12 +232,12 @@ def plot_alignment(
     return figure
 
 
-def record_spectra(evidence: ClaimRecord, spectra: Mapping[float, list[Spectrum]], images: Tensor, kind: str) -> None:
+def record_spectra(evidence: ClaimRecord, by_level: Mapping[float, Bases], images: Tensor, kind: str) -> None:
     """Effective rank by noise level, and how sparse the clean image is in the eigenbasis and in fixed bases."""
     about: dict[str, Any] = {"kind": kind, "n": len(images), "varies": "image"}
-    ranks = {sigma: mean([s.effective_rank for s in found]) for sigma, found in spectra.items()}
+    ranks = {sigma: mean(found.effective_ranks) for sigma, found in by_level.items()}
     coefficients = {
-        "eigenbasis": [s.vectors.T @ x.reshape(-1).double() for s, x in zip(spectra[BASIS_SIGMA], images, strict=True)],
+        "eigenbasis": list(by_level[BASIS_SIGMA].coefficients),
         "Haar wavelets": [haar_coefficients(x[0]) for x in images],
         "cosines": [fourier_coefficients(x[0]) for x in images],
     }
@@ -191,11 +257,7 @@ def record_spectra(evidence: ClaimRecord, spectra: Mapping[float, list[Spectrum]
 
 def record_alignment(evidence: ClaimRecord, desk: Desk, images: Tensor) -> None:
     """How far A's and B's leading eigenspaces are one space, by N, beside how far their samples are one image."""
-    bases = {
-        n: [[spectrum(j) for j in at_images(desk.denoiser(Cell("random", n, g)), images)] for g in GROUPS]
-        for n in desk.sizes
-    }
-    cosines = {n: angle_cosines(a, b) for n, (a, b) in bases.items()}
+    cosines = {n: angle_cosines(*(desk_bases(desk, Cell("random", n, g), images) for g in GROUPS)) for n in desk.sizes}
     agreements = {n: desk.agreement("random", n).mean(seed=SEED) for n in desk.sizes}
     pixels = images[0].numel()
     chance = chance_cosines(pixels)
@@ -213,25 +275,22 @@ def record_alignment(evidence: ClaimRecord, desk: Desk, images: Tensor) -> None:
 
 
 @pytest.mark.claim("K-harmonic-bases")
+@pytest.mark.trains(jobs=random_pairs)
 def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, desk: Desk) -> None:
     if desk.kind != "full":
         evidence.block(kind="full", needs="networks and images of the published size, on an accelerator", command=FULL)
     images = desk.held_out.images[: desk.preset.theory.bases]
-    largest = desk.model(Cell("random", desk.sizes[-1], GROUPS[0]))
-    denoiser = desk.as_denoiser(largest)
-    untrained = build_model(desk.preset.train, SEED).eval()
-    jacobians = {sigma: at_images(denoiser, images, sigma) for sigma in RANK_SIGMAS}
-    exact = partial(denoise, copy.deepcopy(largest.model).cpu().double())
-    errors = homogeneity(exact, images)
-    found = basis_measures(jacobians[BASIS_SIGMA], at_images(partial(denoise, untrained), images), images, errors)
-    spectra = {sigma: [spectrum(j) for j in js] for sigma, js in jacobians.items()}
+    largest = Cell("random", desk.sizes[-1], GROUPS[0])
+    by_level = {sigma: desk_bases(desk, largest, images, sigma) for sigma in RANK_SIGMAS}
+    errors = desk_homogeneity(desk, largest, images)
+    found = basis_measures(by_level[BASIS_SIGMA], untrained_bases(desk, images), images, errors)
     about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image"}
-    figures = [evidence.figure("bases", plot_bases(spectra, images[:4]))]
+    figures = [evidence.figure("bases", plot_bases(by_level, images[:4]))]
     for name, (value, interval) in found.items():
         evidence.add(name, value, interval=interval, figures=figures, **about)
     value, interval = mean(errors)
     evidence.add("mean |f(y) - J(y) y| / |f(y)|", value, interval=interval, **about)
-    record_spectra(evidence, spectra, images, desk.kind)
+    record_spectra(evidence, by_level, images, desk.kind)
     record_alignment(evidence, desk, images)
 
 
@@ -260,21 +319,22 @@ def random_matrices(n: int, seed: int = 1) -> list[Tensor]:
 @pytest.mark.control("K-harmonic-bases", "positive")
 def test_symmetric_shrinkage_along_contours_is_recognised(judge: Callable[..., str]) -> None:
     images = contours()
-    kept = contour_shrinkage(images)
-    errors = [homogeneity(lambda y, m=m: (y.flatten(1) @ m.T).view_as(y), images[:1])[0] for m in kept]  # type: ignore[misc]
-    found = basis_measures(kept, random_matrices(8), images, errors)
+    shrinkage = contour_shrinkage(images)
+    errors = [homogeneity(lambda y, m=m: (y.flatten(1) @ m.T).view_as(y), images[:1])[0] for m in shrinkage]  # type: ignore[misc]
+    found = basis_measures(bases(shrinkage, images), bases(random_matrices(8), images), images, errors)
     assert judge("K-harmonic-bases", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("K-harmonic-bases", "negative")
 def test_a_random_map_and_a_fourier_filter_are_caught(judge: Callable[..., str]) -> None:
-    images, others = contours(), random_matrices(8, seed=2)
-    found = basis_measures(random_matrices(8), others, images, [0.0])
+    images = contours()
+    others = bases(random_matrices(8, seed=2), images)
+    found = basis_measures(bases(random_matrices(8), images), others, images, [0.0])
     assert judge("K-harmonic-bases", found, "synthetic") != "reproduced"
     wave = torch.arange(20) * (2 * torch.pi / 20)
     plane = torch.stack([(a * wave[:, None] + b * wave).cos().flatten() for a in range(5) for b in range(4)], dim=1)
     basis = torch.linalg.qr(plane.double())[0]
-    found = basis_measures([basis @ basis.T] * 8, others, images, [0.0])
+    found = basis_measures(bases([basis @ basis.T] * 8, images), others, images, [0.0])
     assert judge("K-harmonic-bases", found, "synthetic") != "reproduced"
 
 
@@ -284,14 +344,16 @@ def test_an_additive_constant_is_caught(judge: Callable[..., str], desk: Desk) -
     images = contours()
     exact = build_model(desk.preset.train, SEED).eval().double()
     errors = homogeneity(lambda y: denoise(exact, y) + 1e-3, images[:2])
-    found = basis_measures(contour_shrinkage(images), random_matrices(8), images, errors)
+    shrinkage, others = (bases(m, images) for m in (contour_shrinkage(images), random_matrices(8)))
+    found = basis_measures(shrinkage, others, images, errors)
     assert judge("K-harmonic-bases", found, "synthetic") == "refuted"
 
 
 @pytest.mark.control("K-harmonic-bases", "negative")
 def test_unrelated_bases_overlap_by_chance_only() -> None:
     """What the alignment of A and B is held against: 1 for a basis with itself, chance for two unrelated ones."""
-    a, b = ([spectrum(m) for m in random_matrices(10, seed)] for seed in (3, 4))
+    images = c_alpha(10, alpha=2, size=20, seed=SEED, strict=True)
+    a, b = (bases(random_matrices(10, seed), images) for seed in (3, 4))
     assert overlaps(angle_cosines(a, a)) == pytest.approx(1)
     unrelated = angle_cosines(a, b)
     value, interval = mean(overlaps(unrelated))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from audit.agreement_table import agreement_table, mixture_row
 from audit.lpips_neighbours import lpips_neighbours
-from audit.measures import nearest_training
+from audit.measures import cell_psnr, nearest_training
 from audit.pictures import plot_rows
 from audit.psnr_table import gap_beside_published, plot_gaps, plot_psnr, psnr_rows
 from audit.published_figures import published_convergence, published_psnr_gap
@@ -21,10 +21,10 @@ from audit.replication_table import replication_rows
 from core.clusters import clustered_share
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.lpips import Embedding
-from core.metrics.psnr import PSNRCurve, denoiser_psnr, gap, gap_change
+from core.metrics.psnr import PSNRCurve, gap, gap_change
 from core.metrics.replication import check_held_out
 from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
-from fixtures.desk import GROUPS, Cell, Desk
+from fixtures.desk import GROUPS, Cell, Desk, random_pairs
 from fixtures.faces import grid
 from fixtures.published import Published
 from fixtures.reported import reported_gap
@@ -142,6 +142,7 @@ def record_tables(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) ->
 
 
 @pytest.mark.claim("T-convergence")
+@pytest.mark.trains(jobs=random_pairs)
 def test_same_noise_gives_the_same_image(
     evidence: ClaimRecord,
     desk: Desk,
@@ -230,10 +231,9 @@ def test_the_table_of_measures_sees_shifted_seeds_and_a_shared_mean_face() -> No
 def curves(desk: Pairs, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
     """PSNR by noise level on training images and on `test`, which must be held out."""
     check_held_out(test, desk.images(cell))
-    denoiser = desk.denoiser(cell)
     return (
-        denoiser_psnr(denoiser, desk.images(cell)[:IMAGES], SIGMAS, seed=SEED),
-        denoiser_psnr(denoiser, test[:IMAGES], SIGMAS, seed=SEED + 1),
+        cell_psnr(desk, cell, desk.images(cell)[:IMAGES], SIGMAS, seed=SEED),
+        cell_psnr(desk, cell, test[:IMAGES], SIGMAS, seed=SEED + 1),
     )
 
 
@@ -256,6 +256,7 @@ def gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve, PSNR
 
 
 @pytest.mark.claim("T-psnr-gap")
+@pytest.mark.trains(jobs=random_pairs)
 def test_the_train_test_gap_shrinks(
     evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audit.denoising import DISKS, denoisers, error_table, plot_errors, slope
+from audit.denoising import DISKS, denoiser_jobs, denoisers, error_table, plot_errors, slope
 from audit.pictures import plot_rows
 from core.metrics.psnr import unit_noise
 from core.stats import bootstrap_mean
@@ -70,6 +70,7 @@ def low_dimensional_measures(network: np.ndarray, fitted: np.ndarray) -> Measure
 
 
 @pytest.mark.claim("K-low-dimensional-suboptimal")
+@pytest.mark.trains(jobs=denoiser_jobs)
 def test_the_network_stays_above_the_optimum_on_disks(evidence: ClaimRecord, desk: Desk) -> None:
     if desk.kind != "full":
         evidence.block(kind="full", needs=NEEDS, command=FULL)

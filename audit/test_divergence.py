@@ -22,12 +22,13 @@ from audit.divergence import (
     divergence_between,
     gaussian_pair,
     high_measures,
-    kl_denoisers,
     kl_measures,
+    kl_sides,
     line,
     shrunk_sides,
     sides,
 )
+from fixtures.desk import Desk
 from reports.record import ClaimRecord
 
 
@@ -66,9 +67,8 @@ def draw_sides(found: dict[str, Sides]) -> Figure:
 
 
 @pytest.mark.claim("K-kl-bound")
-def test_excess_error_bounds_the_divergence(evidence: ClaimRecord) -> None:
-    p = line()
-    found = {name: sides(p, f) for name, f in kl_denoisers(p).items()}
+def test_excess_error_bounds_the_divergence(evidence: ClaimRecord, desk: Desk) -> None:
+    found = kl_sides(desk.root, line())
     note = partial(evidence.add, kind="property")
     bounds = "change from the quadrature of twice the step, and from that of a coarser grid"
     for name, s in found.items():

@@ -28,7 +28,8 @@ from core.oracles import Empirical, Oracle
 from core.presets import DynamicsConfig, Mixtures
 from core.stats import Interval, bootstrap_mean
 from fixtures.desk import Desk
-from fixtures.dynamics import published_curves
+from fixtures.dynamics import published_curves, published_jobs
+from fixtures.measured import measured
 from reports.record import ClaimRecord
 
 README = {"training points": 5000, "dimensions": 128}
@@ -101,9 +102,10 @@ def gap_measures(to_centre: np.ndarray, to_train: np.ndarray) -> Measures:
 
 
 @pytest.mark.claim("V-gap")
+@pytest.mark.trains(jobs=lambda desk: published_jobs(desk.preset.mixtures))
 def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk) -> None:
     scale = desk.preset.mixtures
-    for n, found in published_curves(desk.root, scale, desk.note, desk.begin).items():
+    for n, found in published_curves(desk.crew, scale).items():
         epoch = -(-n // scale.published.batch)
         epochs = int(found.steps[-1]) // epoch
         whole = epochs == scale.epochs
@@ -159,19 +161,29 @@ def exact_sampler(oracle: Oracle, config: DynamicsConfig, n: int) -> Tensor:
     return ddpm(oracle_noise(oracle, config), start, config, source)
 
 
+def kept_sampler(desk: Desk, name: str, oracle: Oracle, config: DynamicsConfig, n: int) -> Tensor:
+    """`exact_sampler` on `n` points of seed 0, from the store where it ran before."""
+
+    def make() -> dict[str, Tensor]:
+        return {"points": exact_sampler(oracle, config, SAMPLED[name])}
+
+    about: dict[str, object] = {"sampler": name, "points": n, "options": config.to_dict(), "sampled": SAMPLED[name]}
+    return measured(desk.root, "exact sampler", make, **about)["points"]
+
+
 def answers(samplers: dict[str, Tensor], data: MixtureData, n: int) -> dict[str, str]:
     """What the criterion says of each sampler."""
     return {f"criterion on the {name}, N = {n}": criterion(samples, data) for name, samples in samplers.items()}
 
 
 @pytest.mark.claim("V-criterion")
-def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord) -> None:
+def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord, desk: Desk) -> None:
     config = DynamicsConfig()
     figure, panels = plt.subplots(1, len(STATED), figsize=(9, 3.4), sharey=True)
     for axes, n in zip(panels, STATED, strict=True):
         data = draw_mixture(config, n, 0)
         oracles = {GENERALISER: data.oracle, MEMORISER: Empirical(data.train.double())}
-        samplers = {name: exact_sampler(oracle, config, SAMPLED[name]) for name, oracle in oracles.items()}
+        samplers = {name: kept_sampler(desk, name, oracle, config, n) for name, oracle in oracles.items()}
         for name, answer in answers(samplers, data, n).items():
             evidence.add(
                 name, answer, kind="property", n=SAMPLED[name.split(", ")[0].removeprefix("criterion on the ")]

@@ -14,6 +14,7 @@ from audit.denoising import (
     Trained,
     alpha_name,
     alphas,
+    denoiser_jobs,
     denoisers,
     draw_with_intervals,
     error_table,
@@ -79,6 +80,7 @@ def record_floor(evidence: ClaimRecord, alpha: int, errors: np.ndarray, about: d
 
 
 @pytest.mark.claim("K-geometric-optimal")
+@pytest.mark.trains(jobs=denoiser_jobs)
 def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord, desk: Desk) -> None:
     if desk.kind != "full":
         evidence.block(kind="full", needs=NEEDS, command=FULL)
@@ -161,6 +163,7 @@ def plot_psnr(curves: dict[str, np.ndarray]) -> Figure:
 
 
 @pytest.mark.claim("K-shuffled-suboptimal")
+@pytest.mark.trains(jobs=denoiser_jobs)
 def test_shuffled_faces_are_denoised_worse(evidence: ClaimRecord, desk: Desk) -> None:
     if desk.kind != "full":
         evidence.block(kind="full", needs=NEEDS, command=FULL)

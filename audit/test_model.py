@@ -20,7 +20,7 @@ from core.presets import TrainConfig, preset
 from core.train import build_model, train
 from core.train_state import HISTORY, History
 from core.unet import BiasFreeNorm, UNet, parameter_count
-from fixtures.desk import GROUPS, Cell, Desk
+from fixtures.desk import GROUPS, RANDOM, Cell, Desk, ModelJob
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]
@@ -231,15 +231,19 @@ def noise_differences(uniform: np.ndarray, quadratic: np.ndarray) -> dict[str, A
     return psnr_differences("quadratic minus uniform", uniform, quadratic, seed=SEED)
 
 
+def quadratic_job(desk: Desk) -> ModelJob:
+    """The largest random half of A with the code's noise law."""
+    return desk.variant_job(Cell(RANDOM, desk.sizes[-1], "A"), noise="quadratic")
+
+
 @pytest.mark.claim("T-noise-uniform")
+@pytest.mark.trains(jobs=lambda desk: [quadratic_job(desk)])
 def test_the_noise_law(evidence: ClaimRecord, desk: Desk) -> None:
     note = "the code of Kadkhodaie et al. sets quadratic_noise by default: the level is the square of a uniform number"
     evidence.add(
         "distance_of_distribution_functions", distance_from_uniform(published_default), kind="arithmetic", note=note
     )
-    cell = Cell("random", desk.sizes[-1], "A")
-    uniform = desk.model(cell)
-    quadratic = desk.variant(cell, noise="quadratic")
+    uniform, (quadratic,) = desk.model(Cell(RANDOM, desk.sizes[-1], "A")), desk.trained([quadratic_job(desk)])
     images = desk.held_out.images[:IMAGES]
     curves = [output_psnr(desk.as_denoiser(result), images, seed=SEED) for result in (uniform, quadratic)]
     for name, (value, interval) in noise_differences(*curves).items():

@@ -15,6 +15,7 @@ from audit.perception_tables import (
     RETRIEVAL_SIZE,
     embeddings,
     identity_rows,
+    kept_rerank,
     people,
     sensitivity_rows,
     trap_measures,
@@ -25,7 +26,7 @@ from audit.published_lpips import published_lpips_exhaustive, published_rank_inv
 from audit.published_neighbours import with_random_trunk
 from core.clusters import clustered_share
 from core.metrics.correlation import nearest
-from core.metrics.lpips import Embedding, rerank
+from core.metrics.lpips import Embedding
 from core.metrics.retrieval import identity_retrieval, memorised, nearest_change, rank_agreement, recall_by_k
 from core.metrics.ssim import ssim
 from core.stats import clopper_pearson
@@ -85,7 +86,7 @@ def gather(desk: Pairs, embedding: Embedding, n: int) -> Ranked:
         samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
         r, index = candidates(samples, train)
         l2 = (samples[:, None] - train[index]).flatten(2).norm(dim=2).double().numpy()
-        lpips = rerank(embedding, samples, train, index).numpy()
+        lpips = kept_rerank(desk.root, embedding, samples, train, index)
         parts.append((r, lpips, ssim(samples, train[index]), l2, np.asarray(desk.seeds)))
     return Ranked(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
@@ -132,10 +133,12 @@ def record_sensitivity(evidence: ClaimRecord, desk: Desk, lpips: Embedding, rank
     raw, train = desk.samples(cell), desk.images(cell)
     samples = raw.clamp(0, 1)[some]
     index = candidates(samples, train)[1]
-    rows, missing = sensitivity_rows(samples, train, index, ranked.correlation[some], ranked.lpips[some])
+    rows, missing = sensitivity_rows(desk.root, samples, train, index, ranked.correlation[some], ranked.lpips[some])
     note = "; ".join(["resized bilinearly; Clopper-Pearson; BCa bootstrap over samples", *missing])
     evidence.add("order by size and network", rows, kind=desk.kind, n=len(samples), varies="sample of A", note=note)
-    count, found = trap_measures(lpips, raw, train, candidates(raw.clamp(0, 1), train)[1], ranked.lpips[: len(raw)])
+    count, found = trap_measures(
+        desk.root, lpips, raw, train, candidates(raw.clamp(0, 1), train)[1], ranked.lpips[: len(raw)]
+    )
     share = (count / len(raw), clopper_pearson(count, len(raw)))
     found = {"share of samples with a maximum above 1.1, which the published notebooks divide by 255": share, **found}
     for name, (value, interval) in found.items():
@@ -146,7 +149,7 @@ def record_identity(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> None
     """Does LPIPS find the same person better than correlation? On faces whose identity is known."""
     images, who = people(desk.corpus, PEOPLE, EACH)
     more, missing = embeddings({net: RETRIEVAL_SIZE.get(net) for net in NETWORKS if net != lpips.net})
-    rows, differences = identity_rows(images, who, {lpips.net: lpips, **more})
+    rows, differences = identity_rows(desk.root, images, who, {lpips.net: lpips, **more})
     about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "identity"}
     note = "; ".join([f"{PEOPLE} people, {EACH} faces each; BCa bootstrap over identities", *missing])
     evidence.add("same person retrieved, by metric", rows, note=note, **about)

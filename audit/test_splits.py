@@ -106,6 +106,7 @@ def definition_measures(ends: Agreement, consecutive: Agreement) -> dict[str, An
 
 
 @pytest.mark.claim("T-split-definition")
+@pytest.mark.trains(jobs=Desk.choice_jobs)
 def test_definition(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
     record_definitions(evidence, published_or_none)
     n, *_ = desk.choices()
@@ -389,6 +390,7 @@ def repetition_measures(exact: np.ndarray, whole: np.ndarray) -> dict[str, Any]:
 
 
 @pytest.mark.claim("T-exposure")
+@pytest.mark.trains(jobs=Desk.choice_jobs)
 def test_exposure(evidence: ClaimRecord, desk: Desk) -> None:
     record_exposures(evidence)
     n, repeated, _ = desk.choices()

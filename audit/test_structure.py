@@ -9,6 +9,7 @@ import pytest
 from torch import Tensor
 
 from audit.agreement_table import mixture_row
+from audit.measures import cell_psnr
 from audit.pictures import plot_rows
 from audit.published_figures import (
     published_eyeglasses_convergence,
@@ -20,9 +21,9 @@ from core.corpus import Corpus
 from core.dedup import near_duplicates
 from core.errors import Missing
 from core.metrics.agreement import Agreement
-from core.metrics.psnr import PSNRCurve, denoiser_psnr
+from core.metrics.psnr import PSNRCurve
 from core.stats import Interval, bootstrap_difference, clopper_pearson, lowest_decile_difference, permutation_test, tost
-from fixtures.desk import GROUPS, Cell, Desk
+from fixtures.desk import GROUPS, Cell, Desk, random_pairs
 from fixtures.published import Published
 from fixtures.trained import Pairs, Trained
 from reports.record import ClaimRecord
@@ -119,6 +120,8 @@ def eyeglasses_measures(random: Agreement, split: Agreement, with_a: np.ndarray,
 
 
 @pytest.mark.claim("T-eyeglasses-convergence")
+@pytest.mark.trains(jobs=random_pairs)
+@pytest.mark.trains(jobs=lambda desk: desk.jobs("Eyeglasses"))
 def test_glasses_weaken_agreement(
     evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:
@@ -178,6 +181,8 @@ def varies_measures(split: Agreement, baseline: Agreement) -> Measures:
 
 
 @pytest.mark.claim("T-male-convergence")
+@pytest.mark.trains(jobs=random_pairs)
+@pytest.mark.trains(jobs=lambda desk: desk.jobs("Male"))
 def test_sex_makes_agreement_vary_by_seed(
     evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:
@@ -249,6 +254,8 @@ def outside(desk: Pairs, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Co
 
 
 @pytest.mark.claim("T-identity-convergence")
+@pytest.mark.trains(jobs=random_pairs)
+@pytest.mark.trains(jobs=lambda desk: desk.jobs("identity"))
 def test_identity_overlap_is_not_needed(
     evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:
@@ -264,8 +271,7 @@ def record_identity(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     n = desk.largest("identity")
     images = outside(desk, desk.source("identity"), [("random", n), ("identity", n)]).images[:IMAGES]
     split, overlap = (
-        denoiser_psnr(desk.denoiser(Cell(protocol, n, "A")), images, SIGMAS, seed=SEED)
-        for protocol in ("identity", "random")
+        cell_psnr(desk, Cell(protocol, n, "A"), images, SIGMAS, seed=SEED) for protocol in ("identity", "random")
     )
     found = identity_measures(split, overlap, desk.agreement("identity", n), desk.agreement("random", n))
     record(evidence, means(desk, ("random", n), ("identity", n)), kind=kind, **over_seeds(desk))
@@ -330,8 +336,8 @@ def record_confound(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
             assert free.attributes is not None
             free = free.select(np.flatnonzero(free.attributes["Eyeglasses"].to_numpy() == 1))
         cell = Cell(protocol, n, "A")
-        train = denoiser_psnr(desk.denoiser(cell), desk.images(cell)[:IMAGES], SIGMAS[1:2], seed=SEED)
-        test = denoiser_psnr(desk.denoiser(cell), free.images[:IMAGES], SIGMAS[1:2], seed=SEED + 1)
+        train = cell_psnr(desk, cell, desk.images(cell)[:IMAGES], SIGMAS[1:2], seed=SEED)
+        test = cell_psnr(desk, cell, free.images[:IMAGES], SIGMAS[1:2], seed=SEED + 1)
         interval = bootstrap_difference(train.output[0], test.output[0], seed=SEED, paired=False, over="images")
         value = float(train.output.mean() - test.output.mean())
         about: dict[str, Any] = {"unit": "dB", "n": train.output.shape[1], "varies": "image"}
@@ -412,8 +418,8 @@ def record_other_group(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     assert free.attributes is not None
     own = free.select(np.flatnonzero(free.attributes["Eyeglasses"].to_numpy() == -1)).images[:IMAGES]
     other = desk.images(Cell("Eyeglasses", n, "A"))[:300]  # as in the published notebooks
-    denoiser = desk.denoiser(Cell("Eyeglasses", n, "B"))
-    found = other_group_measures(*(denoiser_psnr(denoiser, x, SIGMAS, seed=SEED) for x in (other, own)))
+    b = Cell("Eyeglasses", n, "B")
+    found = other_group_measures(*(cell_psnr(desk, b, x, SIGMAS, seed=SEED) for x in (other, own)))
     record(evidence, found, kind=kind, n=len(other) + len(own), varies="image", unit="dB")
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from audit.densities import oracles, random_gaussian
+from audit.measures import oracle_samples
 from audit.pictures import plot_rows
 from core.metrics.correlation import nearest
 from core.oracles import Empirical, Gaussian, Oracle
@@ -112,9 +113,9 @@ SET = 24  # training faces of the memorising sampler; more only cost time
 COPY = 0.95  # rules.copies
 
 
-def copies_drawn(desk: Desk, denoiser: Callable[[Tensor], Tensor], train: Tensor) -> tuple[int, Tensor]:
-    """How many samples of `denoiser`, started as published, correlate above 0.95 with a training image."""
-    samples = desk.sample_from(denoiser, train.mean(dim=0), "sampling the empirical optimum")
+def copies_drawn(desk: Desk, oracle: Oracle, train: Tensor) -> tuple[int, Tensor]:
+    """How many samples of an oracle, started as published, correlate above 0.95 with a training image."""
+    samples = oracle_samples(desk, oracle, LEVELS, train.mean(dim=0))
     return int((nearest(samples, train, 1).value[:, 0] > COPY).sum()), samples
 
 
@@ -127,7 +128,7 @@ def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk:
         interval = bootstrap_mean(cost, seed=0, resamples=999, over="noisy points")
         evidence.add(f"cost of: {name}", float(cost.mean()), kind="property", n=len(cost), interval=interval)
     train = desk.corpus.images[:SET]
-    hits, samples = copies_drawn(desk, Empirical(train).blind(LEVELS), train)
+    hits, samples = copies_drawn(desk, Empirical(train), train)
     rows = [("samples", samples), ("nearest training", train[nearest(samples, train, 1).index[:, 0]])]
     figures = [evidence.figure("samples", plot_rows(rows))]
     share, n = hits / len(samples), len(samples)
@@ -139,7 +140,7 @@ def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk:
 @pytest.mark.control("K-empirical-optimum", "positive")
 def test_the_optimum_of_one_point_is_that_point(judge: Callable[..., str], desk: Desk) -> None:
     train = desk.corpus.images[:1]
-    hits, samples = copies_drawn(desk, Empirical(train).blind(LEVELS), train)
+    hits, samples = copies_drawn(desk, Empirical(train), train)
     share = hits / len(samples)
     found = {
         "share of training images among samples": (share, clopper_pearson(hits, len(samples))),
@@ -154,7 +155,7 @@ def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Callab
     rows = desk.held_out.images.reshape(len(desk.held_out), -1).double()
     covariance = torch.cov(rows.T) + 1e-4 * torch.eye(rows.shape[1], dtype=torch.float64)
     wiener = Gaussian.from_covariance(rows.mean(dim=0), covariance)
-    hits, samples = copies_drawn(desk, wiener.blind(LEVELS), train)
+    hits, samples = copies_drawn(desk, wiener, train)
     interval = clopper_pearson(hits, len(samples))
     found = {
         "share of training images among samples": (hits / len(samples), (interval.low, interval.high)),

@@ -22,10 +22,14 @@ from fixtures.dynamics import (
     FEATURE_TIMES,
     MEMORISED,
     NOISE,
+    CurveJob,
     face_curves,
+    face_jobs,
     faces_linear_error,
+    feature_jobs,
     feature_models,
     law_curves,
+    law_jobs,
 )
 from reports.record import ClaimRecord
 
@@ -115,10 +119,17 @@ def record_times(
     )
 
 
+def mixtures_faces_features(desk: Desk) -> list[CurveJob]:
+    """Every training of the three systems."""
+    scale = desk.preset.mixtures
+    return [*law_jobs(scale), *face_jobs(scale), *feature_jobs(scale)]
+
+
 @pytest.mark.claim("B-generation-time")
+@pytest.mark.trains(jobs=mixtures_faces_features)
 def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk) -> None:
     scale = desk.preset.mixtures
-    mixtures = law_curves(desk.root, scale, desk.note, desk.begin)
+    mixtures = law_curves(desk.crew, scale)
     record_times(
         evidence,
         SYSTEMS[0],
@@ -129,7 +140,7 @@ def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk)
             evidence.figure("mixture", plot_law(mixtures, "quality", "energy distance to fresh points", GOOD)),
         ],
     )
-    faces = face_curves(desk.root, scale, desk.note, desk.begin)
+    faces = face_curves(desk.crew, scale)
     mark = faces_linear_error(scale.faces.image_size)
     evidence.add("error of the best linear denoiser, over that of doing nothing", mark, kind=KIND)
     evidence.add(
@@ -147,7 +158,7 @@ def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk)
         varies="training set and weights",
         figures=[evidence.figure("faces", plot_law(faces, "error", "error on held-out faces", good_denoiser(mark)))],
     )
-    models = feature_models(desk.root, scale, desk.note, desk.begin)
+    models = feature_models(desk.crew, scale)
     level = good_denoiser(1 - NOISE)
     record_times(
         evidence,
@@ -160,16 +171,17 @@ def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk)
 
 
 @pytest.mark.claim("B-memorisation-time")
+@pytest.mark.trains(jobs=mixtures_faces_features)
 def test_copies_appear_in_proportion_to_the_set(evidence: ClaimRecord, desk: Desk) -> None:
     scale = desk.preset.mixtures
     about: dict[str, Any] = {"unit": "steps", "varies": "training set and weights"}
-    mixtures = law_curves(desk.root, scale, desk.note, desk.begin)
+    mixtures = law_curves(desk.crew, scale)
     figure = evidence.figure("mixture", plot_law(mixtures, "memorised", "share memorised", MEMORISED))
     record_times(evidence, SYSTEMS[0], times_of(named(mixtures, "memorised"), MEMORISED), figures=[figure], **about)
-    faces = face_curves(desk.root, scale, desk.note, desk.begin)
+    faces = face_curves(desk.crew, scale)
     figure = evidence.figure("faces", plot_law(faces, "memorised", "share of samples that are copies", MEMORISED))
     record_times(evidence, SYSTEMS[1], times_of(named(faces, "memorised"), MEMORISED), figures=[figure], **about)
-    models = feature_models(desk.root, scale, desk.note, desk.begin)
+    models = feature_models(desk.crew, scale)
     level = BELOW_BAYES * (1 - NOISE)
     figures = [
         evidence.figure("random-features", plot_features(models, FEATURE_TIMES, 1 - NOISE, level)),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,6 +16,8 @@ from torch import Tensor
 from audit.densities import oracles, planar
 from core.oracles import Gaussian, Oracle, Sphere
 from core.stats import Interval, t_interval
+from fixtures.desk import Desk
+from fixtures.measured import measured
 from reports.record import ClaimRecord
 
 SIGMAS = (0.1, 0.3, 1.0)
@@ -133,6 +136,26 @@ def simulated(density: Density, n: int = POINTS) -> Means:
     return found
 
 
+def kept_means(root: Path, name: str) -> Means:
+    """`simulated` on one of the densities in closed form, from the store at `root` where it ran before."""
+
+    def make() -> dict[str, Tensor]:
+        found = simulated(Density.of(oracles()[name]))
+        return {
+            equation: torch.tensor([[mean, i.low, i.high] for mean, i in means], dtype=torch.float64)
+            for equation, means in found.items()
+        }
+
+    found = measured(root, "equations of the posterior mean", make, density=name)
+    return {
+        equation: [
+            (mean, Interval(low, high, "Student's t over noisy points")) for mean, low, high in found[equation].tolist()
+        ]
+        for equation in (ORTHOGONAL, DIVERGENCE, EXACT)
+        if equation in found
+    }
+
+
 def mean_of(values: Tensor) -> tuple[float, Interval]:
     level = 1 - 0.05 / TOGETHER
     return float(values.mean()), t_interval(values.numpy(), level=level, over="noisy points")
@@ -163,7 +186,7 @@ def draw_scores(sigma: float = 0.3) -> Figure:
 
 
 @pytest.mark.claim("K-tweedie")
-def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord) -> None:
+def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord, desk: Desk) -> None:
     forth, back = tweedie_errors(Line().posterior_mean, Line().score)
     evidence.add("score from posterior mean, largest error", forth, kind="property", n=27, varies="point and sigma")
     evidence.add("posterior mean from score, largest error", back, kind="property", n=27, varies="point and sigma")
@@ -174,7 +197,7 @@ def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord) ->
     figure = evidence.figure("scores", draw_scores())
     worst = max(gradients.values())
     evidence.add(GRADIENT, worst, kind="property", n=len(gradients), varies="density", figures=[figure])
-    means = {name: simulated(density) for name, density in densities.items()}
+    means = {name: kept_means(desk.root, name) for name in densities}
     for equation in (ORTHOGONAL, DIVERGENCE, EXACT):
         by_density = {name: found[equation] for name, found in means.items() if equation in found}
         for name, found in by_density.items():
