@@ -25,10 +25,9 @@ def nearest_training(samples: Tensor, train: Tensor) -> np.ndarray:
 
 def cell_psnr(desk: Pairs, cell: Cell, images: Tensor, sigmas: Sequence[float], *, seed: int) -> PSNRCurve:
     """PSNR of the denoiser of a cell on images, from the store where it was measured before."""
-    denoiser = desk.denoiser(cell)
 
     def make() -> dict[str, Tensor]:
-        curve = denoiser_psnr(denoiser, images, sigmas, seed=seed)
+        curve = denoiser_psnr(desk.denoiser(cell), images, sigmas, seed=seed)
         return {"input": torch.from_numpy(curve.input), "output": torch.from_numpy(curve.output)}
 
     about: dict[str, object] = {"model": desk.key(cell), "images": images, "sigmas": list(sigmas), "seed": seed}

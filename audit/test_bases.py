@@ -138,10 +138,9 @@ def overlaps(cosines: np.ndarray) -> np.ndarray:
 
 def desk_bases(desk: Desk, cell: Cell, images: Tensor, sigma: float = BASIS_SIGMA) -> Bases:
     """Of the network of a cell."""
-    denoiser = desk.denoiser(cell)
 
     def make() -> dict[str, Tensor]:
-        return vars(bases(at_images(denoiser, images, sigma), images))
+        return vars(bases(at_images(desk.denoiser(cell), images, sigma), images))
 
     return Bases(
         **measured(desk.root, "bases", make, model=desk.key(cell), images=images, sigma=sigma, device=desk.device)
@@ -159,10 +158,9 @@ def untrained_bases(desk: Desk, images: Tensor) -> Bases:
 
 def desk_homogeneity(desk: Desk, cell: Cell, images: Tensor) -> list[float]:
     """Of the network of a cell in float64."""
-    model = desk.model(cell).model
 
     def make() -> dict[str, Tensor]:
-        exact = partial(denoise, copy.deepcopy(model).cpu().double())
+        exact = partial(denoise, copy.deepcopy(desk.model(cell).model).cpu().double())
         return {"errors": torch.tensor(homogeneity(exact, images), dtype=torch.float64)}
 
     return measured(desk.root, "homogeneity", make, model=desk.key(cell), images=images)["errors"].tolist()

@@ -23,6 +23,7 @@ from reports.record import ClaimRecord
 SIGMAS = (0.1, 0.3, 1.0)
 POINTS = 50_000  # noisy points of every simulation
 TOGETHER = 90  # intervals that hold with 95 % at once: five densities, three noise levels, at most six equations
+LEVEL = 1 - 0.05 / TOGETHER
 
 
 # --- one density on the line, by quadrature ------------------------------------------------------------------
@@ -149,7 +150,8 @@ def kept_means(root: Path, name: str) -> Means:
     found = measured(root, "equations of the posterior mean", make, density=name)
     return {
         equation: [
-            (mean, Interval(low, high, "Student's t over noisy points")) for mean, low, high in found[equation].tolist()
+            (mean, Interval(low, high, "Student's t over noisy points", LEVEL))
+            for mean, low, high in found[equation].tolist()
         ]
         for equation in (ORTHOGONAL, DIVERGENCE, EXACT)
         if equation in found
@@ -157,8 +159,7 @@ def kept_means(root: Path, name: str) -> Means:
 
 
 def mean_of(values: Tensor) -> tuple[float, Interval]:
-    level = 1 - 0.05 / TOGETHER
-    return float(values.mean()), t_interval(values.numpy(), level=level, over="noisy points")
+    return float(values.mean()), t_interval(values.numpy(), level=LEVEL, over="noisy points")
 
 
 def furthest(means: list[tuple[float, Interval]]) -> tuple[float, Interval]:
