@@ -323,6 +323,22 @@ def test_symmetric_shrinkage_along_contours_is_recognised(judge: Callable[..., s
     assert judge("K-harmonic-bases", found, "synthetic") == "reproduced"
 
 
+@pytest.mark.control("K-harmonic-bases", "positive")
+def test_what_is_asked_of_a_jacobian_by_hand() -> None:
+    """Of 36 pixels that are kept by 36/36, 35/36, ..., two of which are swapped with opposite signs besides."""
+    kept, twist = torch.arange(36, 0, -1, dtype=torch.float64) / 36, 0.3
+    j = torch.diag(kept)
+    j[0, 1], j[1, 0] = twist, -twist
+    image = torch.rand(1, 1, 6, 6, generator=torch.Generator().manual_seed(SEED))
+    found = bases([j], image)
+    assert torch.allclose(found.values[0], kept) and found.effective_ranks == pytest.approx(37 / 2)
+    assert torch.allclose(found.leading[0].abs(), torch.eye(36, dtype=torch.float64)[:, :LEADING])
+    assert torch.allclose(found.coefficients.abs(), image.flatten(1).double())
+    for asymmetric, diagonal in ((found.asymmetry, kept), (found.asymmetry_of_noise, 1 - kept)):
+        whole = (diagonal.square().sum() + 2 * twist**2).sqrt()
+        assert float(asymmetric) == pytest.approx(twist * 2**0.5 / float(whole))
+
+
 @pytest.mark.control("K-harmonic-bases", "negative")
 def test_a_random_map_and_a_fourier_filter_are_caught(judge: Callable[..., str]) -> None:
     images = contours()
