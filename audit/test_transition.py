@@ -152,11 +152,15 @@ def record_settings(evidence: ClaimRecord, desk: Desk) -> None:
         if lost := int((values == -1).sum()):
             note = "counted as no copies; of a network trained this shortly the noise level may rise without end"
             evidence.add(f"samples that did not converge, {setting}", lost, kind=desk.kind, n=values.size, note=note)
-        record_crossing(evidence, f"critical size, {setting}", crossing(sizes, curves[setting], seed=SEED), about)
+    found = {setting: crossing(sizes, curve, seed=SEED) for setting, curve in curves.items()}
+    for setting, c in found.items():
+        record_crossing(evidence, f"critical size, {setting}", c, about)
     for name, members in groups.items():
         slope, interval, words = exponent(list(members), sizes, [curves[s] for s in members.values()], seed=SEED)
-        if words != UNRESOLVED:
+        if words != UNRESOLVED and all(found[s].bracketed for s in members.values()):
             evidence.add(f"exponent of the critical size in {name}", slope, interval=interval, **about)
+        elif words != UNRESOLVED:
+            words += "; no exponent, as the sizes tried do not hold every critical size"
         more = f"; a finer grid: {LARGER}" if words.startswith("inconclusive") else ""
         evidence.add(f"with {name}, in words", words + more, kind=desk.kind)
 
