@@ -14,7 +14,7 @@ from audit.measures import oracle_samples
 from audit.pictures import plot_rows
 from core.metrics.correlation import nearest
 from core.oracles import Empirical, Gaussian, Oracle
-from core.stats import bootstrap_mean, clopper_pearson
+from core.stats import clopper_pearson, t_interval
 from fixtures.desk import Desk
 from reports.record import ClaimRecord
 
@@ -125,7 +125,7 @@ def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk:
     evidence.add("formula, largest error", formula_error(oracle.denoise, oracle.points.double()), kind="property", n=72)
     costs = {name: excess_of_perturbation(oracle, f) for name, f in perturbations(oracle).items()}
     for name, cost in costs.items():
-        interval = bootstrap_mean(cost, seed=0, resamples=999, over="noisy points")
+        interval = t_interval(cost, over="noisy points")
         evidence.add(f"cost of: {name}", float(cost.mean()), kind="property", n=len(cost), interval=interval)
     train = desk.corpus.images[:SET]
     hits, samples = copies_drawn(desk, Empirical(train), train)
@@ -175,6 +175,6 @@ def test_a_denoiser_that_is_not_the_optimum_is_improved_by_some_step(judge: Call
     oracle = Empirical(torch.randn(40, 6, generator=torch.Generator().manual_seed(2)))
     shrunk = perturbations(oracle)["shrunk by 5 %"]
     towards = excess_of_perturbation(oracle, lambda y, sigma: shrunk(y, sigma) / 0.95, base=shrunk)
-    cost = (float(towards.mean()), bootstrap_mean(towards, seed=0, resamples=999, over="noisy points"))
+    cost = (float(towards.mean()), t_interval(towards, over="noisy points"))
     found: dict[str, Any] = {"formula, largest error": 0.0} | {f"cost of: {n}": cost for n in perturbations(oracle)}
     assert judge("K-empirical-optimum", found, "property") == "refuted"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,10 +37,11 @@ class Line:
 
     def moment(self, y: float, sigma: float, power: int) -> float:
         """Integral of x^power p(x) N(y; x, sigma^2)."""
+        parts = list(zip(self.weights.tolist(), map(NormalDist, self.means, self.deviations), strict=True))
+        noise = NormalDist(0, sigma)
 
         def integrand(x: float) -> float:
-            prior = float((self.weights * stats.norm.pdf(x, self.means, self.deviations)).sum())
-            return x**power * prior * float(stats.norm.pdf(y, x, sigma))
+            return x**power * sum(weight * part.pdf(x) for weight, part in parts) * noise.pdf(y - x)
 
         peaks = sorted([*self.means, y])
         return integrate.quad(integrand, -12, 12, points=peaks, limit=400, epsabs=1e-13, epsrel=1e-12)[0]
@@ -62,8 +64,9 @@ def tweedie_errors(
     forth, back = [], []
     for sigma in SIGMAS:
         for y in np.linspace(-2, 2, 9):
-            forth.append(abs((mean(y, sigma) - y) / sigma**2 - score(y, sigma)))
-            back.append(abs(y + sigma**2 * score(y, sigma) - mean(y, sigma)))
+            denoised, slope = mean(y, sigma), score(y, sigma)
+            forth.append(abs((denoised - y) / sigma**2 - slope))
+            back.append(abs(y + sigma**2 * slope - denoised))
     return max(forth), max(back)
 
 
