@@ -121,7 +121,7 @@ def pytest_runtest_makereport(
         record.error = call.excinfo.exconly() if call.excinfo else str(report.longrepr)
     elif report.when == "call" or report.skipped:
         _hold(item, record, report)
-    run.write()
+    run.keep()
     return report
 
 

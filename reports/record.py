@@ -31,6 +31,7 @@ PACKAGES = (
     "numpy", "pandas", "pillow", "pyarrow", "pytest", "pytest-benchmark", "safetensors", "scipy", "torch",
     "torchvision",
 )  # fmt: skip
+MOMENT = 5.0  # seconds between two writes of a run that goes on
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -214,6 +215,7 @@ class AuditRun:
         self.device = device
         self.inputs: dict[str, dict[str, Any]] = {}
         self.started = time.monotonic()
+        self.written = -math.inf
         self.created = datetime.now(UTC).isoformat(timespec="seconds")
         self._project = project()
         self._environment = environment(device)
@@ -239,9 +241,15 @@ class AuditRun:
             "claims": claims,
         }
 
+    def keep(self) -> None:
+        """Write `audit.json` unless that was done a moment ago: so much of a run may be missing after a kill."""
+        if time.monotonic() - self.written > MOMENT:
+            self.write()
+
     def write(self) -> Path:
         """Write `audit.json` atomically and return its path."""
         path = self.folder / "audit.json"
+        self.written = time.monotonic()
         write_atomic(path, json.dumps(self.as_json(), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
         return path
 
