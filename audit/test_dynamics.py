@@ -102,7 +102,7 @@ def gap_measures(to_centre: np.ndarray, to_train: np.ndarray) -> Measures:
 
 
 @pytest.mark.claim("V-gap")
-@pytest.mark.trains(jobs=lambda desk: published_jobs(desk.preset.mixtures))
+@pytest.mark.trains(jobs=lambda desk: published_jobs(desk.preset.mixtures), corpus=False)
 def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk) -> None:
     scale = desk.preset.mixtures
     for n, found in published_curves(desk.crew, scale).items():

@@ -126,7 +126,7 @@ def mixtures_faces_features(desk: Desk) -> list[CurveJob]:
 
 
 @pytest.mark.claim("B-generation-time")
-@pytest.mark.trains(jobs=mixtures_faces_features)
+@pytest.mark.trains(jobs=mixtures_faces_features, corpus=False)
 def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk) -> None:
     scale = desk.preset.mixtures
     mixtures = law_curves(desk.crew, scale)
@@ -171,7 +171,7 @@ def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk)
 
 
 @pytest.mark.claim("B-memorisation-time")
-@pytest.mark.trains(jobs=mixtures_faces_features)
+@pytest.mark.trains(jobs=mixtures_faces_features, corpus=False)
 def test_copies_appear_in_proportion_to_the_set(evidence: ClaimRecord, desk: Desk) -> None:
     scale = desk.preset.mixtures
     about: dict[str, Any] = {"unit": "steps", "varies": "training set and weights"}

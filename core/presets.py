@@ -183,8 +183,8 @@ class Mixtures:
 
     Attributes:
         epochs: of the published experiment (2,000), evaluated at `looks` times evenly.
-        most_steps: where one training of it ends at the latest: 2,000 epochs are 16,000 steps on 1,000 points and
-            80,000 on 5,000.
+        longest: optimiser steps after which its training ends, by size, unless the epochs are over before: 2,000
+            epochs are 16,000 steps on 1,000 points and 80,000 on 5,000.
         law_epochs, face_epochs: the longest training on n points (faces), in optimiser steps over n.
         features, feature_sizes, feature_seeds: the same for the random-features model in `feature_dimensions`.
     """
@@ -193,12 +193,12 @@ class Mixtures:
     sizes: tuple[int, ...] = (1000, 5000)
     seeds: int = 1
     epochs: int = 2000
-    most_steps: int = 16_000
+    longest: tuple[int, ...] = (16_000, 8_000)
     looks: int = 24
     law: DynamicsConfig = LAW
     law_sizes: tuple[int, ...] = (16, 32, 64, 128)
     law_seeds: int = 3
-    law_epochs: int = 64
+    law_epochs: int = 48
     faces: ImageDynamicsConfig = ImageDynamicsConfig()
     face_sizes: tuple[int, ...] = (4, 8, 16)
     face_seeds: int = 2
@@ -327,10 +327,11 @@ PRESETS = {
             ),
             mixtures=Mixtures(
                 seeds=2,
-                most_steps=80_000,
+                longest=(16_000, 80_000),
                 face_sizes=(4, 8, 16, 32),
                 law_sizes=(16, 32, 64, 128, 256),
                 law_seeds=8,
+                law_epochs=64,
                 face_seeds=4,
                 face_epochs=400,
                 features=2048,
