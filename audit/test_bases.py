@@ -151,7 +151,8 @@ def untrained_bases(desk: Desk, images: Tensor) -> Bases:
     """Of a network as training finds it."""
 
     def make() -> dict[str, Tensor]:
-        return vars(bases(at_images(partial(denoise, build_model(desk.preset.train, SEED).eval()), images), images))
+        model = build_model(desk.preset.train, SEED).eval().requires_grad_(False)
+        return vars(bases(at_images(partial(denoise, model), images), images))
 
     return Bases(**measured(desk.root, "untrained bases", make, options=desk.preset.train.to_dict(), images=images))
 
@@ -160,7 +161,7 @@ def desk_homogeneity(desk: Desk, cell: Cell, images: Tensor) -> list[float]:
     """Of the network of a cell in float64."""
 
     def make() -> dict[str, Tensor]:
-        exact = partial(denoise, copy.deepcopy(desk.model(cell).model).cpu().double())
+        exact = partial(denoise, copy.deepcopy(desk.model(cell).model).cpu().double().requires_grad_(False))
         return {"errors": torch.tensor(homogeneity(exact, images), dtype=torch.float64)}
 
     return measured(desk.root, "homogeneity", make, model=desk.key(cell), images=images)["errors"].tolist()

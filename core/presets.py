@@ -185,7 +185,8 @@ class Mixtures:
         epochs: of the published experiment (2,000), evaluated at `looks` times evenly.
         longest: optimiser steps after which its training ends, by size, unless the epochs are over before: 2,000
             epochs are 16,000 steps on 1,000 points and 80,000 on 5,000.
-        law_epochs, face_epochs: the longest training on n points (faces), in optimiser steps over n.
+        law_epochs: the longest training on n points, in optimiser steps over n.
+        face_steps: optimiser steps of the longest training, by number of faces.
         features, feature_sizes, feature_seeds: the same for the random-features model in `feature_dimensions`.
     """
 
@@ -193,7 +194,7 @@ class Mixtures:
     sizes: tuple[int, ...] = (1000, 5000)
     seeds: int = 1
     epochs: int = 2000
-    longest: tuple[int, ...] = (16_000, 8_000)
+    longest: tuple[int, ...] = (16_000, 4_000)
     looks: int = 24
     law: DynamicsConfig = LAW
     law_sizes: tuple[int, ...] = (16, 32, 64, 128)
@@ -202,7 +203,7 @@ class Mixtures:
     faces: ImageDynamicsConfig = ImageDynamicsConfig()
     face_sizes: tuple[int, ...] = (4, 8, 16)
     face_seeds: int = 2
-    face_epochs: int = 100
+    face_steps: tuple[int, ...] = (400, 800, 800)
     features: int = 768
     feature_dimensions: int = 32
     feature_sizes: tuple[int, ...] = (32, 64, 128, 256)
@@ -241,7 +242,7 @@ class Theory:
     bases: int = 10
     critical: TrainConfig = SMALL
     widths: tuple[int, ...] = (8, 16)
-    image_sizes: tuple[int, ...] = (12, 16)
+    image_sizes: tuple[int, ...] = (8, 12)
     critical_sizes: tuple[int, ...] = (1, 4, 16)
 
 
@@ -333,7 +334,7 @@ PRESETS = {
                 law_seeds=8,
                 law_epochs=64,
                 face_seeds=4,
-                face_epochs=400,
+                face_steps=(1600, 3200, 6400, 12_800),
                 features=2048,
                 feature_seeds=8,
             ),
