@@ -282,8 +282,9 @@ def record_gap(evidence: ClaimRecord, desk: Pairs, *, kind: str) -> None:
         evidence.figure(f"psnr-{kind}", plot_psnr(by_size, rows)),
         evidence.figure(f"gaps-{kind}", plot_gaps(beside, (28.0, 20.0, 12.0, 4.0))),
     ]
+    shown = LEVELS.index(20.0)
     for n, (train, test) in by_size.items():
-        value, interval = gap(train, test, seed=SEED)[LEVELS.index(20.0)]
+        ((value, interval),) = gap(train.level(shown), test.level(shown), seed=SEED)
         name = f"gap at N = {n}, input 20 dB"
         count = train.output.shape[1]
         evidence.add(name, value, kind=kind, unit="dB", interval=interval, n=count, varies="image")

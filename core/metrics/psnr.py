@@ -29,6 +29,10 @@ class PSNRCurve:
         """Mean output PSNR and its interval over images, by noise level."""
         return [(float(row.mean()), bootstrap_mean(row, seed=seed, over="images")) for row in self.output]
 
+    def level(self, k: int) -> "PSNRCurve":
+        """The curve at noise level number k alone."""
+        return PSNRCurve(self.sigmas[k : k + 1], self.input[k : k + 1], self.output[k : k + 1])
+
 
 def psnr(clean: Tensor, estimate: Tensor) -> Tensor:
     """PSNR in dB of each image, (n, ...) twice -> (n,) float64; infinite where they are equal.

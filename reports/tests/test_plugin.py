@@ -204,7 +204,15 @@ def test_unsound_evidence_fails_the_test(audit: Audit, body: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--published=nowhere", "--celeba=nowhere", "--scale=huge", "--device=banana", "--report=conftest.py"]
+    "option",
+    [
+        "--published=nowhere",
+        "--celeba=nowhere",
+        "--scale=huge",
+        "--device=banana",
+        "--report=conftest.py",
+        "--runs=conftest.py",
+    ],
 )
 def test_a_wrong_option_stops_before_anything_runs(audit: Audit, option: str) -> None:
     audit.write(
