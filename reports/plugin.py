@@ -121,7 +121,8 @@ def pytest_runtest_makereport(
         record.error = call.excinfo.exconly() if call.excinfo else str(report.longrepr)
     elif report.when == "call" or report.skipped:
         _hold(item, record, report)
-    run.keep()
+    if report.when == "call" or not report.passed:
+        run.keep()
     return report
 
 

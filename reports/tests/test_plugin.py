@@ -119,6 +119,19 @@ def test_evidence_survives_a_failing_test_and_an_interruption(audit: Audit) -> N
     assert c["verdict"] == "not yet tested"
 
 
+@pytest.mark.parametrize(("moment", "second"), [(5.0, "not yet tested"), (0.0, "reproduced")])
+def test_a_kill_takes_the_last_moment_only(audit: Audit, moment: float, second: str) -> None:
+    """Of two quick claims the first is written at once and the second a moment later; then the process is gone."""
+    tests = f"import os, reports.record\nreports.record.MOMENT = {moment}\n"
+    for name, body in (("a", add(1, 0.5, 1.5)), ("b", add(1, 0.5, 1.5)), ("c", "os._exit(9)")):
+        tests += TEST.format(id=f"T-{name}", name=name, body=body)
+    rows = "".join(ROW.format(id=i, more=ABOVE.format(verdict="reproduced")) for i in ("T-a", "T-b", "T-c"))
+    audit.write(rows, tests)
+    result, written = audit.run(inside=False)
+    assert result.ret == 9
+    assert [claim["verdict"] for claim in written["claims"]] == ["reproduced", second, "not yet tested"]
+
+
 def test_evidence_that_the_user_brings_needs_no_recorded_verdict(audit: Audit) -> None:
     more = 'checks = [{ evidence = "x", op = "above", value = 0.0 }]'
     for kind, outcome in (("celeba", "passed"), ("published", "failed")):
