@@ -119,7 +119,7 @@ def test_evidence_survives_a_failing_test_and_an_interruption(audit: Audit) -> N
     assert c["verdict"] == "not yet tested"
 
 
-@pytest.mark.parametrize(("moment", "second"), [(5.0, "not yet tested"), (0.0, "reproduced")])
+@pytest.mark.parametrize(("moment", "second"), [(1e6, "not yet tested"), (-1.0, "reproduced")])
 def test_a_kill_takes_the_last_moment_only(audit: Audit, moment: float, second: str) -> None:
     """Of two quick claims the first is written at once and the second a moment later; then the process is gone."""
     tests = f"import os, reports.record\nreports.record.MOMENT = {moment}\n"
