@@ -99,7 +99,7 @@ def judge_check(check: Check, evidence: Evidence) -> tuple[str, str]:
     wanted = f"expected to contain {check.value:g}"
     wanted += "" if check.excludes is None else f" and to exclude {check.excludes:g}"
     wanted += "" if check.max_width is None else f", no wider than {check.max_width:g}"
-    return _side(inside and sharp and apart, not inside, f"{found}; {wanted}")
+    return _side(inside and sharp and apart, sharp and not inside, f"{found}; {wanted}")
 
 
 def combined(recorded: Mapping[str, str], kinds: Sequence[str]) -> str | None:

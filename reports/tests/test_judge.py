@@ -39,6 +39,8 @@ def measured(value: Any, interval: tuple[float, float] | None = None, kind: str 
         ({"op": "contains", "value": 1.0}, 1.4, (1.1, 1.7), "fails"),
         ({"op": "contains", "value": 1.0, "excludes": 0.5}, 1.0, (0.4, 1.6), "open"),
         ({"op": "contains", "value": 1.0, "max_width": 0.3}, 1.0, (0.8, 1.2), "open"),
+        ({"op": "contains", "value": 1.0, "max_width": 0.3}, 2.0, (1.8, 2.2), "open"),
+        ({"op": "contains", "value": 1.0, "max_width": 0.3}, 2.0, (1.9, 2.1), "fails"),
     ],
 )
 def test_the_interval_decides(
