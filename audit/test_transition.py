@@ -19,7 +19,7 @@ from fixtures import critical
 from fixtures.critical import Setting, nearest_by_setting, settings
 from fixtures.desk import GROUPS, Cell, Desk, random_pairs
 from fixtures.trained import Pairs, Trained
-from reports.record import ClaimRecord
+from reports.record import SCALE, ClaimRecord
 
 SEED = 0
 LARGER = "pytest audit/test_transition.py --scale desk-long"
@@ -161,7 +161,7 @@ def record_settings(evidence: ClaimRecord, desk: Desk) -> None:
             evidence.add(f"exponent of the critical size in {name}", slope, interval=interval, **about)
         elif words != UNRESOLVED:
             words += "; no exponent, as the sizes tried do not hold every critical size"
-        more = f"; a finer grid: {LARGER}" if words.startswith("inconclusive") else ""
+        more = f"; a finer grid: {LARGER}" if words.startswith("inconclusive") and desk.preset.name == SCALE else ""
         evidence.add(f"with {name}, in words", words + more, kind=desk.kind)
 
 
