@@ -103,6 +103,8 @@ def bulk(p: int, n: int, h: float) -> tuple[float, float]:
     an edge is a training time: p / (v^2 p / n) = n / v^2 in the middle, in proportion to n.
     """
     v2, s2 = levels(h)
+    if not p > n >= 1:
+        raise InputError(f"n: found {n} points and {p} features; expected more features than points, at least one")
     low, high = (s2 + v2 * (1 + sign * math.sqrt(p / n)) ** 2 for sign in (-1, 1))
     return low / p, high / p
 

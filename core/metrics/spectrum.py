@@ -44,9 +44,13 @@ def _check_image(denoiser: Denoise, y: Tensor) -> None:
     if y.ndim != 3 or not y.is_floating_point():
         raise InputError(f"y: found shape {tuple(y.shape)} of {y.dtype}; expected one image (c, h, w) of floats")
     with torch.no_grad():
-        shape = tuple(denoiser(y[None])[0].shape)
-    if shape != tuple(y.shape):
-        raise InputError(f"denoiser: returned shape {shape} for an image {tuple(y.shape)}; expected the same")
+        value = denoiser(y[None])[0]
+    if value.shape != y.shape:
+        raise InputError(
+            f"denoiser: returned shape {tuple(value.shape)} for an image {tuple(y.shape)}; expected the same"
+        )
+    if not bool(torch.isfinite(value).all()):
+        raise InputError("denoiser: returned missing or infinite values, expected none")
 
 
 def leading_eigenpairs(denoiser: Denoise, y: Tensor, k: int, *, memory: int = MEMORY) -> tuple[Tensor, Tensor]:
@@ -75,9 +79,9 @@ def leading_eigenpairs(denoiser: Denoise, y: Tensor, k: int, *, memory: int = ME
     backward = torch.func.vjp(f, y)[1]
 
     def product(v: np.ndarray) -> np.ndarray:
-        tangent = torch.from_numpy(np.asarray(v)).to(y.dtype).reshape(y.shape)
+        tangent = torch.from_numpy(np.asarray(v)).to(y).reshape(y.shape)
         forth = torch.func.jvp(f, (y,), (tangent,))[1]
-        return (0.5 * (forth + backward(tangent)[0])).detach().reshape(-1).double().numpy()
+        return (0.5 * (forth + backward(tangent)[0])).detach().reshape(-1).double().cpu().numpy()
 
     start = np.random.default_rng(0).standard_normal(p)
     values, vectors = eigsh(LinearOperator((p, p), product, dtype=np.float64), k=k, which="LA", v0=start)
@@ -129,7 +133,7 @@ def homogeneity_error(denoiser: Denoise, y: Tensor, matrix: Tensor) -> float:
     _square(matrix, y.numel())
     with torch.no_grad():
         value = denoiser(y[None])[0].reshape(-1).double()
-    return float(torch.linalg.norm(value - matrix @ y.reshape(-1).double()) / torch.linalg.norm(value))
+    return float(torch.linalg.norm(value - matrix.double() @ y.reshape(-1).double()) / torch.linalg.norm(value))
 
 
 def contour_energy(vectors: Tensor, image: Tensor) -> Tensor:

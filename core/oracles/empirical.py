@@ -22,8 +22,10 @@ class Empirical(Oracle):
     """
 
     def __init__(self, points: Tensor, *, tile: int = TILE) -> None:
-        if len(points) == 0:
-            raise InputError("points: found an empty training set; expected at least one point")
+        if points.ndim < 2 or len(points) == 0:
+            raise InputError(
+                f"points: found shape {tuple(points.shape)}; expected a training set (n, ...), n at least 1"
+            )
         finite(points, "points")
         if tile < 1:
             raise InputError(f"tile: found {tile}; expected at least one point at a time")

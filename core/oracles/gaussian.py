@@ -16,6 +16,8 @@ class Gaussian(Oracle):
     def __init__(self, mean: Tensor, basis: Tensor, variances: Tensor) -> None:
         self.mean, self.basis, self.variances = (t.to(torch.float64) for t in (mean.reshape(-1), basis, variances))
         self.d = len(self.mean)
+        if self.variances.ndim != 1:
+            raise InputError(f"variances: found shape {tuple(self.variances.shape)}; expected one a direction, (k,)")
         if self.basis.shape != (self.d, len(self.variances)):
             raise InputError(f"basis: found shape {tuple(self.basis.shape)}; expected {(self.d, len(self.variances))}")
         finite(self.mean, "mean")
@@ -35,7 +37,7 @@ class Gaussian(Oracle):
         if tuple(covariance.shape) != (mean.numel(), mean.numel()):
             raise InputError(f"covariance: found shape {tuple(covariance.shape)}; expected {(mean.numel(),) * 2}")
         finite(covariance, "covariance")
-        rounding = mean.numel() * torch.finfo(covariance.dtype).eps
+        rounding = mean.numel() * torch.finfo(covariance.dtype if covariance.is_floating_point() else torch.float64).eps
         covariance = covariance.to(torch.float64)
         if float((covariance - covariance.T).abs().max()) > max(1e-9, rounding) * float(covariance.abs().max()):
             raise InputError("covariance: not symmetric; expected a symmetric positive definite matrix")

@@ -19,6 +19,7 @@ from core.oracles.base import LOG_2PI, Oracle, orthonormal, positive
 
 MOST = 2000  # dimensions up to which the Bessel functions neither overflow nor underflow
 NODES = 200  # of the quadrature over a bump of known width: rounding is reached with half of them
+FAR = 1e8  # kappa from which Hankel's expansion is exact to rounding; scipy's functions end at about 1e9
 REACH = 10  # sigma on either side of the bump; beyond lies 1e-23 of it
 
 
@@ -106,9 +107,15 @@ def _log_angle_value(k: int, kappa: np.ndarray) -> np.ndarray:
         return np.log(special.hyp0f1(k / 2, x**2 / 4))
 
     def scaled(x: np.ndarray) -> np.ndarray:
-        return math.lgamma(k / 2) + (k / 2 - 1) * np.log(2 / x) + np.log(special.ive(k / 2 - 1, x)) + x
+        return constant(x) + np.log(special.ive(k / 2 - 1, x)) + x
 
-    return np.piecewise(kappa, [kappa <= _switch(k)], [series, scaled])
+    def far(x: np.ndarray) -> np.ndarray:
+        return constant(x) - 0.5 * np.log(2 * math.pi * x) - ((k - 2) ** 2 - 1) / (8 * x) + x
+
+    def constant(x: np.ndarray) -> np.ndarray:
+        return math.lgamma(k / 2) + (k / 2 - 1) * np.log(2 / x)
+
+    return np.piecewise(kappa, [kappa <= _switch(k), kappa > FAR], [series, far, scaled])
 
 
 def _ratio_value(k: int, kappa: np.ndarray) -> np.ndarray:
@@ -118,7 +125,10 @@ def _ratio_value(k: int, kappa: np.ndarray) -> np.ndarray:
     def scaled(x: np.ndarray) -> np.ndarray:
         return special.ive(k / 2, x) / special.ive(k / 2 - 1, x) / x
 
-    return np.piecewise(kappa, [kappa <= _switch(k)], [series, scaled])
+    def far(x: np.ndarray) -> np.ndarray:
+        return (1 - (k - 1) / (2 * x) + (k - 1) * (k - 3) / (8 * x**2)) / x
+
+    return np.piecewise(kappa, [kappa <= _switch(k), kappa > FAR], [series, far, scaled])
 
 
 def _switch(k: int) -> float:

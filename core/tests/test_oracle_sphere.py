@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import integrate
 
-from core.oracles import Sphere
+from core.oracles import Sphere, sphere
 from core.oracles.sphere import _log_angle, _ratio
 from core.tests.oracle_checks import EXACT, close, generator
 
@@ -86,6 +87,20 @@ def test_the_sphere_s_error_by_quadrature_over_the_closed_form() -> None:
         )
         found = Sphere(torch.eye(3, dtype=torch.float64), 1.0).mse(sigma)
         assert found == pytest.approx(1 - second / zeroth, rel=EXACT)
+
+
+@pytest.mark.parametrize("k", [2, 3, 50, 2000])
+def test_functions_of_far_points_go_on_where_scipy_s_end(k: int) -> None:
+    """Expansion and scaled Bessel functions at one concentration; then at noise where only the first is left."""
+    kappa = np.array([sphere.FAR, np.nextafter(sphere.FAR, np.inf)])
+    for function in (sphere._log_angle_value, sphere._ratio_value):
+        near, far = function(k, kappa)
+        assert far == pytest.approx(near, rel=1e-14)
+    oracle = Sphere(torch.eye(k, dtype=torch.float64), 1.0)
+    y = torch.ones(1, k, dtype=torch.float64)
+    assert float((oracle.denoise(y, 1e-6) - y / k**0.5).abs().max()) < 1e-8
+    assert bool(torch.isfinite(oracle.log_density(y, 1e-6)).all())
+    assert oracle.mse(1e-6) == pytest.approx((k - 1) * 1e-12, rel=1e-3)
 
 
 def test_the_sphere_s_error_is_that_of_its_dimensions_at_low_noise() -> None:

@@ -119,3 +119,9 @@ def test_a_feature_time_grows_in_proportion_in_the_middle_of_the_bulk() -> None:
 def test_levels_of_no_noise_are_refused() -> None:
     with pytest.raises(InputError, match=r"h: found -0\.1"):
         levels(-0.1)
+
+
+@pytest.mark.parametrize(("p", "n"), [(10, 0), (10, 10), (10, 20)])
+def test_a_bulk_needs_points_and_more_features(p: int, n: int) -> None:
+    with pytest.raises(InputError, match=f"n: found {n} points and {p} features"):
+        bulk(p, n, 0.1)

@@ -105,6 +105,8 @@ def test_shapes_and_values_that_do_not_fit_are_named() -> None:
         (lambda: s.jacobian(lambda y: y, torch.zeros(2, 1, 4, 4)), r"y: found shape \(2, 1, 4, 4\)"),
         (lambda: s.jacobian(lambda y: y, image.int()), "of floats"),
         (lambda: s.jacobian(lambda y: y[..., :2], image), r"denoiser: returned shape \(1, 4, 2\)"),
+        (lambda: s.jacobian(lambda y: y / 0, image), "denoiser: returned missing or infinite values"),
+        (lambda: s.leading_eigenpairs(lambda y: y / 0, image, 1), "denoiser: returned missing or infinite values"),
         (lambda: s.leading_eigenpairs(lambda y: y, image[0], 1), r"y: found shape \(4, 4\)"),
         (lambda: s.leading_eigenpairs(lambda y: y, image, 0), "k: found 0"),
         (lambda: s.spectrum(torch.zeros(3, 4)), r"matrix: found shape \(3, 4\)"),
@@ -117,6 +119,10 @@ def test_shapes_and_values_that_do_not_fit_are_named() -> None:
     for call, says in calls:
         with pytest.raises(InputError, match=says):
             call()
+
+
+def test_a_matrix_of_another_precision_is_held_against_the_denoiser() -> None:
+    assert s.homogeneity_error(lambda y: 2 * y, torch.rand(1, 2, 2), 2 * torch.eye(4)) < 1e-7
 
 
 def test_asymmetry_of_a_random_matrix() -> None:
