@@ -1,7 +1,7 @@
 """In which basis a denoiser shrinks, and whose basis it is (Kadkhodaie et al. 2024, sections 3.1 and 3.2)."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -49,9 +49,9 @@ def noisy(images: Tensor, sigma: float = BASIS_SIGMA) -> Tensor:
     return images + sigma * unit_noise(images.shape[1:], range(len(images)), SEED)
 
 
-def at_images(denoiser: Denoiser, images: Tensor, sigma: float = BASIS_SIGMA) -> list[Tensor]:
-    """Jacobians at noisy versions of the images."""
-    return [jacobian(denoiser, y) for y in noisy(images, sigma)]
+def at_images(denoiser: Denoiser, images: Tensor, sigma: float = BASIS_SIGMA) -> Iterator[Tensor]:
+    """Jacobians at noisy versions of the images, one at a time."""
+    return (jacobian(denoiser, y) for y in noisy(images, sigma))
 
 
 def mean(values: Sequence[float] | np.ndarray) -> tuple[float, Interval]:
@@ -92,17 +92,17 @@ class Bases:
         return self.vectors[:, :, :LEADING]
 
 
-def bases(jacobians: list[Tensor], images: Tensor) -> Bases:
-    """Of a denoiser with these Jacobians, (p, p) each, at the clean images."""
-    identity = torch.eye(len(jacobians[0]), dtype=torch.float64)
-    spectra = [spectrum(j) for j in jacobians]
-    return Bases(
-        torch.tensor([asymmetry(j) for j in jacobians], dtype=torch.float64),
-        torch.tensor([asymmetry(identity - j) for j in jacobians], dtype=torch.float64),
-        torch.stack([s.values for s in spectra]),
-        torch.stack([s.vectors[:, : max(LEADING, SHOWN[-1] + 1)] for s in spectra]),
-        torch.stack([s.vectors.T @ x.reshape(-1).double() for s, x in zip(spectra, images, strict=True)]),
-    )
+def bases(jacobians: Iterable[Tensor], images: Tensor) -> Bases:
+    """Of a denoiser with these Jacobians, (p, p) each, at the clean images; one of them is held at a time."""
+
+    def row(j: Tensor, image: Tensor) -> tuple[Tensor, ...]:
+        found = spectrum(j)
+        symmetry = [torch.tensor(asymmetry(m), dtype=torch.float64) for m in (j, torch.eye(len(j)).double() - j)]
+        leading = found.vectors[:, : max(LEADING, SHOWN[-1] + 1)].clone()
+        return *symmetry, found.values, leading, found.vectors.T @ image.reshape(-1).double()
+
+    rows = [row(j, image) for j, image in zip(jacobians, images, strict=True)]
+    return Bases(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
 def basis_measures(trained: Bases, untrained: Bases, images: Tensor, homogeneity_errors: Sequence[float]) -> Measures:

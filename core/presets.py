@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from core.errors import InputError
@@ -139,6 +139,18 @@ class DynamicsConfig(_Config):
     samples: int = 100
     evaluations: tuple[int, ...] = (0,)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_looks(self.evaluations)
+        if self.hidden % 2:
+            raise InputError(f"hidden: got {self.hidden}, expected an even number: sines and cosines of the time")
+
+
+def check_looks(evaluations: tuple[int, ...]) -> None:
+    """Raise `InputError` unless these are optimiser steps, at least one."""
+    if not evaluations or not all(type(step) is int and step >= 0 for step in evaluations):
+        raise InputError(f"evaluations: got {evaluations!r}, expected at least one step, none below 0")
+
 
 @dataclass(frozen=True)
 class ImageDynamicsConfig(_Config):
@@ -160,6 +172,10 @@ class ImageDynamicsConfig(_Config):
     levels: int = 20
     sigma_end: float = 0.05
     evaluations: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_looks(self.evaluations)
 
 
 # The law of training times on a mixture small enough to be memorised in thousands of steps: 136,000 weights for at most
@@ -276,6 +292,28 @@ class Preset:
                 raise InputError(f"{key}: got {getattr(self, key)!r}, expected one of {', '.join(CHOICES[key])}")
 
 
+LONG_THEORY = Theory(
+    tested=1024,
+    alphas=(1, 2, 3, 4, 5),
+    bases=32,
+    critical=SMALL.replace(exposures=4_000),
+    widths=(8, 16, 32),
+    image_sizes=(12, 16, 20),
+    critical_sizes=(2, 5, 12, 30, 75),
+)
+LONG_MIXTURES = Mixtures(
+    seeds=2,
+    longest=(16_000, 80_000),
+    face_sizes=(4, 8, 16, 32),
+    law_sizes=(16, 32, 64, 128, 256),
+    law_seeds=8,
+    law_epochs=64,
+    face_seeds=4,
+    face_steps=(1600, 3200, 6400, 12_800),
+    features=2048,
+    feature_seeds=8,
+)
+
 PRESETS = {
     p.name: p
     for p in (
@@ -317,27 +355,8 @@ PRESETS = {
             ),
             sizes=(4, 32, 512, 4096),
             seeds=128,
-            theory=Theory(
-                tested=1024,
-                alphas=(1, 2, 3, 4, 5),
-                bases=32,
-                critical=SMALL.replace(exposures=4_000),
-                widths=(8, 16, 32),
-                image_sizes=(12, 16, 20),
-                critical_sizes=(2, 5, 12, 30, 75),
-            ),
-            mixtures=Mixtures(
-                seeds=2,
-                longest=(16_000, 80_000),
-                face_sizes=(4, 8, 16, 32),
-                law_sizes=(16, 32, 64, 128, 256),
-                law_seeds=8,
-                law_epochs=64,
-                face_seeds=4,
-                face_steps=(1600, 3200, 6400, 12_800),
-                features=2048,
-                feature_seeds=8,
-            ),
+            theory=LONG_THEORY,
+            mixtures=LONG_MIXTURES,
         ),
         # The full network and image size with a tenth of the paper's exposure, the schedule scaled with it.
         # Not measured on a GPU yet; ten models are meant to take about an hour on one.
@@ -345,15 +364,26 @@ PRESETS = {
             "workstation",
             TrainConfig(epochs=100, halve_every=10, repetition="exact", precision="bf16", compile=True),
             sizes=(10, 100, 1000, 10_000, 98_117),
+            theory=LONG_THEORY,
+            mixtures=LONG_MIXTURES,
             full=True,
         ),
         # Topeza (2025), section 4, to the letter: near-identical samples of A and B at N = 98,117 (T 5.1).
-        Preset("paper40", TrainConfig(), sizes=(10, 100, 1000, 10_000, 98_117), full=True),
+        Preset(
+            "paper40",
+            TrainConfig(),
+            sizes=(10, 100, 1000, 10_000, 98_117),
+            theory=LONG_THEORY,
+            mixtures=LONG_MIXTURES,
+            full=True,
+        ),
         # Kadkhodaie et al. (2024): 80x80, 250,000 exposures an epoch, the quadratic noise law of the code.
         Preset(
             "paper80",
             TrainConfig(image_size=80, exposures=250_000, noise="quadratic"),
             sizes=(1, 10, 100, 1000, 10_000, 100_000),
+            theory=replace(LONG_THEORY, bases=10),  # an eigenbasis of 6,400 pixels takes a minute
+            mixtures=LONG_MIXTURES,
             full=True,
         ),
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InputError
-from core.presets import CHOICES, PRESETS, SampleConfig, TrainConfig, preset
+from core.presets import CHOICES, PRESETS, DynamicsConfig, ImageDynamicsConfig, SampleConfig, TrainConfig, preset
 from core.train import build_model
 from core.unet import parameter_count
 
@@ -114,6 +114,12 @@ def test_other_tables_refuse_too() -> None:
         preset("desktop")
     with pytest.raises(InputError, match="unknown option 'gamma'"):
         SampleConfig.from_dict({"gamma": 1})
+    with pytest.raises(InputError, match="hidden: got 7, expected an even number"):
+        DynamicsConfig(hidden=7)
+    for config in (DynamicsConfig, ImageDynamicsConfig):
+        for looks in ((), (4, -1), (0.5,)):
+            with pytest.raises(InputError, match=r"evaluations: got .*, expected at least one step"):
+                config.from_dict({"evaluations": looks})
     for key in ("definition", "start"):
         with pytest.raises(InputError, match=f"{key}: got 'middle'"):
             dataclasses.replace(preset("desk"), **{key: "middle"})  # type: ignore[arg-type]
