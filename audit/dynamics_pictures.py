@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.dynamics import Curves
 from core.random_features import RandomFeatures, bulk
+from core.stats import Interval
 
 PRINTED = (10.0, 15.0)  # distances in the published README: to a centre, to a training point
 
@@ -36,6 +37,31 @@ def plot_dynamics(found: Curves, epoch: int, levels: Mapping[str, float], title:
     axes.set_yticks([8, 10, 12, 15, 20, 40], ["8", "10", "12", "15", "20", "40"])
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=7, ncols=2)
+    return figure
+
+
+def plot_settings(settings: Mapping[str, Mapping[str, int]]) -> Figure:
+    """What the README and the script set, side by side."""
+    names = list(next(iter(settings.values())))
+    figure, panels = plt.subplots(1, len(names), figsize=(2.4 * len(names), 2.2))
+    for axes, name in zip(panels, names, strict=True):
+        bars = axes.bar(list(settings), [each[name] for each in settings.values()], color=["C0", "C1"])
+        axes.bar_label(bars, fmt="{:,.0f}", fontsize=8)
+        axes.set(title=name, yticks=[])
+        axes.margins(y=0.2)
+    return figure
+
+
+def plot_shares(found: Mapping[str, tuple[float, Interval]]) -> Figure:
+    """A share found in each case, with its interval."""
+    figure, axes = plt.subplots(figsize=(5, 0.4 * len(found) + 0.6))
+    rows = np.arange(len(found))
+    value = np.array([v for v, _ in found.values()])
+    bars = np.array([[v - i.low, i.high - v] for v, i in found.values()]).T.clip(0)
+    axes.errorbar(value, rows, xerr=bars, fmt="o", capsize=3)
+    axes.set_yticks(rows, list(found), fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlabel="share found", xlim=(-0.03, 1.03))
     return figure
 
 

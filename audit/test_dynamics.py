@@ -11,7 +11,7 @@ from scipy import optimize
 from torch import Tensor
 
 from audit.calibration import record_desk_calibration
-from audit.dynamics_pictures import plot_dynamics, plot_exact
+from audit.dynamics_pictures import plot_dynamics, plot_exact, plot_settings, plot_shares
 from core.dynamics import (
     MixtureData,
     ddpm,
@@ -50,11 +50,13 @@ def setting_differences(readme: dict[str, int], script: dict[str, int]) -> dict[
 
 @pytest.mark.claim("V-setup")
 def test_readme_and_script_describe_one_experiment(evidence: ClaimRecord) -> None:
+    settings = {"README": dict(README), "script": dict(SCRIPT)}
+    for where, setting in settings.items():
+        setting["optimiser steps"] = -(-setting["training points"] // DynamicsConfig().batch) * Mixtures().epochs
+        evidence.add(f"optimiser steps in 2,000 epochs, {where}", setting["optimiser steps"], kind="arithmetic")
+    figures = [evidence.figure("settings", plot_settings(settings))]
     for name, difference in setting_differences(README, SCRIPT).items():
-        evidence.add(name, difference, kind="arithmetic")
-    for where, setting in (("script", SCRIPT), ("README", README)):
-        steps = -(-setting["training points"] // DynamicsConfig().batch) * Mixtures().epochs
-        evidence.add(f"optimiser steps in 2,000 epochs, {where}", steps, kind="arithmetic")
+        evidence.add(name, difference, kind="arithmetic", figures=figures)
 
 
 @pytest.mark.control("V-setup", "positive")
@@ -297,24 +299,29 @@ def found_share(neighbours: Neighbours) -> tuple[float, Interval]:
     return share(gap_ratio(neighbours) < GAP)
 
 
-def copier_measures(points: Tensor) -> tuple[dict[str, tuple[float, Interval]], tuple[float, Interval]]:
-    """Shares of a copier's samples that the criterion finds, by training set; and the last after twins are joined."""
+def copier_measures(
+    points: Tensor, *, inexact: float = INEXACT
+) -> tuple[dict[str, tuple[float, Interval]], tuple[float, Interval]]:
+    """Shares of a copier's samples that the criterion finds, by training set; and the last after twins are joined.
+
+    Inexact copies are `inexact` away from their original in every coordinate, in the points' own deviation.
+    """
     source = torch.Generator().manual_seed(4)
     noise, blur = (torch.randn(points.shape, dtype=points.dtype, generator=source) for _ in range(2))
     twins, repeated = torch.cat([points, points + TWIN * noise]), torch.cat([points, points])
-    exact, inexact = points[:COPIES], (points + INEXACT * blur)[:COPIES]
+    exact, near = points[:COPIES], (points + inexact * blur)[:COPIES]
     found = {
         name: found_share(nearest_l2(copies, train, 2, value_range=None))
         for name, copies, train in (
             ("share found, exact copies, distinct points", exact, points),
-            ("share found, inexact copies, distinct points", inexact, points),
+            ("share found, inexact copies, distinct points", near, points),
             ("share found, exact copies, set with near-duplicates", exact, twins),
-            ("share found, inexact copies, set with near-duplicates", inexact, twins),
+            ("share found, inexact copies, set with near-duplicates", near, twins),
             ("share found, exact copies, set with repeated points", exact, repeated),
         )
     }
     pairs = np.stack([np.arange(len(points)), np.arange(len(points)) + len(points)], axis=1)
-    joined = join(lambda k: nearest_l2(inexact, twins, k, value_range=None), groups_of(pairs, len(twins)), 2)
+    joined = join(lambda k: nearest_l2(near, twins, k, value_range=None), groups_of(pairs, len(twins)), 2)
     return found, found_share(joined)
 
 
@@ -324,8 +331,9 @@ def test_the_gap_ratio_finds_every_copy(evidence: ClaimRecord, desk: Desk, lpips
     points = draw_mixture(DynamicsConfig(), 500, 0).train
     found, joined = copier_measures(points)
     found["share found, inexact copies, near-duplicates counted once"] = joined
+    figures = [evidence.figure("shares", plot_shares({n.removeprefix("share found, "): v for n, v in found.items()}))]
     for name, (value, interval) in found.items():
-        evidence.add(name, value, kind="property", interval=interval, n=COPIES, varies="copy")
+        evidence.add(name, value, kind="property", interval=interval, n=COPIES, varies="copy", figures=figures)
     fresh = draw_mixture(DynamicsConfig(), 500, 0).oracle.sample(500, torch.Generator().manual_seed(1)).float()
     alarms, interval = found_share(nearest_l2(fresh, points, 2, value_range=None))
     evidence.add("share of fresh points called memorised", alarms, kind="property", interval=interval, n=500)
@@ -339,6 +347,10 @@ def test_a_ratio_that_counts_twins_once_finds_every_copy(judge: Callable[..., st
 
 @pytest.mark.control("B-memorised-fraction", "negative")
 def test_a_criterion_that_misses_copies_is_caught(judge: Callable[..., str]) -> None:
-    found, _ = copier_measures(draw_mixture(DynamicsConfig(), 200, 1).train)
-    missed = {**found, "share found, exact copies, distinct points": 0.99}
-    assert judge("B-memorised-fraction", missed) == "refuted"
+    """Copies as far from their original as points are from each other: nothing tells them from fresh points."""
+    points = draw_mixture(DynamicsConfig(), 200, 1).train
+    sound, joined = copier_measures(points)
+    far, _ = copier_measures(points, inexact=1.0)
+    name = "share found, inexact copies, distinct points"
+    assert sound[name][0] == 1 and far[name][0] < 0.05
+    assert judge("B-memorised-fraction", {**dict.fromkeys(sound, joined), name: far[name]}) == "refuted"
