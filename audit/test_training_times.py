@@ -16,7 +16,7 @@ from audit.dynamics_pictures import plot_features, plot_law, plot_spectrum
 from core.dynamics import Curves
 from core.image_dynamics import ImageCurves
 from core.random_features import RandomFeatures, bulk, levels
-from core.times import Exponent, crossing_time, every_second, exponent
+from core.times import Exponent, crossing_time, every_second, exponent, least_exponent
 from fixtures.desk import Desk
 from fixtures.dynamics import (
     FEATURE_TIMES,
@@ -47,11 +47,17 @@ class Times:
     sizes: tuple[int, ...]
     times: np.ndarray  # (sizes, seeds)
     thinned: tuple[np.ndarray, ...]
+    ends: tuple[float, ...]  # last look by size
 
     @property
     def exponent(self) -> Exponent:
         """Of the times in the size."""
         return exponent(self.sizes, self.times, self.thinned)
+
+    @property
+    def least_exponent(self) -> Exponent:
+        """The same with trainings that never crossed counted at their end."""
+        return least_exponent(self.sizes, self.times, self.ends, self.thinned)
 
 
 def times_of(
@@ -67,7 +73,7 @@ def times_of(
         return np.stack(rows)
 
     halves = [read(lambda looks, k=k: every_second(looks)[k]) for k in (0, 1)]  # type: ignore[misc]
-    return Times(tuple(curves), read(range), tuple(halves))
+    return Times(tuple(curves), read(range), tuple(halves), tuple(float(steps[-1]) for steps, _ in curves.values()))
 
 
 def named(found: Mapping[int, Curves] | Mapping[int, ImageCurves], what: str) -> dict[int, tuple[Tensor, Tensor]]:
@@ -117,6 +123,18 @@ def record_times(
         figures=figures,
         note="--scale desk-long has more trainings and a larger range of N",
     )
+    least = found.least_exponent
+    if fit.value is None and least.value is not None:
+        evidence.add(
+            f"exponent in N{system}, lower bound",
+            least.value,
+            kind=KIND,
+            n=fit.trainings,
+            interval=least.interval,
+            seeds=f"0:{found.times.shape[1]}",
+            varies=varies,
+            note="not judged: trainings that never crossed are counted at their last look, which can only lower it",
+        )
 
 
 def mixtures_faces_features(desk: Desk) -> list[CurveJob]:

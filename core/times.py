@@ -88,6 +88,25 @@ def exponent(sizes: Sequence[int], times: np.ndarray, thinned: Sequence[np.ndarr
     return Exponent(slope, Interval(slope - half, slope + half, method), 0, times.size)
 
 
+def least_exponent(
+    sizes: Sequence[int], times: np.ndarray, ends: Sequence[float], thinned: Sequence[np.ndarray] = ()
+) -> Exponent:
+    """`exponent` where some trainings never crossed, counted as if they had at their end: a bound from below.
+
+    Their true times are later, which raises the slope as long as all of them are on sets of at least the geometric mean
+    size; otherwise nothing can be said, and value and interval are None. `ends` has the last look of each size.
+    """
+    late = np.asarray(ends, dtype=float)[:, None]
+    readings = [np.where(np.isinf(reading), late, reading) for reading in (times, *thinned)]
+    missed = np.isinf([times, *thinned]).any(axis=(0, 2))
+    logs = np.log(np.asarray(sizes, dtype=float))
+    censored = int(np.isinf(times).sum())
+    if bool((missed & (logs < logs.mean() - 1e-9)).any()):
+        return Exponent(None, None, censored, times.size)
+    found = exponent(sizes, readings[0], readings[1:])
+    return Exponent(found.value, found.interval, censored, times.size)
+
+
 def every_second(looks: int) -> tuple[list[int], list[int]]:
     """Two ways to keep every second of the looks, first and last always: columns for `exponent`'s thinned times."""
     even, odd = ({0, looks - 1, *range(start, looks, 2)} for start in (0, 1))

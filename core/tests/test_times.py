@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.errors import InputError
-from core.times import crossing_time, every_second, exponent
+from core.times import crossing_time, every_second, exponent, least_exponent
 
 SIZES = (16, 32, 64, 128)
 
@@ -44,6 +44,20 @@ def test_exponent_of_a_power_law(power: float) -> None:
     assert found.interval.low < found.value < found.interval.high
     exact = exponent(SIZES, power_law(power, 0.0))
     assert exact.value == pytest.approx(power, abs=1e-12)
+
+
+def test_trainings_that_end_too_early_bound_the_exponent_from_below() -> None:
+    """Ended early on the larger sets; where one is missing on the smallest nothing can be said."""
+    times = power_law(1.0)
+    ends = np.median(times, axis=1) / [1, 1, 1, 2]
+    cut = np.where(times > ends[:, None], np.inf, times)
+    cut[:2] = times[:2]
+    found = least_exponent(SIZES, cut, ends.tolist())
+    assert found.value is not None and found.interval is not None and found.censored == np.isinf(cut).sum() > 0
+    assert 0.5 < found.value < 1.0 and found.interval.low < found.value
+    assert least_exponent(SIZES, times, ends.tolist()).value == exponent(SIZES, times).value
+    cut[0, 0] = np.inf
+    assert least_exponent(SIZES, cut, ends.tolist()).value is None
 
 
 def test_one_training_that_never_crosses_leaves_the_exponent_undecided() -> None:
