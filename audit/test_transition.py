@@ -222,6 +222,10 @@ class Notebook:
     def add(self, name: str, value: Any, *, interval: Any = None, **_: Any) -> None:
         self.found[name] = (value, interval)
 
+    def figure(self, name: str, figure: Figure) -> str:
+        plt.close(figure)
+        return name
+
 
 @pytest.mark.control("K-strong-generalization", "negative")
 def test_a_size_that_was_not_reached_is_never_given_as_a_number() -> None:
@@ -246,6 +250,27 @@ def test_a_size_that_was_not_reached_is_never_given_as_a_number() -> None:
         "always": "critical size, upper bound",
         "open": "critical size, lower bound",
     }
+
+
+@pytest.mark.control("K-strong-generalization", "negative")
+@pytest.mark.parametrize("narrow", ["held", "below the smallest size"])
+def test_an_exponent_is_given_where_the_sizes_hold_every_critical_size(
+    narrow: str, monkeypatch: pytest.MonkeyPatch, desk: Desk
+) -> None:
+    """Wider networks copy more; where the narrow one gives way before the smallest set, the slope is a bound only."""
+    shares = {"held": (1.0, 0.2, 0.0), "below the smallest size": (0.2, 0.0, 0.0)}[narrow]
+    made = {
+        setting: np.array([np.linspace(0, 1, 64) < share for share in by_size], dtype=float)
+        for members in settings(desk).values()
+        for setting, by_size in zip(members.values(), (shares, (1.0, 1.0, 0.2)), strict=True)
+    }
+    monkeypatch.setattr("audit.test_transition.nearest_by_setting", lambda desk: made)
+    notebook: Any = Notebook()
+    record_settings(notebook, desk)
+    words, _ = notebook.found["with network width, in words"]
+    assert words.startswith("the critical size grows")
+    assert ("exponent of the critical size in network width" in notebook.found) == (narrow == "held")
+    assert ("no exponent" in words) == (narrow != "held")
 
 
 @pytest.mark.control("K-strong-generalization", "positive")
