@@ -26,7 +26,7 @@ from core.metrics.lpips import Embedding
 from core.metrics.replication import GAP, gap_ratio, groups_of, join, nearest_l2, share
 from core.oracles import Empirical, Oracle
 from core.presets import DynamicsConfig, Mixtures
-from core.stats import Interval, bootstrap_mean
+from core.stats import Interval, bootstrap_mean, clopper_pearson
 from fixtures.desk import Desk
 from fixtures.dynamics import published_curves, published_jobs
 from fixtures.measured import measured
@@ -131,7 +131,9 @@ def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk)
         looks = len(found.steps) // 2
         smallest = (found.to_train - found.to_centre).mean(dim=(0, 2))[-looks:].min()
         evidence.add(f"smallest mean gap of the last {looks} looks{size}", smallest, kind="synthetic")
-        evidence.add(f"memorised at the end{size}", found.memorised[:, -1].mean(), **about)
+        memorised = float(found.memorised[:, -1].mean())
+        exact = clopper_pearson(round(memorised * about["n"]), about["n"])
+        evidence.add(f"memorised at the end{size}", memorised, interval=exact, **about)
 
 
 @pytest.mark.control("V-gap", "positive")
