@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,6 +15,7 @@ from audit.measures import nearest_training
 from core.metrics.agreement import Agreement
 from core.metrics.replication import COPY_CORRELATION
 from core.metrics.transition import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
+from core.presets import preset
 from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
 from fixtures import critical
 from fixtures.critical import Setting, nearest_by_setting, settings
@@ -255,9 +257,10 @@ def test_a_size_that_was_not_reached_is_never_given_as_a_number() -> None:
 @pytest.mark.control("K-strong-generalization", "negative")
 @pytest.mark.parametrize("narrow", ["held", "below the smallest size"])
 def test_an_exponent_is_given_where_the_sizes_hold_every_critical_size(
-    narrow: str, monkeypatch: pytest.MonkeyPatch, desk: Desk
+    narrow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wider networks copy more; where the narrow one gives way before the smallest set, the slope is a bound only."""
+    desk: Any = SimpleNamespace(preset=preset(SCALE), kind="synthetic", seeds=range(64))
     shares = {"held": (1.0, 0.2, 0.0), "below the smallest size": (0.2, 0.0, 0.0)}[narrow]
     made = {
         setting: np.array([np.linspace(0, 1, 64) < share for share in by_size], dtype=float)
