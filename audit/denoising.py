@@ -5,10 +5,10 @@ from functools import cache, partial
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from audit.pictures import draw_with_intervals
 from core.metrics.psnr import denoiser_psnr
 from core.stats import Interval, bootstrap_mean
 from core.unet import Denoiser
@@ -119,11 +119,3 @@ def plot_slopes(found: Mapping[int, tuple[float, Interval]]) -> Figure:
     axes.set(xlabel="alpha", ylabel="slope of log error against log sigma", ylim=(0, 2))
     axes.legend(frameon=False, fontsize=8)
     return figure
-
-
-def draw_with_intervals(
-    axes: Axes, x: Sequence[float], found: Sequence[tuple[float, Interval]], style: str, label: str
-) -> None:
-    """Values with their intervals as bars."""
-    bars = np.transpose([[value - i.low, i.high - value] for value, i in found]).clip(0)
-    axes.errorbar(x, [value for value, _ in found], bars, fmt=style, capsize=2, label=label)

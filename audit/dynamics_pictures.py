@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from audit.pictures import draw_with_intervals
 from core.dynamics import Curves
 from core.random_features import RandomFeatures, bulk
 from core.stats import Interval
@@ -56,9 +57,7 @@ def plot_shares(found: Mapping[str, tuple[float, Interval]]) -> Figure:
     """A share found in each case, with its interval."""
     figure, axes = plt.subplots(figsize=(5, 0.4 * len(found) + 0.6))
     rows = np.arange(len(found))
-    value = np.array([v for v, _ in found.values()])
-    bars = np.array([[v - i.low, i.high - v] for v, i in found.values()]).T.clip(0)
-    axes.errorbar(value, rows, xerr=bars, fmt="o", capsize=3)
+    draw_with_intervals(axes, rows, list(found.values()), "o", across=True)
     axes.set_yticks(rows, list(found), fontsize=8)
     axes.invert_yaxis()
     axes.set(xlabel="share found", xlim=(-0.03, 1.03))

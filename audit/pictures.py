@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
+
+from core.stats import Interval
 
 
 def plot_rows(rows: Sequence[tuple[str, Tensor]], columns: int = 12) -> Figure:
@@ -18,3 +21,21 @@ def plot_rows(rows: Sequence[tuple[str, Tensor]], columns: int = 12) -> Figure:
         axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
         axis.spines[:].set_visible(False)
     return figure
+
+
+def draw_with_intervals(
+    axes: Axes,
+    at: Sequence[float] | np.ndarray,
+    found: Sequence[tuple[float, Interval]],
+    style: str,
+    label: str | None = None,
+    *,
+    across: bool = False,
+) -> None:
+    """Values with their intervals as bars, upwards from `at`, or to the right of it where `across`."""
+    values = [value for value, _ in found]
+    bars = np.transpose([[value - i.low, i.high - value] for value, i in found]).clip(0)
+    if across:
+        axes.errorbar(values, at, xerr=bars, fmt=style, capsize=2, label=label)
+    else:
+        axes.errorbar(at, values, bars, fmt=style, capsize=2, label=label)

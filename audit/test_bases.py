@@ -13,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from audit.pictures import draw_with_intervals
 from core.metrics.psnr import unit_noise
 from core.metrics.spectrum import (
     asymmetry,
@@ -199,9 +200,7 @@ def plot_rank_and_energy(
 ) -> Figure:
     """Effective rank against sigma, and the energy of the clean image outside its k largest coefficients by basis."""
     figure, (one, two) = plt.subplots(1, 2, figsize=(7, 2.8))
-    value = np.array([v for v, _ in ranks.values()])
-    bars = np.array([[v - i.low, i.high - v] for v, i in ranks.values()]).T.clip(0)
-    one.errorbar(list(ranks), value, bars, fmt="o-", capsize=2)
+    draw_with_intervals(one, list(ranks), list(ranks.values()), "o-")
     one.set(xlabel="sigma", ylabel="effective rank", ylim=(0, None), title=f"of {pixels} pixels")
     for name, curves in left.items():
         two.semilogy(np.arange(1, pixels + 1), np.mean([c.numpy() for c in curves], axis=0), label=name)

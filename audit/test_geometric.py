@@ -16,7 +16,6 @@ from audit.denoising import (
     alphas,
     denoiser_jobs,
     denoisers,
-    draw_with_intervals,
     error_table,
     optimal_slope,
     over_variance,
@@ -25,7 +24,7 @@ from audit.denoising import (
     slope,
     useful_levels,
 )
-from audit.pictures import plot_rows
+from audit.pictures import draw_with_intervals, plot_rows
 from core.metrics.psnr import denoiser_psnr
 from core.stats import bootstrap_mean
 from fixtures.desk import GROUPS, Cell, Desk

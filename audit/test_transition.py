@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from audit.measures import nearest_training
+from audit.pictures import draw_with_intervals
 from core.metrics.agreement import Agreement
 from core.metrics.replication import COPY_CORRELATION
 from core.metrics.transition import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
@@ -90,8 +91,7 @@ def record_shares(
 def mean_and_bars(axes: Axes, sizes: Sequence[int], values: np.ndarray, style: str, label: str) -> None:
     """Mean over the last axis of (sizes, seeds) values with bootstrap intervals."""
     rows = [(float(v.mean()), bootstrap_mean(v, seed=SEED, over="seeds")) for v in values]
-    bars = np.transpose([[m - i.low, i.high - m] for m, i in rows]).clip(0)
-    axes.errorbar(sizes, [m for m, _ in rows], bars, fmt=style, capsize=2, label=label)
+    draw_with_intervals(axes, sizes, rows, style, label)
 
 
 def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
