@@ -112,29 +112,18 @@ def record_times(
         )
     fit = found.exponent
     evidence.add(f"trainings that never crossed{system}", fit.censored, kind=KIND, n=fit.trainings)
+    about: dict[str, Any] = {"kind": KIND, "n": fit.trainings, "seeds": f"0:{found.times.shape[1]}", "varies": varies}
     evidence.add(
         f"exponent in N{system}",
         "undecided: not every training crossed" if fit.value is None else fit.value,
-        kind=KIND,
-        n=fit.trainings,
         interval=fit.interval,
-        seeds=f"0:{found.times.shape[1]}",
-        varies=varies,
         figures=figures,
         note="--scale desk-long has more trainings and a larger range of N",
+        **about,
     )
-    least = found.least_exponent
-    if fit.value is None and least.value is not None:
-        evidence.add(
-            f"exponent in N{system}, lower bound",
-            least.value,
-            kind=KIND,
-            n=fit.trainings,
-            interval=least.interval,
-            seeds=f"0:{found.times.shape[1]}",
-            varies=varies,
-            note="not judged: trainings that never crossed are counted at their last look, which can only lower it",
-        )
+    if fit.value is None and (least := found.least_exponent).value is not None:
+        note = "not judged: trainings that never crossed are counted at their last look, which can only lower it"
+        evidence.add(f"exponent in N{system}, lower bound", least.value, interval=least.interval, note=note, **about)
 
 
 def mixtures_faces_features(desk: Desk) -> list[CurveJob]:

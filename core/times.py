@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -96,15 +96,13 @@ def least_exponent(
     Their true times are later, which raises the slope as long as all of them are on sets of at least the geometric mean
     size; otherwise nothing can be said, and value and interval are None. `ends` has the last look of each size.
     """
+    found = exponent(sizes, times, thinned)
+    missed, logs = np.isinf([times, *thinned]).any(axis=(0, 2)), np.log(np.asarray(sizes, dtype=float))
+    if not found.censored or (missed & (logs < logs.mean() - 1e-9)).any():
+        return found
     late = np.asarray(ends, dtype=float)[:, None]
     readings = [np.where(np.isinf(reading), late, reading) for reading in (times, *thinned)]
-    missed = np.isinf([times, *thinned]).any(axis=(0, 2))
-    logs = np.log(np.asarray(sizes, dtype=float))
-    censored = int(np.isinf(times).sum())
-    if bool((missed & (logs < logs.mean() - 1e-9)).any()):
-        return Exponent(None, None, censored, times.size)
-    found = exponent(sizes, readings[0], readings[1:])
-    return Exponent(found.value, found.interval, censored, times.size)
+    return replace(exponent(sizes, readings[0], readings[1:]), censored=found.censored)
 
 
 def every_second(looks: int) -> tuple[list[int], list[int]]:
