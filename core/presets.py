@@ -62,6 +62,8 @@ class _Config:
                 raise InputError(f"{f.name}: got {value!r}, expected a positive number")
             if f.type is bool and type(value) is not bool:
                 raise InputError(f"{f.name}: got {value!r}, expected true or false")
+            if f.type == tuple[int, ...] and not (value and all(type(step) is int and step >= 0 for step in value)):
+                raise InputError(f"{f.name}: got {value!r}, expected at least one step, none below 0")
 
 
 @dataclass(frozen=True)
@@ -141,15 +143,8 @@ class DynamicsConfig(_Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_looks(self.evaluations)
         if self.hidden % 2:
             raise InputError(f"hidden: got {self.hidden}, expected an even number: sines and cosines of the time")
-
-
-def check_looks(evaluations: tuple[int, ...]) -> None:
-    """Raise `InputError` unless these are optimiser steps, at least one."""
-    if not evaluations or not all(type(step) is int and step >= 0 for step in evaluations):
-        raise InputError(f"evaluations: got {evaluations!r}, expected at least one step, none below 0")
 
 
 @dataclass(frozen=True)
@@ -172,10 +167,6 @@ class ImageDynamicsConfig(_Config):
     levels: int = 20
     sigma_end: float = 0.05
     evaluations: tuple[int, ...] = (0,)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_looks(self.evaluations)
 
 
 # The law of training times on a mixture small enough to be memorised in thousands of steps: 136,000 weights for at most
