@@ -98,7 +98,7 @@ def bases(jacobians: Iterable[Tensor], images: Tensor) -> Bases:
 
     def row(j: Tensor, image: Tensor) -> tuple[Tensor, ...]:
         found = spectrum(j)
-        symmetry = [torch.tensor(asymmetry(m), dtype=torch.float64) for m in (j, torch.eye(len(j)).double() - j)]
+        symmetry = [torch.tensor(asymmetry(m), dtype=torch.float64) for m in (j, torch.eye(len(j), dtype=j.dtype) - j)]
         leading = found.vectors[:, : max(LEADING, SHOWN[-1] + 1)].clone()
         return *symmetry, found.values, leading, found.vectors.T @ image.reshape(-1).double()
 

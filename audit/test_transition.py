@@ -16,13 +16,13 @@ from audit.pictures import draw_with_intervals
 from core.metrics.agreement import Agreement
 from core.metrics.replication import COPY_CORRELATION
 from core.metrics.transition import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
-from core.presets import preset
+from core.presets import DEFAULT_SCALE, preset
 from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
 from fixtures import critical
 from fixtures.critical import Setting, nearest_by_setting, settings
 from fixtures.desk import GROUPS, Cell, Desk, random_pairs
 from fixtures.trained import Pairs, Trained
-from reports.record import SCALE, ClaimRecord
+from reports.record import ClaimRecord
 
 SEED = 0
 LARGER = "pytest audit/test_transition.py --scale desk-long"
@@ -159,11 +159,13 @@ def record_settings(evidence: ClaimRecord, desk: Desk) -> None:
         record_crossing(evidence, f"critical size, {setting}", c, about)
     for name, members in groups.items():
         slope, interval, words = exponent(list(members), sizes, [curves[s] for s in members.values()], seed=SEED)
-        if words != UNRESOLVED and all(found[s].bracketed for s in members.values()):
-            evidence.add(f"exponent of the critical size in {name}", slope, interval=interval, **about)
-        elif words != UNRESOLVED:
-            words += "; no exponent, as the sizes tried do not hold every critical size"
-        more = f"; a finer grid: {LARGER}" if words.startswith("inconclusive") and desk.preset.name == SCALE else ""
+        if words != UNRESOLVED:
+            if all(found[s].bracketed for s in members.values()):
+                evidence.add(f"exponent of the critical size in {name}", slope, interval=interval, **about)
+            else:
+                words += "; no exponent, as the sizes tried do not hold every critical size"
+        smaller = desk.preset.name == DEFAULT_SCALE
+        more = f"; a finer grid: {LARGER}" if smaller and words.startswith("inconclusive") else ""
         evidence.add(f"with {name}, in words", words + more, kind=desk.kind)
 
 
@@ -260,7 +262,7 @@ def test_an_exponent_is_given_where_the_sizes_hold_every_critical_size(
     narrow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wider networks copy more; where the narrow one gives way before the smallest set, the slope is a bound only."""
-    desk: Any = SimpleNamespace(preset=preset(SCALE), kind="synthetic", seeds=range(64))
+    desk: Any = SimpleNamespace(preset=preset(DEFAULT_SCALE), kind="synthetic", seeds=range(64))
     shares = {"held": (1.0, 0.2, 0.0), "below the smallest size": (0.2, 0.0, 0.0)}[narrow]
     made = {
         setting: np.array([np.linspace(0, 1, 64) < share for share in by_size], dtype=float)
