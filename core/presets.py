@@ -208,9 +208,9 @@ class Mixtures:
     law_seeds: int = 3
     law_epochs: int = 48
     faces: ImageDynamicsConfig = ImageDynamicsConfig()
-    face_sizes: tuple[int, ...] = (4, 8, 16)
+    face_sizes: tuple[int, ...] = (3, 5, 9)
     face_seeds: int = 2
-    face_steps: tuple[int, ...] = (400, 800, 800)
+    face_steps: tuple[int, ...] = (800, 1600, 3200)
     features: int = 768
     feature_dimensions: int = 32
     feature_sizes: tuple[int, ...] = (32, 64, 128, 256)
@@ -300,7 +300,7 @@ LONG_MIXTURES = Mixtures(
     law_seeds=8,
     law_epochs=64,
     face_seeds=4,
-    face_steps=(1600, 3200, 6400, 12_800),
+    face_steps=(1600, 3200, 6400, 51_200),
     features=2048,
     feature_seeds=8,
 )
