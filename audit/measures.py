@@ -14,8 +14,19 @@ from core.stats import bootstrap_difference
 from fixtures.desk import Cell, Desk
 from fixtures.measured import measured
 from fixtures.trained import Pairs
+from reports.record import ClaimRecord
 
 LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB: noise levels from 0.04 to 1
+
+
+def full_elsewhere(evidence: ClaimRecord, desk: Desk, tests: str, scale: str = "paper80") -> None:
+    """Where this run's networks are small, say what `full` evidence takes and how these tests come by it."""
+    if desk.kind != "full":
+        evidence.block(
+            kind="full",
+            needs="networks and images of the published size, on an accelerator",
+            command=f"pytest audit/{tests} --scale {scale} --device cuda",
+        )
 
 
 def nearest_training(samples: Tensor, train: Tensor) -> np.ndarray:

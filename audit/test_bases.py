@@ -13,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from audit.measures import full_elsewhere
 from audit.pictures import draw_with_intervals
 from core.metrics.psnr import unit_noise
 from core.metrics.spectrum import (
@@ -42,7 +43,6 @@ SHOWN = [0, 1, 2, 4, 8, 16, 32]  # eigenvectors in the picture
 KEPT = 0.995  # share of the clean image's energy that the counted coefficients hold
 HOMOGENEITY = "largest |f(y) - J(y) y| / |f(y)|"
 SEED = 0
-FULL = "pytest audit/test_bases.py --scale paper80 --device cuda"
 Measures = dict[str, Any]
 
 
@@ -275,8 +275,7 @@ def record_alignment(evidence: ClaimRecord, desk: Desk, images: Tensor) -> None:
 @pytest.mark.claim("K-harmonic-bases")
 @pytest.mark.trains(jobs=random_pairs)
 def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, desk: Desk) -> None:
-    if desk.kind != "full":
-        evidence.block(kind="full", needs="networks and images of the published size, on an accelerator", command=FULL)
+    full_elsewhere(evidence, desk, "test_bases.py")
     images = desk.held_out.images[: desk.preset.theory.bases]
     largest = Cell("random", desk.sizes[-1], GROUPS[0])
     by_level = {sigma: desk_bases(desk, largest, images, sigma) for sigma in RANK_SIGMAS}

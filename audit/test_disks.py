@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from audit.denoising import DISKS, denoiser_jobs, denoisers, error_table, plot_errors, slope
+from audit.measures import full_elsewhere
 from audit.pictures import plot_rows
 from core.metrics.psnr import unit_noise
 from core.stats import bootstrap_mean
@@ -19,8 +20,6 @@ from reports.record import ClaimRecord
 Measures = dict[str, Any]
 SMALL_SIGMAS = tuple(np.geomspace(0.01, 0.1, 5).tolist())
 SEED = 0
-NEEDS = "networks and images of the published size, on an accelerator"
-FULL = "pytest audit/test_disks.py --scale paper80 --device cuda"
 
 
 def fitted_disks(noisy: Tensor, start: Tensor, steps: int = 12) -> Tensor:
@@ -72,8 +71,7 @@ def low_dimensional_measures(network: np.ndarray, fitted: np.ndarray) -> Measure
 @pytest.mark.claim("K-low-dimensional-suboptimal")
 @pytest.mark.trains(jobs=denoiser_jobs)
 def test_the_network_stays_above_the_optimum_on_disks(evidence: ClaimRecord, desk: Desk) -> None:
-    if desk.kind != "full":
-        evidence.block(kind="full", needs=NEEDS, command=FULL)
+    full_elsewhere(evidence, desk, "test_disks.py")
     denoiser, images = denoisers(desk)[DISKS]
     n, size = desk.sizes[-1], desk.preset.train.image_size
     truth = disk_parameters(n + len(images), seed=SEED)[n:]

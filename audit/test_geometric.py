@@ -24,6 +24,7 @@ from audit.denoising import (
     slope,
     useful_levels,
 )
+from audit.measures import full_elsewhere
 from audit.pictures import draw_with_intervals, plot_rows
 from core.metrics.psnr import denoiser_psnr
 from core.stats import bootstrap_mean
@@ -37,8 +38,6 @@ LEVELS = (28.0, 20.0, 12.0, 4.0)  # input PSNR in dB, below rules.gap_shrinks's 
 CURVE = (32.0, 28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # of the picture
 SLOPE_SIGMAS = tuple(np.geomspace(0.03, 0.3, 7).tolist())  # a decade of noise, its ends away from white and from pixels
 SEED = 0
-NEEDS = "networks and images of the published size, on an accelerator"
-FULL = "pytest audit/test_geometric.py --scale paper80 --device cuda"
 
 
 # --- K-geometric-optimal ---------------------------------------------------------------------------------
@@ -81,8 +80,7 @@ def record_floor(evidence: ClaimRecord, alpha: int, errors: np.ndarray, about: d
 @pytest.mark.claim("K-geometric-optimal")
 @pytest.mark.trains(jobs=denoiser_jobs)
 def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord, desk: Desk) -> None:
-    if desk.kind != "full":
-        evidence.block(kind="full", needs=NEEDS, command=FULL)
+    full_elsewhere(evidence, desk, "test_geometric.py")
     trained = denoisers(desk)
     tables = {a: error_table(*trained[alpha_name(a)], SLOPE_SIGMAS) for a in alphas(desk)}
     slopes = {a: slope(errors, SLOPE_SIGMAS) for a, errors in tables.items()}
@@ -164,8 +162,7 @@ def plot_psnr(curves: dict[str, np.ndarray]) -> Figure:
 @pytest.mark.claim("K-shuffled-suboptimal")
 @pytest.mark.trains(jobs=denoiser_jobs)
 def test_shuffled_faces_are_denoised_worse(evidence: ClaimRecord, desk: Desk) -> None:
-    if desk.kind != "full":
-        evidence.block(kind="full", needs=NEEDS, command=FULL)
+    full_elsewhere(evidence, desk, "test_geometric.py")
     denoiser, shuffled = denoisers(desk)[SHUFFLED]
     faces = desk.held_out.images[: len(shuffled)]
     sigmas = tuple(10 ** (-level / 20) for level in CURVE)

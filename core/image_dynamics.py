@@ -91,11 +91,11 @@ def twins(images: Tensor) -> np.ndarray:
 def generate(denoiser: Denoiser, mean: Tensor, config: ImageDynamicsConfig) -> Tensor:
     """Samples (s, c, h, w) by the probability flow from noise about `mean`; the noise is the same at every look."""
     sigmas = np.geomspace(1.0, config.sigma_end, config.levels).tolist()
-    return heun(denoiser, range(config.samples), mean, sigmas=sigmas, order=1, chunk=config.samples).images
+    return heun(denoiser, range(config.samples), mean, sigmas=sigmas, order=1, chunk=config.samples).images.cpu()
 
 
 def train_image_curve(
-    config: ImageDynamicsConfig, images: Tensor, held_out: Tensor, *, seed: int, level: float
+    config: ImageDynamicsConfig, images: Tensor, held_out: Tensor, *, seed: int, level: float, device: str = "cpu"
 ) -> ImageCurves:
     """Train on (n, 1, size, size) images and look at the steps of the config until copies were seen or they end.
 
@@ -105,6 +105,7 @@ def train_image_curve(
         held_out: others of the same kind.
         seed: of weights, order and noise of the training; looks draw from generators of their own.
         level: share of copies from which on copies count as seen.
+        device: where it is computed; all that is random is drawn on the CPU, so that a seed means the same anywhere.
 
     Raises:
         InputError: for images that do not fit the options, or if the network diverges.
@@ -115,12 +116,15 @@ def train_image_curve(
             f"images: found shapes {tuple(images.shape)} and {tuple(held_out.shape)}; expected at least 3 of {wanted}"
         )
     model = UNet(config.base_channels, config.blocks, generator=generator("cpu", seed, "weights"))
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     shown = copy.deepcopy(model).eval()  # what is looked at
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     source = generator("cpu", seed, "training")
-    groups, mean = twins(images), images.mean(dim=0)
-    fixed = [torch.randn(x.shape, generator=generator("cpu", seed, "evaluation")) for x in (images, held_out)]
+    groups, mean = twins(images), images.mean(dim=0).to(device)
+    fixed = [
+        (x.to(device), torch.randn(x.shape, generator=generator("cpu", seed, "evaluation")).to(device))
+        for x in (images, held_out)
+    ]
     looks = sorted(set(config.evaluations))
     found: list[tuple[float, float, float]] = []
     seen = 0
@@ -130,17 +134,15 @@ def train_image_curve(
             if not bool(torch.isfinite(samples).all()):
                 raise InputError(f"learning_rate: with {config.learning_rate:g} samples are not finite at step {step}")
             copies = share_of_copies(samples, images, groups)
-            train_error, error = (
-                relative_error(_denoiser(shown), x, z) for x, z in zip((images, held_out), fixed, strict=True)
-            )
+            train_error, error = (relative_error(_denoiser(shown), x, z) for x, z in fixed)
             found.append((error, train_error, copies))
             seen = seen + 1 if copies >= level else 0
             if seen == PATIENCE:
                 break
         batch = images[torch.randint(len(images), (config.batch,), generator=source)]
         sigma = noise_levels(len(batch), "uniform", source)
-        noise = torch.randn(batch.shape, generator=source) * sigma
-        loss = (model(batch + noise) - noise).square().sum(dim=(1, 2, 3)).mean()
+        noise = (torch.randn(batch.shape, generator=source) * sigma).to(device)
+        loss = (model(batch.to(device) + noise) - noise).square().sum(dim=(1, 2, 3)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -56,9 +56,20 @@ def test_the_longer_desk_has_more_of_everything() -> None:
     for key in ("widths", "image_sizes", "critical_sizes"):
         assert len(getattr(longer.theory, key)) > len(getattr(desk.theory, key))
     assert longer.theory.critical.exposures > desk.theory.critical.exposures
-    for key in ("face_sizes", "law_sizes"):
-        assert len(getattr(longer.mixtures, key)) > len(getattr(desk.mixtures, key))
+    assert len(longer.mixtures.law_sizes) > len(desk.mixtures.law_sizes)
+    assert len(longer.mixtures.small_faces.sizes) > len(desk.mixtures.small_faces.sizes)
     assert set(longer.theory.alphas) > set(desk.theory.alphas)
+
+
+def test_a_full_scale_times_the_published_network() -> None:
+    for scale in PRESETS.values():
+        study = scale.mixtures.full_faces
+        assert (study is not None) == scale.full
+        if study is not None:
+            paper = preset("paper40").train
+            for key in ("image_size", "base_channels", "blocks", "batch", "learning_rate"):
+                assert getattr(study.network, key) == getattr(paper, key), key
+            assert len(study.sizes) == len(study.steps) > 2 and study.seeds > 1
 
 
 def test_the_desk_network_is_small() -> None:
