@@ -28,6 +28,7 @@ from audit.divergence import (
     shrunk_sides,
     sides,
 )
+from core.stats import Interval
 from fixtures.desk import Desk
 from reports.record import ClaimRecord
 
@@ -76,7 +77,8 @@ def test_excess_error_bounds_the_divergence(evidence: ClaimRecord, desk: Desk) -
             ("divergence", s.divergence, s.divergence_error),
             ("integral", s.integral, s.integral_error),
         ):
-            note(f"{side}, {name}", value, unit="nats", interval=(value - error, value + error), interval_method=bounds)
+            ends = Interval(value - error, value + error, bounds, level=1.0)
+            note(f"{side}, {name}", value, unit="nats", interval=ends)
     figures = [evidence.figure("sides", draw_sides(found))]
     for name, value in (kl_measures(found) | high_measures()).items():
         value, interval = value if isinstance(value, tuple) else (value, None)

@@ -19,6 +19,7 @@ from core.dynamics import Curves
 from core.image_dynamics import ImageCurves
 from core.presets import DEFAULT_SCALE, FaceTimes, ImageDynamicsConfig, preset
 from core.random_features import RandomFeatures, bulk, levels
+from core.stats import Interval
 from core.times import Exponent, crossing_time, every_second, exponent, least_exponent
 from fixtures.desk import Desk
 from fixtures.dynamics import (
@@ -111,8 +112,7 @@ def record_times(
             float(np.exp(np.log(crossed).mean())),
             kind=KIND,
             n=len(crossed),
-            interval=(float(crossed.min()), float(crossed.max())),
-            interval_method="range of the trainings",
+            interval=Interval(float(crossed.min()), float(crossed.max()), "range of the trainings", level=1.0),
             varies=varies,
             unit=unit,
         )
@@ -227,13 +227,13 @@ def record_copies(evidence: ClaimRecord, system: str, found: Mapping[int, Curves
 def record_prediction(evidence: ClaimRecord, features: int, sizes: Sequence[int]) -> None:
     """Times that the spectrum's bulk predicts: of its first and last direction, and of its mean eigenvalue."""
     edges = np.array([bulk(features, n, NOISE) for n in sizes])
+    method = "first and last direction of the bulk of single points (Marchenko-Pastur edges)"
     for n, (low, high) in zip(sizes, edges, strict=True):
         evidence.add(
             f"predicted time at N = {n}{SYSTEMS[2]}",
             n / levels(NOISE)[0],
             kind=KIND,
-            interval=(1 / float(high), 1 / float(low)),
-            interval_method="first and last direction of the bulk of single points (Marchenko-Pastur edges)",
+            interval=Interval(1 / float(high), 1 / float(low), method, level=1.0),
             unit="training time",
         )
     for name, column in (("first", 1), ("last", 0)):
