@@ -62,7 +62,7 @@ def mean(values: Sequence[float] | np.ndarray) -> tuple[float, Interval]:
 
 def homogeneity(denoiser: Denoiser, images: Tensor) -> list[float]:
     """|f(y) - J(y) y| / |f(y)| at every noisy image, in float64 where the denoiser computes in it."""
-    return [homogeneity_error(denoiser, y, jacobian(denoiser, y)) for y in noisy(images).double()]
+    return [homogeneity_error(denoiser, y) for y in noisy(images).double()]
 
 
 @dataclass(frozen=True)
@@ -279,12 +279,16 @@ def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, des
     images = desk.held_out.images[: desk.preset.theory.bases]
     largest = Cell("random", desk.sizes[-1], GROUPS[0])
     by_level = {sigma: desk_bases(desk, largest, images, sigma) for sigma in RANK_SIGMAS}
+    at_basis = by_level[BASIS_SIGMA]
     errors = desk_homogeneity(desk, largest, images)
-    found = basis_measures(by_level[BASIS_SIGMA], untrained_bases(desk, images), images, errors)
+    found = basis_measures(at_basis, untrained_bases(desk, images), images, errors)
     about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image"}
     figures = [evidence.figure("bases", plot_bases(by_level, images[:4]))]
     for name, (value, interval) in found.items():
         evidence.add(name, value, interval=interval, figures=figures, **about)
+    for what, values in (("denoiser", at_basis.asymmetry), ("noise it predicts", at_basis.asymmetry_of_noise)):
+        value, interval = mean(values.numpy())
+        evidence.add(f"asymmetry of the Jacobian, {what}", value, interval=interval, **about)
     value, interval = mean(errors)
     evidence.add("mean |f(y) - J(y) y| / |f(y)|", value, interval=interval, **about)
     record_spectra(evidence, by_level, images, desk.kind)

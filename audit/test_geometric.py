@@ -1,17 +1,19 @@
 """Where a network denoises as well as anything can, and where it does not (Kadkhodaie et al. 2024, section 3)."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from audit.denoising import (
     DISKS,
     SHUFFLED,
-    Trained,
     alpha_name,
     alphas,
     denoiser_jobs,
@@ -29,10 +31,11 @@ from audit.pictures import draw_with_intervals, plot_rows
 from core.metrics.psnr import denoiser_psnr
 from core.stats import bootstrap_mean
 from fixtures.desk import GROUPS, Cell, Desk
-from fixtures.geometric import shuffle_pixels, textures
+from fixtures.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels, textures
 from reports.record import ClaimRecord
 
 Measures = dict[str, Any]
+SMOOTHNESS = (1, 2, 3, 4, 5)  # that of the images shown; trained on are those of the scale
 JUDGED = (2, 4)  # the document's alphas, the ledger's checks
 LEVELS = (28.0, 20.0, 12.0, 4.0)  # input PSNR in dB, below rules.gap_shrinks's 30
 CURVE = (32.0, 28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # of the picture
@@ -43,11 +46,12 @@ SEED = 0
 # --- K-geometric-optimal ---------------------------------------------------------------------------------
 
 
-def sheet(desk: Desk, trained: Trained) -> Figure:
-    """Every kind of geometric image, a row each."""
-    rows = [(name, images) for name, (_, images) in trained.items() if name not in (DISKS, SHUFFLED)]
-    rows += [(DISKS, trained[DISKS][1]), ("faces", desk.held_out.images), (SHUFFLED, trained[SHUFFLED][1])]
-    return plot_rows([*rows, ("textures", textures(12, size=desk.preset.train.image_size, seed=SEED))])
+def sheet(faces: Tensor) -> dict[str, Tensor]:
+    """Every kind of geometric image by name, (12, 1, size, size), whether or not a network is trained on it."""
+    size, faces = faces.shape[-1], faces[:12]
+    rows = {alpha_name(a): c_alpha(12, alpha=a, size=size, seed=SEED, strict=True) for a in SMOOTHNESS}
+    rows[DISKS] = draw_disks(disk_parameters(12, seed=SEED), size)
+    return {**rows, "faces": faces, SHUFFLED: shuffle_pixels(faces), "textures": textures(12, size=size, seed=SEED)}
 
 
 def record_floor(evidence: ClaimRecord, alpha: int, errors: np.ndarray, about: dict[str, Any]) -> None:
@@ -86,7 +90,7 @@ def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord,
     slopes = {a: slope(errors, SLOPE_SIGMAS) for a, errors in tables.items()}
     curves = {alpha_name(a): (errors, optimal_slope(a)) for a, errors in tables.items()}
     figures = [
-        evidence.figure("geometric-images", sheet(desk, trained)),
+        evidence.figure("geometric-images", plot_rows(list(sheet(desk.held_out.images).items()))),
         evidence.figure("errors", plot_errors(curves, SLOPE_SIGMAS)),
         evidence.figure("slopes", plot_slopes(slopes)),
     ]
@@ -102,6 +106,17 @@ def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord,
             **about,
         )
         record_floor(evidence, alpha, tables[alpha], {**about, "varies": "image"})
+
+
+@pytest.mark.control("K-geometric-optimal", "positive")
+def test_every_kind_of_image_is_shown() -> None:
+    """Five smoothnesses, disks, faces and the same shuffled, textures: all different, none blank."""
+    rows = sheet(torch.rand(20, 1, 20, 20, generator=torch.Generator().manual_seed(SEED)))
+    assert list(rows) == [*map(alpha_name, SMOOTHNESS), DISKS, "faces", SHUFFLED, "textures"]
+    assert {tuple(images.shape) for images in rows.values()} == {(12, 1, 20, 20)}
+    assert all(float(images.flatten(1).std(1).min()) > 0.01 for images in rows.values())
+    flat = [images.flatten() for images in rows.values()]
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(flat, 2))
 
 
 def power_law(exponent: float, images: int = 256) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""When in training a small UNet memorises a few images (Bonnaire et al. 2025, section 2, at the smallest honest size).
+"""When in training a UNet memorises a few images (Bonnaire et al. 2025, section 2), from the smallest honest size on.
 
 The network of Topeza (2025), section 4, is trained by Adam at a constant rate, so that its steps are a time. Looked at
 is its running average over a constant share of the steps so far (Karras et al. 2024), without which the noise of the
@@ -21,6 +21,7 @@ from core.oracles import Gaussian
 from core.presets import ImageDynamicsConfig
 from core.sample import heun
 from core.schedule import generator, noise_levels
+from core.train import numerics
 from core.unet import Denoiser, UNet, denoise
 
 IMAGE_DYNAMICS_VERSION = 1  # raised with a change of the code that changes curves
@@ -91,9 +92,10 @@ def twins(images: Tensor) -> np.ndarray:
 def generate(denoiser: Denoiser, mean: Tensor, config: ImageDynamicsConfig) -> Tensor:
     """Samples (s, c, h, w) by the probability flow from noise about `mean`; the noise is the same at every look."""
     sigmas = np.geomspace(1.0, config.sigma_end, config.levels).tolist()
-    return heun(denoiser, range(config.samples), mean, sigmas=sigmas, order=1, chunk=config.samples).images.cpu()
+    return heun(denoiser, range(config.samples), mean, sigmas=sigmas, order=1, chunk=config.samples).images
 
 
+@numerics("32")
 def train_image_curve(
     config: ImageDynamicsConfig, images: Tensor, held_out: Tensor, *, seed: int, level: float, device: str = "cpu"
 ) -> ImageCurves:

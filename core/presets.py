@@ -149,7 +149,7 @@ class DynamicsConfig(_Config):
 
 @dataclass(frozen=True)
 class ImageDynamicsConfig(_Config):
-    """A small UNet trained at a constant rate on a few images, noise levels uniform on [0, 1].
+    """A UNet trained at a constant rate on a few images, by default a small one; noise levels uniform on [0, 1].
 
     Attributes:
         samples: images generated at each of the `evaluations`, which are optimiser steps.

@@ -176,7 +176,7 @@ def _fit(
     fabric: Fabric, run: _Run, progress: Progress | None = None, on_epoch: OnEpoch | None = None
 ) -> tuple[dict[str, Tensor], History]:
     config = run.config
-    with _numerics(config):
+    with numerics(config.precision):
         bare = build_model(config, run.seed)
         optimizer = torch.optim.Adam(bare.parameters(), lr=config.learning_rate, fused=True)
         model, optimizer = fabric.setup(_compiled(bare, config, fabric.device), optimizer)
@@ -344,12 +344,12 @@ def _what_fits(fabric: Fabric, model: UNet, images: Tensor, config: TrainConfig)
 
 
 @contextlib.contextmanager
-def _numerics(config: TrainConfig) -> Iterator[None]:
+def numerics(precision: str) -> Iterator[None]:
     """Deterministic convolutions, TF32 only if asked for; what was set before comes back."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = (cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32)
     cudnn.deterministic = True
-    cudnn.allow_tf32 = matmul.allow_tf32 = config.precision == "tf32"
+    cudnn.allow_tf32 = matmul.allow_tf32 = precision == "tf32"
     try:
         yield
     finally:

@@ -20,7 +20,7 @@ class Evidence:
     n: int | None = None
     interval: tuple[float, float] | None = None
     interval_method: str | None = None
-    level: float | None = None  # of the interval; 1 where its ends are certain
+    level: float | None = None  # of the interval; 1 where its ends hold no chance: a range, the bound of an error
     pvalue: float | None = None  # of the test that the interval stands for, where one was made
     seeds: str | None = None
     varies: str | None = None

@@ -16,9 +16,9 @@ class Empirical(Oracle):
     """The uniform distribution over `points` (n, ...).
 
     E[x | y] is the softmax-weighted mean of the set with logits -|y - x_i|^2 / (2 sigma^2). Computed tile by tile with
-    a running maximum, so that memory is about tile * (d + b) * 8 bytes whatever the size of the set; noise levels
-    share the distances. Squared distances come from a product in float64: their rounding, about 1e-16 |y|^2, is far
-    below sigma^2 at any level used here.
+    a running maximum, so that memory is at most about tile * (d + 5 b) * 8 bytes whatever the size of the set; noise
+    levels share the distances. Squared distances come from a product in float64: their rounding, about 1e-16 |y|^2, is
+    far below sigma^2 at any level used here.
     """
 
     def __init__(self, points: Tensor, *, tile: int = TILE) -> None:

@@ -56,8 +56,8 @@ class Gaussian(Oracle):
         inside = centred @ self.basis
         total = self.variances + sigma**2
         mean = self.mean + (inside * (self.variances / total)) @ self.basis.T
-        outside = centred.square().sum(1) - inside.square().sum(1)
         rest = self.d - len(self.variances)
+        outside = (centred - inside @ self.basis.T).square().sum(1) if rest else centred.new_zeros(len(y))
         log_density = -0.5 * (
             (inside.square() / total).sum(1)
             + outside / sigma**2

@@ -24,6 +24,7 @@ from core.tests.oracle_checks import (
     EXACT,
     ORACLES,
     SIGMAS,
+    TRUTHS,
     basis,
     close,
     gaussian,
@@ -38,6 +39,14 @@ from core.tests.oracle_checks import (
 @pytest.mark.parametrize("check", CHECKS)
 def test_against_the_same_density_by_other_means(check: str, name: str) -> None:
     CHECKS[check](ORACLES[name](), name)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "mixture"])
+def test_density_where_the_noise_is_low(name: str) -> None:
+    """Rounding of what lies outside the directions, of which there is nothing, would be divided by sigma^2."""
+    for sigma in (1e-6, 1e-4):
+        y = ORACLES[name]().sample(12, generator(1)) + sigma * normal(12, 6, seed=2)
+        close(ORACLES[name]().log_density(y, sigma), TRUTHS[name]().log_density(y, sigma), tolerance=1e-10)
 
 
 @pytest.mark.parametrize("name", ORACLES)

@@ -29,6 +29,17 @@ def test_the_original_scale_is_the_original() -> None:
     assert (original.image_size, original.exposures, original.noise) == (80, 250_000, "quadratic")
 
 
+def test_the_mixture_is_that_of_the_published_script() -> None:
+    """CONFIG of Verkhovensky's train.py as first published, its five clusters on a sphere of radius 5."""
+    script = DynamicsConfig()
+    assert (script.dimensions, script.clusters, script.radius, script.sigma) == (128, 5, 5.0, 2.0)
+    assert (script.timesteps, script.beta_first, script.beta_last) == (1000, 1e-4, 0.02)
+    assert (script.batch, script.learning_rate, script.hidden) == (128, 2e-4, 256)
+    for scale in PRESETS.values():
+        assert scale.mixtures.published == script
+        assert scale.mixtures.epochs == 2000 and scale.mixtures.sizes == (1000, 5000)
+
+
 def test_schedules_scale_with_the_number_of_epochs() -> None:
     for scale in PRESETS.values():
         assert scale.train.halve_every * 10 == scale.train.epochs, scale.name

@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -78,15 +79,39 @@ def test_checks_and_recorded_verdicts_belong_to_the_row(row: dict) -> None:
         assert told or verdict == "reproduced", "a verdict other than `reproduced` needs its reason"
 
 
+@cache
+def audit_functions() -> list[ast.FunctionDef]:
+    """Every function of the suite."""
+    paths = sorted((Path(__file__).parents[2] / "audit").glob("*.py"))
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+    return [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+def functions() -> dict[str, str]:
+    """Their sources by name."""
+    return {node.name: ast.unparse(node) for node in audit_functions()}
+
+
+def marked(name: str) -> list[tuple[list[str], str]]:
+    """Arguments of every mark of that name, and the source of the test that carries it."""
+    return [
+        ([ast.literal_eval(value) for value in mark.args], ast.unparse(node))
+        for node in audit_functions()
+        for mark in node.decorator_list
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == f"pytest.mark.{name}"
+    ]
+
+
 def claim_tests() -> dict[str, str]:
     """The source of the test that judges each row."""
-    found = {}
-    for path in sorted((Path(__file__).parents[2] / "audit").glob("test_*.py")):
-        text = path.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(text)):
-            for mark in getattr(node, "decorator_list", []):
-                if re.fullmatch(r"pytest\.mark\.claim\('.*'\)", ast.unparse(mark)):
-                    found[ast.literal_eval(mark.args[0])] = ast.unparse(node)
+    return {arguments[0]: source for arguments, source in marked("claim")}
+
+
+def controls() -> dict[str, set[str]]:
+    """The signs of each row's controls."""
+    found: dict[str, set[str]] = {}
+    for (claim, sign), _ in marked("control"):
+        found.setdefault(claim, set()).add(sign)
     return found
 
 
@@ -94,7 +119,16 @@ def claim_tests() -> dict[str, str]:
 def test_full_evidence_is_checked_and_measured_or_blocked(row: dict) -> None:
     assert {None, "full"} & {check.get("kind") for check in row["checks"]}
     source = claim_tests()[row["id"]]
-    assert "trained_or_none" in source or re.search(r"block\(kind='full'", source), "neither recorded nor blocked"
+    assert "trained_or_none" in source or "full_elsewhere(evidence, desk" in source, "neither recorded nor blocked"
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row["id"][0] in "KVB"], ids=lambda row: row["id"])
+def test_every_claim_of_theory_and_dynamics_has_controls_of_both_signs_and_a_picture(row: dict) -> None:
+    assert controls()[row["id"]] == {"positive", "negative"}
+    tests = claim_tests()[row["id"]]
+    called = set(re.findall(r"(\w+)\(evidence", tests))
+    sources = [tests, *(source for name, source in functions().items() if name in called)]
+    assert any("evidence.figure(" in source for source in sources), "no picture"
 
 
 def test_sources_can_be_looked_up() -> None:
