@@ -290,7 +290,7 @@ def test_trainings_that_end_too_early_decide_nothing(judge: Callable[..., str]) 
 def test_at_a_full_scale_the_published_network_alone_is_evidence(tmp_path: Path) -> None:
     """A stand-in for it whose trainings end before copies appear: that decides nothing, whatever small systems do."""
     study = FaceTimes(
-        ImageDynamicsConfig(base_channels=4, blocks=1, batch=4, samples=4, levels=4), sizes=(3, 6), steps=(17, 17)
+        ImageDynamicsConfig(base_channels=4, blocks=1, batch=4, samples=4, levels=4), sizes=(3, 6), steps=(129, 129)
     )
     scale = preset("workstation")
     desk = Desk(replace(scale, mixtures=replace(scale.mixtures, full_faces=study)), tmp_path)

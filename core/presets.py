@@ -195,7 +195,7 @@ class FaceTimes:
     """
 
     network: ImageDynamicsConfig = ImageDynamicsConfig()
-    sizes: tuple[int, ...] = (3, 5, 9)
+    sizes: tuple[int, ...] = (4, 6, 9)
     seeds: int = 2
     steps: tuple[int, ...] = (800, 1600, 3200)
 
@@ -304,7 +304,7 @@ LONG_THEORY = Theory(
     bases=32,
     critical=SMALL.replace(exposures=4_000),
     widths=(8, 16, 32),
-    image_sizes=(12, 16, 20),
+    image_sizes=(8, 12, 20),
     critical_sizes=(2, 5, 12, 30, 75),
 )
 LONG_MIXTURES = Mixtures(
