@@ -308,12 +308,11 @@ LONG_THEORY = Theory(
     critical_sizes=(2, 5, 12, 30, 75),
 )
 LONG_MIXTURES = Mixtures(
-    seeds=2,
     longest=(16_000, 80_000),
     law_sizes=(16, 32, 64, 128, 256),
     law_seeds=8,
     law_epochs=64,
-    small_faces=FaceTimes(sizes=(4, 8, 16, 32), seeds=4, steps=(1600, 3200, 6400, 51_200)),
+    small_faces=FaceTimes(sizes=(4, 8, 16, 32), seeds=3, steps=(1600, 3200, 6400, 51_200)),
     features=2048,
     feature_seeds=8,
 )
