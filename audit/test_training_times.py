@@ -298,10 +298,16 @@ def test_at_a_full_scale_the_published_network_alone_is_evidence(tmp_path: Path)
         load_ledger(Path(__file__).with_name("claims.toml"))["B-memorisation-time"], tmp_path, {}, scale=scale.name
     )
     assert copying_jobs(desk) == face_jobs(study)
+    full_elsewhere(record, desk, "test_training_times.py")
     record_copying(record, desk)
+    assert not record.blocked
     assert {e.kind for e in record.evidence} == {"full"}
     assert all(PUBLISHED_NETWORK in e.name for e in record.evidence)
     assert judge_claim(record.claim, record.evidence).by_kind == {"full": "inconclusive"}
+    full_elsewhere(record, Desk(preset(DEFAULT_SCALE), tmp_path), "test_training_times.py")
+    assert [(b["kind"], b["command"]) for b in record.blocked] == [
+        ("full", "pytest audit/test_training_times.py --scale paper80 --device cuda")
+    ]
 
 
 @pytest.mark.control("B-generation-time", "negative")
