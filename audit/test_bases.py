@@ -284,13 +284,15 @@ def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, des
     found = basis_measures(at_basis, untrained_bases(desk, images), images, errors)
     about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image"}
     figures = [evidence.figure("bases", plot_bases(by_level, images[:4]))]
+    product = "by one product with J forwards, which rounds as f itself does"
     for name, (value, interval) in found.items():
-        evidence.add(name, value, interval=interval, figures=figures, **about)
+        note = product if name == HOMOGENEITY else None
+        evidence.add(name, value, interval=interval, note=note, figures=figures, **about)
     for what, values in (("denoiser", at_basis.asymmetry), ("noise it predicts", at_basis.asymmetry_of_noise)):
         value, interval = mean(values.numpy())
         evidence.add(f"asymmetry of the Jacobian, {what}", value, interval=interval, **about)
     value, interval = mean(errors)
-    evidence.add("mean |f(y) - J(y) y| / |f(y)|", value, interval=interval, **about)
+    evidence.add("mean |f(y) - J(y) y| / |f(y)|", value, interval=interval, note=product, **about)
     record_spectra(evidence, by_level, images, desk.kind)
     record_alignment(evidence, desk, images)
 

@@ -193,13 +193,11 @@ def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord, 
             evidence.add(
                 name, answer, kind="property", n=SAMPLED[name.split(", ")[0].removeprefix("criterion on the ")]
             )
-        to_centre, to_point, _ = (x.numpy() for x in distances(samplers[GENERALISER], data))
-        passing[n] = (
-            float(copies_passing(to_centre, to_point)),
-            bootstrap_statistic([to_centre, to_point], copies_passing, seed=0, paired=True, over="samples"),
-        )
-        lines = record_distances(evidence, samplers, data, config)
-        plot_exact({k: distances(x, data)[:2] for k, x in samplers.items()}, lines, axes, f"N = {n:,}")
+        found = {name: distances(samples, data)[:2] for name, samples in samplers.items()}
+        to_centre, to_point = (x.numpy() for x in found[GENERALISER])
+        interval = bootstrap_statistic([to_centre, to_point], copies_passing, seed=0, paired=True, over="samples")
+        passing[n] = float(copies_passing(to_centre, to_point)), interval
+        plot_exact(found, record_distances(evidence, found, data, config), axes, f"N = {n:,}")
     figures = [evidence.figure("distances", figure)]
     for n, (share_passing, interval) in passing.items():
         evidence.add(
@@ -226,9 +224,9 @@ def copies_passing(to_centre: np.ndarray, to_point: np.ndarray, axis: int = -1) 
 
 
 def record_distances(
-    evidence: ClaimRecord, samplers: dict[str, Tensor], data: MixtureData, config: DynamicsConfig
+    evidence: ClaimRecord, found: dict[str, tuple[Tensor, Tensor]], data: MixtureData, config: DynamicsConfig
 ) -> dict[str, float]:
-    """Distances of the exact samplers, what closed forms expect, and the difference; returns the lines to draw."""
+    """Distances found of the exact samplers, what closed forms expect, the difference; returns the lines to draw."""
     n, length = len(data.train), unit_length(data) * config.sigma
     levels = expected(data, config)
     formulas = {
@@ -243,8 +241,8 @@ def record_distances(
             kind="property",
             note=f"closed form {reason}",
         )
-    for name, samples in samplers.items():
-        for what, x in zip((CENTRE, POINT), distances(samples, data)[:2], strict=True):
+    for name, both in found.items():
+        for what, x in zip((CENTRE, POINT), both, strict=True):
             about: dict[str, Any] = {"kind": "property", "n": len(x), "varies": "generated sample"}
             interval = bootstrap_mean(x.numpy(), seed=0, over="samples")
             evidence.add(f"{what}, {name}, N = {n}", float(x.mean()), interval=interval, **about)

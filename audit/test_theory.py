@@ -19,6 +19,7 @@ from fixtures.desk import Desk
 from reports.record import ClaimRecord
 
 SIGMAS = (0.1, 0.3, 1.0)
+NOISY_POINTS = 20_000  # over which the cost of a perturbation is averaged
 LEVELS = tuple(np.geomspace(0.02, 1.5, 24).tolist())  # noise levels a blind oracle weighs; sampling ends at 0.1
 
 
@@ -87,7 +88,7 @@ def excess_of_perturbation(
     perturbed: Callable[[Tensor, float], Tensor],
     *,
     base: Callable[[Tensor, float], Tensor] | None = None,
-    n: int = 20_000,
+    n: int = NOISY_POINTS,
 ) -> np.ndarray:
     """Squared error of a perturbed denoiser minus that of `base` (the formula), on the same noisy points, (n,)."""
     source, sigma = torch.Generator().manual_seed(4), 0.5
@@ -139,7 +140,7 @@ def formula_measures(train: Tensor) -> dict[str, tuple[float, Interval | None]]:
 @pytest.mark.claim("K-empirical-optimum")
 def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk: Desk) -> None:
     for name, (value, interval) in formula_measures(points(40)).items():
-        n = 20_000 if interval else 72
+        n = NOISY_POINTS if interval else 72
         evidence.add(name, value, kind="property", n=n, interval=interval)
     train = desk.corpus.images[:SET]
     hits, samples = copies_drawn(desk, Empirical(train), train)

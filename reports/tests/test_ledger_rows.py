@@ -87,6 +87,7 @@ def audit_functions() -> list[ast.FunctionDef]:
     return [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 
 
+@cache
 def functions() -> dict[str, str]:
     """Their sources by name."""
     return {node.name: ast.unparse(node) for node in audit_functions()}
@@ -102,6 +103,7 @@ def marked(name: str) -> list[tuple[list[str], str]]:
     ]
 
 
+@cache
 def claim_tests() -> dict[str, str]:
     """The source of the test that judges each row."""
     return {arguments[0]: source for arguments, source in marked("claim")}
