@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import torch
 
-from core.checkpoint import tensor_sha256
-from core.kept import kept
+from core.cache import kept
 from core.metrics.correlation import Neighbours
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.replication import check_held_out, without_self
+from core.tensors import tensor_sha256
 from fixtures.desk import Cell, Desk
 
 BACKGROUND = 64  # training images whose nearest other training image is looked for

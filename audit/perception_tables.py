@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.corpus import Corpus
+from core.data.corpus import Corpus
 from core.errors import InputError
 from core.metrics.correlation import correlation_matrix
 from core.metrics.lpips import Embedding, rerank

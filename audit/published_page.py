@@ -18,7 +18,7 @@ from PIL import Image
 
 from audit.published_figures import PUBLISHED, published_convergence
 from audit.published_measures import ORDER, SEED, agreements
-from core.corpus import Corpus
+from core.data.corpus import Corpus
 from core.errors import InputError
 from fixtures.desk import Desk
 from fixtures.notebooks import (

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.celeba import read_celeba, read_list
+from core.data.celeba import read_celeba
+from core.data.lists import read_list
 from core.dedup import Pairs, kept, near_duplicates
 from core.published_dedup import BLOCK, published_rows, remove_repeats, remove_repeats_block
 from core.splits import by_attribute

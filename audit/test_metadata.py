@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.attributes import ATTRIBUTES, AttributeTable, repair_attribute_text
-from core.celeba import read_attributes, read_identities, require_file
+from core.data.attributes import ATTRIBUTES, AttributeTable, repair_attribute_text
+from core.data.celeba import read_attributes, read_identities, require_file
 from core.errors import InputError
 from core.files import sha256_file
 from fixtures.published import SHA256, Published

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audit.measures import LEVELS, output_psnr, psnr_differences
-from core.checkpoint import INDEX, read_tensors
 from core.presets import TrainConfig, preset
+from core.tensors import INDEX, read_tensors
 from core.train import build_model, train
 from core.train_state import HISTORY, History
 from core.unet import BiasFreeNorm, UNet, parameter_count

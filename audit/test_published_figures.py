@@ -20,7 +20,7 @@ from audit.published_figures import (
     published_figure_provenance,
 )
 from audit.published_lpips import published_lpips_protocol
-from core.corpus import Corpus
+from core.data.corpus import Corpus
 from core.errors import InputError
 from core.metrics.agreement import Agreement, agreement
 from core.weights import WeightsMissing

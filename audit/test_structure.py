@@ -17,7 +17,7 @@ from audit.published_figures import (
     published_male_convergence,
     published_size_confound,
 )
-from core.corpus import Corpus
+from core.data.corpus import Corpus
 from core.dedup import near_duplicates
 from core.errors import Missing
 from core.metrics.agreement import Agreement

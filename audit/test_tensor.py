@@ -10,9 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image, features
 
-from core.celeba import read_celeba, read_list, require_file, write_list
-from core.corpus import Corpus, shuffled
-from core.preprocess import CROP_BOX, preprocess, resize_rgb
+from core.data.celeba import read_celeba, require_file
+from core.data.corpus import Corpus, shuffled
+from core.data.lists import read_list, write_list
+from core.data.preprocess import CROP_BOX, preprocess, resize_rgb
 from fixtures.faces import write_celeba
 from reports.record import ClaimRecord
 

@@ -7,16 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from core.corpus import load_corpus
+from core.data.corpus import load_corpus
+from core.data.pictures import SQUEEZED, read_squeezed
 from core.dedup import THRESHOLD, near_duplicates
 from core.errors import InputError
-from core.folder import deep_levels, is_deep
 from core.membership import Membership
-from core.preprocess import preprocess
-
-SIZE = 40
 
 
 def near_duplicates_across(
@@ -55,19 +51,19 @@ def near_duplicates_across(
 
 
 def _pixels(names: list[str], folder: Path, progress: Callable[[int, int], None] | None) -> torch.Tensor:
-    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or (n, 1, SIZE, SIZE) from files."""
+    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or (n, 1, SQUEEZED, SQUEEZED) from files."""
     if (folder / "corpus.json").is_file():
         return load_corpus(folder).by_names(names).images
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected one that holds the images")
     root = folder.resolve()
-    images = torch.empty(len(names), 1, SIZE, SIZE)
+    images = torch.empty(len(names), 1, SQUEEZED, SQUEEZED)
 
     def fill(at: int) -> None:
         path = (root / names[at]).resolve()
         if not path.is_relative_to(root):
             raise InputError(f"{names[at]!r}: this name leads out of {folder}")
-        images[at] = _read(path)
+        images[at] = read_squeezed(path)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
@@ -78,19 +74,3 @@ def _pixels(names: list[str], folder: Path, progress: Callable[[int, int], None]
             pool.shutdown(cancel_futures=True)
             raise
     return images
-
-
-def _read(path: Path) -> torch.Tensor:
-    """Grey pixels: CelebA's aligned photographs as the report prepares them, any other picture squeezed to a square."""
-    try:
-        with Image.open(path) as image:
-            if image.size == (178, 218) and image.mode == "RGB":
-                return preprocess(image, SIZE)
-            whole = Image.fromarray(deep_levels(image)) if is_deep(image) else image.convert("RGB")
-            small = np.asarray(whole.resize((SIZE, SIZE), Image.Resampling.BICUBIC), dtype=np.float32)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: found no readable image ({error})") from error
-    grey = small.clip(0, 1) if small.ndim == 2 else small.mean(axis=2) / 255.0  # bicubic weights overshoot
-    return torch.from_numpy(grey)[None]

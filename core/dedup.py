@@ -19,7 +19,7 @@ from core.errors import InputError
 from core.join import Engine, Found, Join, Progress, local_engine, new_side, order_rows, prepare
 from core.join_budget import make_budget
 from core.join_plan import make_plan
-from core.memory import parse_memory
+from core.machine import parse_memory
 
 THRESHOLD = 0.95
 RULES = ("drop-later", "representatives")

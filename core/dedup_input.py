@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.celeba import find_file
+from core.data.celeba import find_file
+from core.data.pictures import SUFFIXES
 from core.errors import InputError
-from core.folder import SUFFIXES
 
 
 @dataclass(frozen=True)

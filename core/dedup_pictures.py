@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from core.celeba import read_image
+from core.data.pictures import UNREADABLE, is_deep, is_gray, read_any
+from core.data.preprocess import ALIGNED
 from core.dedup_input import Input
 from core.errors import InputError
 from core.files import write_atomic
-from core.folder import UNREADABLE, deep_levels, is_deep, read_picture
-from core.preprocess import ALIGNED
 
 Progress = Callable[[int, int], None]
 BATCH = 256  # pictures decoded between two notes of progress, at most
@@ -109,41 +108,10 @@ def _form(path: Path, resize: int | None) -> tuple[Form, int] | InputError:
                 return (1, resize, resize, 1), taken
             if image.size == ALIGNED and image.mode == "RGB":
                 return (1, 40, 40, 1), taken
-            channels = 1 if is_deep(image) or _gray(image) else 3
+            channels = 1 if is_deep(image) or is_gray(image) else 3
             return (channels, image.height, image.width, int(is_deep(image))), taken
     except UNREADABLE as error:
         return InputError(f"{path}: not a readable picture ({error})")
-
-
-def _gray(image: Image.Image) -> bool:
-    return image.mode in ("1", "L", "LA")
-
-
-def read_any(path: Path, resize: int | None) -> np.ndarray:
-    """One picture (c, h, w): 8-bit levels where it has no more than that, else float32 in [0, 1].
-
-    Aligned CelebA photographs become 40x40 grays as the report prepares them, any other picture stays as it is, gray
-    or RGB, unless it is to be resized.
-
-    Raises:
-        InputError: naming the file, if it cannot be read.
-    """
-    if resize is not None:
-        return read_picture(path, resize).numpy()
-    try:
-        with Image.open(path) as image:
-            if image.size == ALIGNED and image.mode == "RGB":
-                aligned = True
-            elif is_deep(image):
-                return deep_levels(image)[None]
-            else:
-                aligned, mode = False, "L" if _gray(image) else "RGB"
-                pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable picture ({error})") from error
-    if aligned:
-        return read_image(path).numpy()
-    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def gather(

@@ -27,7 +27,7 @@ from core.join import Engine, Found, Join, Task, local_engine, new_side, order_r
 from core.join_budget import Budget, check_memory, check_threads, make_budget
 from core.join_device import check_device
 from core.join_plan import Plan, Side, make_plan
-from core.memory import parse_memory, peak_rss
+from core.machine import parse_memory, peak_rss
 
 SCHEMA = "samenoise/dedup/2"
 WORK = ".work"  # folder inside the output that an interrupted run leaves behind

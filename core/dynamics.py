@@ -19,7 +19,7 @@ from torch.nn import functional
 from core.errors import InputError
 from core.oracles import Gaussian, Mixture, Oracle
 from core.presets import DynamicsConfig
-from core.schedule import generator
+from core.seeds import generator
 
 DYNAMICS_VERSION = 2  # raised with a change of the code that changes curves
 PredictNoise = Callable[[Tensor, int], Tensor]

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from core.errors import InputError
+
 
 def write_atomic(path: Path | str, data: bytes | str) -> None:
     """Write `data` to `path` through a synced temporary file in the same directory; parents are made.
@@ -65,3 +67,13 @@ def sha256_file(path: Path | str) -> str:
 def names_sha256(names: Iterable[str]) -> str:
     """Hash of an order of names: that of its list file, one name a line, LF, with a final newline."""
     return sha256_text("".join(f"{name}\n" for name in names))
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The contents of a file; an InputError names it where it is missing or cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.corpus import Corpus
+from core.data.corpus import Corpus
 from core.errors import InputError
 from core.files import names_sha256
 from core.presets import CHOICES, TrainConfig

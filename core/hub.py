@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.checkpoint import read_json, read_published
-from core.corpus import Corpus, load_corpus
+from core.data.corpus import Corpus, load_corpus
 from core.errors import InputError
 from core.files import sha256_file, write_atomic
 from core.runs import Origin, Record, RunStore
 from core.splits import baseline
+from core.tensors import read_json, read_published
 from core.unet import architecture
 
 MODELS, DATASETS = "Sylvain-Topeza/inria-models", "Sylvain-Topeza/inria-datasets"

@@ -20,7 +20,8 @@ from core.metrics.replication import GAP, gap_ratio, groups_of, join, nearest_l2
 from core.oracles import Gaussian
 from core.presets import ImageDynamicsConfig
 from core.sample import heun
-from core.schedule import generator, noise_levels
+from core.schedule import noise_levels
+from core.seeds import generator
 from core.train import numerics
 from core.unet import Denoiser, UNet, denoise
 

@@ -35,7 +35,7 @@ from core.join_kernels import (
     scan_product,
 )
 from core.join_plan import Plan, Side, tree_order
-from core.memory import available_memory
+from core.machine import available_memory
 
 Progress = Callable[[int, int], None]
 Task = tuple[int, int]  # numbers of the block of rows and of the block of columns

@@ -8,7 +8,7 @@ from core.errors import InputError
 from core.join_device import device_tile
 from core.join_kernels import GROUP, LEAF, PREFIX
 from core.join_plan import Plan
-from core.memory import cores
+from core.machine import cores
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ def from_lists(
 
     Args:
         groups: group name -> image names.
-        identities: index = image name (`core.celeba.read_identities`).
-        attributes: index = image name, one column an attribute (`core.celeba.read_attributes`).
+        identities: index = image name (`core.data.celeba.read_identities`).
+        attributes: index = image name, one column an attribute (`core.data.celeba.read_attributes`).
         on_unknown: what to do about listed images that one of the two lacks: refuse, or count them and go on without
             their identity (attributes).
 

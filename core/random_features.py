@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from core.errors import InputError
-from core.schedule import generator
+from core.seeds import generator
 
 
 @dataclass(frozen=True)

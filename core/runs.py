@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.checkpoint import discard_state, pack, read_json, read_tensors, tensor_sha256
-from core.corpus import Corpus, load_corpus
+from core.data.corpus import Corpus, load_corpus
 from core.errors import InputError
 from core.files import sha256_bytes, sha256_text, write_atomic
 from core.presets import TrainConfig
+from core.tensors import discard_state, pack, read_json, read_tensors, tensor_sha256
 from core.train import TRAINER_VERSION, TrainResult, train, training_identity
 from core.train_state import History
 from core.unet import UNet, architecture, load_published

@@ -3,23 +3,11 @@
 All of it follows from the seed and the epoch, so that nothing has to be remembered between epochs.
 """
 
-import hashlib
-
 import torch
 from torch import Tensor
 
 from core.presets import TrainConfig
-
-
-def derived_seed(seed: int, *purpose: object) -> int:
-    """A seed for one purpose, independent of those for others."""
-    text = "/".join(str(part) for part in (seed, *purpose))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-def generator(device: torch.device | str, seed: int, *purpose: object) -> torch.Generator:
-    """A generator for one purpose."""
-    return torch.Generator(device).manual_seed(derived_seed(seed, *purpose))
+from core.seeds import generator
 
 
 def exposures(n: int, config: TrainConfig) -> int:

@@ -23,11 +23,12 @@ from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
-from core.checkpoint import load_state, pack, tensor_sha256, unpack
 from core.errors import InputError
 from core.files import sha256_text
 from core.presets import TrainConfig
-from core.schedule import epoch_order, generator, learning_rate, noise_levels
+from core.schedule import epoch_order, learning_rate, noise_levels
+from core.seeds import generator
+from core.tensors import load_state, pack, tensor_sha256, unpack
 from core.train_state import History, OnEpoch, Progress, follow, restore, save_epoch
 from core.unet import UNet
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.checkpoint import save_state
 from core.files import write_atomic
+from core.tensors import save_state
 
 HISTORY = "history.jsonl"
 History = list[dict[str, Any]]

@@ -25,7 +25,7 @@ from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
-from core.attributes import ATTRIBUTES
+from core.data.attributes import ATTRIBUTES
 from core.files import write_atomic
 from core.leakage import Leakage, count_leakage
 from core.membership import from_frame

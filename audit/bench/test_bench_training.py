@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from audit.bench.published_trainer import plain_network, sample_one, train_epochs
-from core.memory import peak_rss
+from core.machine import peak_rss
 from core.presets import TrainConfig, preset
 from core.sample import Samples, sample
 from core.train import build_model, train

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from core.celeba import read_celeba, read_list
-from core.corpus import Corpus, save_corpus
+from core.data.celeba import read_celeba
+from core.data.corpus import Corpus, save_corpus
+from core.data.folder import read_folder
+from core.data.lists import read_list
 from core.errors import InputError
-from core.folder import read_folder
 from core.hub import read_images
 from fixtures.faces import generate
 

@@ -11,7 +11,6 @@ import typer
 from rich.progress import Progress
 from torch import Tensor
 
-from core.checkpoint import pack
 from core.errors import InputError
 from core.files import sha256_bytes, write_atomic
 from core.grid import number_list
@@ -19,6 +18,7 @@ from core.pairs import partner
 from core.presets import CHOICES, SampleConfig
 from core.runs import Record, RunStore
 from core.sample import Samples, heun, probability_flow, sample
+from core.tensors import pack
 from core.train import chosen_device
 from core.unet import denoise
 

@@ -10,8 +10,9 @@ import torch
 import typer
 from rich.progress import Progress
 
-from core.celeba import read_attributes, read_identities, read_list
-from core.corpus import load_corpus
+from core.data.celeba import read_attributes, read_identities
+from core.data.corpus import load_corpus
+from core.data.lists import read_list
 from core.dedup import kept, near_duplicates
 from core.errors import InputError
 from core.files import names_sha256

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from core.corpus import Corpus, load_corpus
+from core.data.corpus import Corpus, load_corpus
 from core.errors import InputError
 from core.grid import Cell, grid, held_out, number_list, options
 from core.presets import TrainConfig, preset

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from core.celeba import read_attributes, read_identities, read_list
+from core.data.celeba import read_attributes, read_identities
+from core.data.lists import read_list
 from core.errors import InputError
 from core.files import sha256_file, write_atomic
 from core.leakage import Leakage, count_leakage

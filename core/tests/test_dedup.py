@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.dedup import Kept, Pairs, kept, near_duplicates, pool
 from core.dedup_rows import normalised_rows
 from core.errors import InputError
-from core.memory import parse_memory
+from core.machine import parse_memory
 from core.tests.duplicates import few, found
 
 

@@ -7,12 +7,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from core import across, dedup_pictures
+from core import dedup_pictures
+from core.data.pictures import read_any, read_picture, read_squeezed
 from core.dedup_input import find_input
-from core.dedup_pictures import read_any
 from core.dedup_run import Options, run
 from core.errors import InputError
-from core.folder import read_picture
 from core.tests.duplicates import pictures
 
 
@@ -105,7 +104,7 @@ def test_sixteen_bits_are_not_cut_off_at_eight(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_any(tmp_path / "04.png", None), levels[4] / np.float32(65535))
     small = read_picture(tmp_path / "04.png", 10).numpy()
     assert small.std() > 0.03 and abs(small.mean() - levels[4].mean() / 65535) < 0.01
-    squeezed = across._read(tmp_path / "04.png").numpy()
+    squeezed = read_squeezed(tmp_path / "04.png").numpy()
     assert squeezed.std() > 0.1 and abs(squeezed.mean() - levels[4].mean() / 65535) < 0.01
     run([find_input(tmp_path)], tmp_path / "out", Options())
     assert names_of_pairs(tmp_path / "out") == {

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from core.corpus import Corpus, save_corpus
+from core.data.corpus import Corpus, save_corpus
 from core.dedup import near_duplicates
 from core.dedup_input import find_input
 from core.dedup_run import WORK, Options, run

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from core.files import names_sha256, reserve, sha256_file, sha256_text, write_atomic
-from core.memory import available_memory, cores
+from core.machine import available_memory, cores
 
 
 def test_names_hash_is_that_of_the_list_file(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from core import hub
-from core.corpus import Corpus, save_corpus
+from core.data.corpus import Corpus, save_corpus
 from core.errors import InputError
 from core.runs import RunStore
 from core.unet import UNet

@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from core import checkpoint
+from core import tensors as checkpoint
 from core import train as module
 from core.errors import InputError
 from core.presets import PRESETS, TrainConfig
-from core.schedule import epoch_order, exposures, generator, learning_rate, noise_levels
+from core.schedule import epoch_order, exposures, learning_rate, noise_levels
+from core.seeds import generator
 from core.tests.children import TINY, child_training, in_child, pictures, starving_training
 from core.train import Diverged, build_model, evaluate, psnr, squared_errors, train, training_identity
 from core.unet import UNet

@@ -14,8 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from audit.commands import split, verify
-from core.celeba import ATTRIBUTES
-from core.corpus import Corpus, save_corpus
+from core.data.attributes import ATTRIBUTES
+from core.data.corpus import Corpus, save_corpus
 from core.errors import InputError
 from core.splits import load_split
 

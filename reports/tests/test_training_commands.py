@@ -15,11 +15,11 @@ import torch
 
 from audit.cli import main
 from audit.commands import train as train_command
-from core.checkpoint import read_tensors
-from core.corpus import load_corpus
+from core.data.corpus import load_corpus
 from core.grid import grid, number_list
 from core.runs import RunStore
 from core.splits import baseline, by_identity, save_split
+from core.tensors import read_tensors
 from core.unet import UNet
 from fixtures.faces import generate
 

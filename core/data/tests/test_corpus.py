@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.corpus import Corpus, load_corpus, save_corpus, shuffled
+from core.data.corpus import Corpus, load_corpus, save_corpus, shuffled
 from core.errors import InputError
 
 

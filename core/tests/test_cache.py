@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.cache import kept
 from core.errors import InputError
-from core.kept import kept
 
 
 def test_made_once_and_made_again_when_the_key_or_the_bytes_change(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.attributes import ATTRIBUTES, AttributeTable, repair_attribute_text
+from core.data.attributes import ATTRIBUTES, AttributeTable, repair_attribute_text
 from core.errors import InputError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from core.checkpoint import pack, unpack
 from core.errors import InputError
 from core.files import sha256_bytes, sha256_text, write_atomic
+from core.tensors import pack, unpack
 
 
 def is_kept(directory: Path, key: Mapping[str, object]) -> bool:

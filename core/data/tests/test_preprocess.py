@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from core.data.preprocess import preprocess, resize_rgb
 from core.errors import InputError
-from core.preprocess import preprocess, resize_rgb
 
 
 def photograph(seed: int = 0) -> Image.Image:

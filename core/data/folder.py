@@ -6,52 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image, UnidentifiedImageError
 
-from core.corpus import Corpus
+from core.data.corpus import Corpus
+from core.data.pictures import SUFFIXES, read_picture
 from core.errors import InputError
-
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-
-
-UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
-
-
-def read_picture(path: Path, size: int) -> torch.Tensor:
-    """One picture, cropped to its central square, resized (bicubic), mean of RGB: (1, size, size) in [0, 1].
-
-    Raises:
-        InputError: naming the file, if it is no picture, it is truncated, or it has more than 16 bits a channel.
-    """
-    try:
-        with Image.open(path) as image:
-            side = min(image.size)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            whole = Image.fromarray(deep_levels(image)) if is_deep(image) else image.convert("RGB")
-            square = whole.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BICUBIC)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable picture ({error})") from error
-    pixels = np.asarray(square, dtype=np.float64)
-    gray = pixels.clip(0, 1) if pixels.ndim == 2 else pixels.mean(axis=2) / 255  # bicubic weights overshoot
-    return torch.from_numpy(gray.astype(np.float32))[None]
-
-
-def is_deep(image: Image.Image) -> bool:
-    """Whether a picture is gray with 16 bits, which Pillow's own conversions would cut off at 255.
-
-    Raises:
-        ValueError: for 32 bits a pixel: nothing says which value is white.
-    """
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return True
-    if image.mode in ("I", "F"):
-        raise ValueError("32 bits a pixel, of an unknown range; expected 8 or 16, or a tensor in a .npy file")
-    return False
-
-
-def deep_levels(image: Image.Image) -> np.ndarray:
-    """(h, w) float32 in [0, 1] of a 16-bit gray picture."""
-    return np.asarray(image, dtype=np.float32) / np.float32(65535)
 
 
 def read_folder(

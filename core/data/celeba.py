@@ -1,44 +1,23 @@
 """Reads CelebA's own files: attributes (broken rows repaired, T 3.1), identities, partition, lists, images (T 3.2)."""
 
-import io
 import os
 import re
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 
-from core.attributes import ATTRIBUTES, NAME, AttributeTable, repair_attribute_text
-from core.corpus import Corpus, refuse_repeated, shuffled
+from core.data.attributes import NAME, repair_attribute_text
+from core.data.corpus import Corpus, refuse_repeated, shuffled
+from core.data.lists import lines_of, read_text
+from core.data.pictures import read_image
 from core.errors import InputError
-from core.files import write_atomic
-from core.preprocess import preprocess
 
 _PAIR = re.compile(r"\s*\S+\s+-?[0-9]{1,18}\s*")
-_FILE_NAME = re.compile(r"(?!\.)[^/\\:\x00-\x1f\x7f]{1,255}")
-__all__ = (  # the attribute reader is reached from here too
-    "ATTRIBUTES",
-    "NAME",
-    "AttributeTable",
-    "find_file",
-    "read_attributes",
-    "read_celeba",
-    "read_identities",
-    "read_image",
-    "read_list",
-    "read_partition",
-    "repair_attribute_text",
-    "require_file",
-    "write_list",
-)
 _CHUNK = 64  # images decoded by one thread between two reports of progress
-_LARGEST = 1 << 30  # bytes of a table or list: CelebA's largest is 26 MB
 
 
 def read_attributes(path: Path | str) -> pd.DataFrame:
@@ -75,39 +54,6 @@ def read_partition(path: Path | str) -> pd.Series:
     return partition
 
 
-def read_list(path: Path | str, *, encoding: str = "utf-8", skip_blank: bool = False) -> list[str]:
-    """Read a list of image names, one a line; Windows line ends, trailing blanks and a byte order mark are dropped.
-
-    Blank lines at the end are dropped; elsewhere they are refused, or dropped too if `skip_blank`.
-
-    Raises:
-        InputError: the file is missing or empty, is not text in `encoding` throughout, or holds a blank line, a
-            name twice, a path, or names of several extensions.
-    """
-    names = [line.rstrip(" \t") for line in _lines(read_text(path, encoding=encoding))]
-    while names and not names[-1]:
-        names.pop()
-    numbered = [(line, name) for line, name in enumerate(names, 1) if name or not skip_blank]
-    if not numbered:
-        raise InputError(f"{path}: found no name, expected one a line")
-    for line, name in numbered:
-        if not name:
-            raise InputError(f"{path}, line {line}: found a blank line, expected a name")
-        if not _FILE_NAME.fullmatch(name):
-            raise InputError(f"{path}, line {line}: found {name[:80]!r}, expected a bare file name without a path")
-    lines, names = [line for line, _ in numbered], [name for _, name in numbered]
-    extensions = {name.rpartition(".")[2].lower() if "." in name else "" for name in names}
-    if len(extensions) > 1:
-        raise InputError(f"{path}: found the extensions {sorted(extensions)}, expected one for all names")
-    refuse_repeated(names, lines, path)
-    return names
-
-
-def write_list(path: Path | str, names: Iterable[str]) -> None:
-    """Write names as `read_list` reads them: one a line, LF, with a final newline."""
-    write_atomic(path, "".join(f"{name}\n" for name in names))
-
-
 def find_file(root: Path | str, name: str) -> Path | None:
     """Return where a file or folder of CelebA stands: in `root`, or where the official distribution puts it."""
     places = (Path(root) / folder / name for folder in ("", "Anno", "Img", "Eval"))
@@ -137,7 +83,7 @@ def read_celeba(
     Args:
         directory: the data set's root.
         size: pixels a side; the report uses 40.
-        order: the names to read in this order; a seed for a shuffle of all images (`core.corpus.shuffled`); or
+        order: the names to read in this order; a seed for a shuffle of all images (`core.data.corpus.shuffled`); or
             None for all images in the order of their names.
         threads: decoding threads, by default one a core.
         progress: called with (images done, images in all).
@@ -184,28 +130,10 @@ def read_celeba(
     return Corpus(images, tuple(names), identities, attributes)
 
 
-def read_image(path: Path | str, size: int = 40) -> torch.Tensor:
-    """Decode one aligned photograph and preprocess it: (1, size, size) float32 in [0, 1].
-
-    Raises:
-        InputError: the file is missing, not an image, truncated, or not 178x218 RGB.
-    """
-    data = _read_bytes(path)
-    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        raise InputError(f"{path}: truncated JPEG, found no end marker after the image data")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return preprocess(image, size)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: found no readable image ({error}), expected a JPEG or PNG") from error
-
-
 def _read_pairs(path: Path | str, what: str) -> pd.Series:
     """Read `name integer` lines into an int64 series."""
     text = read_text(path)
-    lines = [(number, line) for number, line in enumerate(_lines(text), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(lines_of(text), 1) if line.strip()]
     if not lines:
         raise InputError(f"{path}: found no line, expected `name {what}` lines")
     for number, line in lines:
@@ -223,49 +151,3 @@ def _positions(index: pd.Index, names: Sequence[str], path: Path) -> np.ndarray:
         missing = [name for name, position in zip(names, at, strict=True) if position < 0]
         raise InputError(f"{path}: lacks {len(missing)} of {len(names)} images, first {missing[0]!r}")
     return at
-
-
-def _lines(text: str) -> list[str]:
-    """Split at LF, CR LF and CR only (`str.splitlines` also splits at form feeds and the like)."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def _read_bytes(path: Path | str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def read_text(path: Path | str, encoding: str = "utf-8") -> str:
-    """Read a text file, or the one `.txt` member of a `.zip` file, without a byte order mark.
-
-    Raises:
-        InputError: the file is missing or unreadable, the archive does not hold exactly one `.txt` file, or the
-            contents are not text in `encoding` throughout (the line is named).
-    """
-    data = _read_bytes(path)
-    if data[:4] == b"PK\x03\x04":
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                members = [item for item in archive.infolist() if item.filename.lower().endswith(".txt")]
-                members = [item for item in members if not item.filename.startswith("__MACOSX/")]
-                if len(members) != 1:
-                    raise InputError(f"{path}: found {len(members)} .txt files in the archive, expected one")
-                if members[0].file_size > _LARGEST:
-                    raise InputError(f"{path}: unpacks to {members[0].file_size} bytes, expected at most {_LARGEST}")
-                data = archive.read(members[0])
-        except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, zlib.error) as error:
-            raise InputError(f"{path}: not a readable zip file ({error})") from error
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        found = data[error.start : error.start + 1].hex()
-        raise InputError(f"{path}, line {line}: found byte 0x{found}, expected {encoding} text") from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(f"{path}, line {line}: found a zero byte, expected {encoding} text")
-    return text.removeprefix("\ufeff")

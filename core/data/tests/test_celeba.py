@@ -10,21 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import core.celeba
-from core.celeba import (
-    ATTRIBUTES,
-    read_attributes,
-    read_celeba,
-    read_identities,
-    read_image,
-    read_list,
-    read_partition,
-    write_list,
-)
-from core.corpus import shuffled
+import core.data.celeba
+from core.data.attributes import ATTRIBUTES
+from core.data.celeba import read_attributes, read_celeba, read_identities, read_partition
+from core.data.corpus import shuffled
+from core.data.lists import read_list, write_list
+from core.data.pictures import read_image
+from core.data.preprocess import preprocess
 from core.errors import InputError
 from core.files import names_sha256, sha256_file
-from core.preprocess import preprocess
 
 N = 6
 NAMES = [f"{k:06d}.jpg" for k in range(1, N + 1)]
@@ -80,7 +74,7 @@ def test_progress_counts_images(celeba: Path, monkeypatch: pytest.MonkeyPatch) -
     read_celeba(celeba, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(N, N)]
     seen.clear()
-    monkeypatch.setattr(core.celeba, "_CHUNK", 4)
+    monkeypatch.setattr(core.data.celeba, "_CHUNK", 4)
     read_celeba(celeba, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(4, N), (N, N)]
 

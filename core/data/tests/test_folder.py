@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from core.data.folder import read_folder
+from core.data.pictures import read_picture
 from core.errors import InputError
-from core.folder import read_folder, read_picture
 
 
 @pytest.fixture
