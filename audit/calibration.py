@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from audit.measures import oracle_samples
-from core.dedup import near_duplicates
+from core.dedup.search import near_duplicates
 from core.metrics.calibration import Calibration, calibrate
 from core.metrics.correlation import nearest
 from core.metrics.lpips import Embedding, nearest_lpips

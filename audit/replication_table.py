@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from audit.lpips_neighbours import LpipsNeighbours
-from core.dedup import near_duplicates
+from core.dedup.search import near_duplicates
 from core.metrics.correlation import Neighbours, nearest
 from core.metrics.replication import (
     CARLINI_COUNT,

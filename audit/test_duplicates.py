@@ -13,8 +13,9 @@ import torch
 
 from core.data.celeba import read_celeba
 from core.data.lists import read_list
-from core.dedup import Pairs, kept, near_duplicates
-from core.published_dedup import BLOCK, published_rows, remove_repeats, remove_repeats_block
+from core.dedup.pairs import Pairs, kept
+from core.dedup.published import BLOCK, published_rows, remove_repeats, remove_repeats_block
+from core.dedup.search import near_duplicates
 from core.splits import by_attribute
 from core.stats import bootstrap_mean
 from fixtures.faces import generate

@@ -18,7 +18,7 @@ from audit.published_figures import (
     published_size_confound,
 )
 from core.data.corpus import Corpus
-from core.dedup import near_duplicates
+from core.dedup.search import near_duplicates
 from core.errors import Missing
 from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve

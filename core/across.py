@@ -10,7 +10,8 @@ import torch
 
 from core.data.corpus import load_corpus
 from core.data.pictures import SQUEEZED, read_squeezed
-from core.dedup import THRESHOLD, near_duplicates
+from core.dedup.pairs import THRESHOLD
+from core.dedup.search import near_duplicates
 from core.errors import InputError
 from core.membership import Membership
 

@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 import torch
 
-from core.published_dedup import BLOCK, remove_repeats
+from core.dedup.published import BLOCK, remove_repeats
 
 Timed = tuple[float, float]  # seconds for the whole, share of the work that was run
 

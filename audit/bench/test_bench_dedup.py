@@ -18,7 +18,7 @@ import torch
 
 from audit.bench.baselines import Timed, dense, faiss_both_signs, plain_tiled, published_blockwise, whole
 from audit.bench.spectrum import face_like
-from core.dedup import near_duplicates
+from core.dedup.search import near_duplicates
 from core.machine import peak_rss
 
 SIZES = [int(n) for n in os.environ.get("SAMENOISE_BENCH_SIZES", "10000 20000 40000 80000 202589").split()]

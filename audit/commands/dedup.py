@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from core.cluster import DaskEngine, connect
-from core.dedup_input import find_input
-from core.dedup_run import Options, run
+from core.dedup.join.cluster import DaskEngine, connect
+from core.dedup.join.tiles import Engine, local_engine
+from core.dedup.on_disk.inputs import find_input
+from core.dedup.on_disk.options import Options
+from core.dedup.on_disk.run import run
 from core.errors import InputError
-from core.join import Engine, local_engine
+from reports.duplicates import render
 
 HOLDS = (
     "A saved corpus, a CelebA directory, a folder of pictures (its subfolders included), or a tensor (n, c, h, w) in a "
@@ -58,7 +60,7 @@ def command(
         if engine == "dask":
             chosen = DaskEngine(stack.enter_context(connect(scheduler, threads)))
         show = stack.enter_context(_Bars())
-        result = run(inputs, out, options, engine=chosen, progress=show)
+        result = run(inputs, out, options, engine=chosen, progress=show, page=render)
     typer.echo(_summary(result, out))
 
 

@@ -13,7 +13,8 @@ from rich.progress import Progress
 from core.data.celeba import read_attributes, read_identities
 from core.data.corpus import load_corpus
 from core.data.lists import read_list
-from core.dedup import kept, near_duplicates
+from core.dedup.pairs import kept
+from core.dedup.search import near_duplicates
 from core.errors import InputError
 from core.files import names_sha256
 from core.splits import Split, baseline, by_attribute, by_identity, save_split

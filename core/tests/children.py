@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from core import runs
-from core.dedup_input import find_input
-from core.dedup_run import Options, run
+from core.dedup.on_disk.inputs import find_input
+from core.dedup.on_disk.options import Options
+from core.dedup.on_disk.run import run
 from core.errors import InputError
 from core.presets import TrainConfig
 from core.runs import RunStore

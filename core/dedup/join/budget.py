@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.dedup.join.device import device_tile
+from core.dedup.join.kernels import GROUP, LEAF, PREFIX
+from core.dedup.join.plan import Plan
 from core.errors import InputError
-from core.join_device import device_tile
-from core.join_kernels import GROUP, LEAF, PREFIX
-from core.join_plan import Plan
 from core.machine import cores
 
 

@@ -1,28 +1,25 @@
 """Implements the duplicate rule of T 3.3 and its appendix, exactly: near-duplicate pairs, and which images go.
 
-`near_duplicates` finds the pairs that the published definition (`core.dedup_rows`) puts strictly above the threshold,
-`kept` applies a rule to them. The result is the float64 all-pairs answer for every tile size, thread count and engine.
+`near_duplicates` finds the pairs that the published definition (`core.dedup.definition`) puts strictly above the
+threshold, `kept` applies a rule to them. The result is the float64 all-pairs answer for every tile size, thread count
+and engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
-import numba
 import numpy as np
 import torch
 
-from core.dedup_rows import POOLED_SIZE, ArraySource, RowSource
+from core.dedup.definition import POOLED_SIZE
+from core.dedup.join.budget import make_budget
+from core.dedup.join.plan import make_plan
+from core.dedup.join.tiles import Engine, Found, Join, Progress, local_engine, new_side, order_rows, prepare
+from core.dedup.pairs import THRESHOLD, Pairs, check_threshold
+from core.dedup.sources import ArraySource, RowSource
 from core.errors import InputError
-from core.join import Engine, Found, Join, Progress, local_engine, new_side, order_rows, prepare
-from core.join_budget import make_budget
-from core.join_plan import make_plan
 from core.machine import parse_memory
-
-THRESHOLD = 0.95
-RULES = ("drop-later", "representatives")
 
 
 def pool(images: np.ndarray | torch.Tensor, size: int = POOLED_SIZE) -> np.ndarray:
@@ -36,101 +33,6 @@ def pool(images: np.ndarray | torch.Tensor, size: int = POOLED_SIZE) -> np.ndarr
     for low in range(0, len(source), 4096):
         out[low : low + 4096] = source.rows(low, min(low + 4096, len(source)))
     return out
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Near-duplicate pairs, sorted by (i, j).
-
-    Within one set i < j; across two sets `i` counts in the first and `j` in the second.
-    """
-
-    i: np.ndarray  # (p,) int64
-    j: np.ndarray  # (p,) int64
-    correlation: np.ndarray  # (p,) float64, |.| > threshold
-    threshold: float
-    statistics: dict[str, Any] = field(default_factory=dict, compare=False)
-
-    def __len__(self) -> int:
-        return len(self.i)
-
-    def above(self, threshold: float) -> Pairs:
-        """The pairs above a higher threshold: no recomputation is needed.
-
-        Raises:
-            InputError: if `threshold` is below the one the pairs were found with.
-        """
-        if not self.threshold <= check_threshold(threshold):
-            raise InputError(f"threshold: expected at least {self.threshold}, got {threshold}")
-        stay = np.abs(self.correlation) > threshold
-        return Pairs(self.i[stay], self.j[stay], self.correlation[stay], threshold, self.statistics)
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What a rule keeps of n images; `because[r]` is the pair (i, j) that removed image `removed[r]` = j."""
-
-    kept: np.ndarray  # (k,) int64, ascending
-    removed: np.ndarray  # (n - k,) int64, ascending
-    because: np.ndarray  # (n - k, 2) int64
-    rule: str
-    orphans: int  # images removed although no kept image is like them: the chains of drop-later
-
-
-def check_threshold(threshold: float) -> float:
-    """`threshold` itself, or InputError unless it lies in (0, 1]."""
-    if not 0.0 < threshold <= 1.0:
-        raise InputError(f"threshold: expected a number in (0, 1], got {threshold}")
-    return float(threshold)
-
-
-def kept(pairs: Pairs, n: int, rule: str = "drop-later") -> Kept:
-    """Apply a rule to the pairs of one set of n images.
-
-    `drop-later` is the published rule: of every pair the later image goes, even where the earlier one goes too, so a
-    chain i ~ j ~ k loses both j and k. `representatives` walks the images in order and drops one only if an image that
-    stays is like it. The pair that removed an image is the one with its earliest partner (its earliest kept partner
-    under `representatives`).
-
-    Raises:
-        InputError: for an unknown rule, or pairs that do not belong to n images.
-    """
-    if rule not in RULES:
-        raise InputError(f"rule: expected one of {', '.join(RULES)}, got {rule!r}")
-    if len(pairs) and not (pairs.i.min() >= 0 and (pairs.i < pairs.j).all() and pairs.j.max() < n):
-        raise InputError(f"pairs: expected 0 <= i < j < {n}")
-    by_later = np.lexsort((pairs.i, pairs.j))
-    earlier, later = pairs.i[by_later], pairs.j[by_later]
-    removed, orphans = (
-        _representatives(earlier, later, n) if rule == "representatives" else _drop_later(earlier, later, n)
-    )
-    stays = removed < 0
-    gone = np.flatnonzero(~stays)
-    return Kept(np.flatnonzero(stays), gone, np.stack([removed[gone], gone], axis=1), rule, orphans)
-
-
-@numba.njit(cache=True)
-def _drop_later(earlier: np.ndarray, later: np.ndarray, n: int) -> tuple[np.ndarray, int]:
-    """(n,) first partner or -1, and the number of removed images without a kept partner; pairs sorted by later."""
-    removed = np.full(n, -1, dtype=np.int64)
-    for p in range(len(later)):
-        if removed[later[p]] < 0:
-            removed[later[p]] = earlier[p]
-    covered = np.zeros(n, dtype=np.bool_)
-    for p in range(len(later)):
-        if removed[earlier[p]] < 0:
-            covered[later[p]] = True
-    return removed, int(((removed >= 0) & ~covered).sum())
-
-
-@numba.njit(cache=True)
-def _representatives(earlier: np.ndarray, later: np.ndarray, n: int) -> tuple[np.ndarray, int]:
-    """(n,) first kept partner or -1 (and no orphans, by construction); pairs sorted by later, then earlier."""
-    removed = np.full(n, -1, dtype=np.int64)
-    for p in range(len(later)):
-        if removed[later[p]] < 0 and removed[earlier[p]] < 0:
-            removed[later[p]] = earlier[p]
-    return removed, 0
 
 
 def near_duplicates(
@@ -160,7 +62,7 @@ def near_duplicates(
         prune: force pruning by leaves (True) or the plain tiled product (False); by default the cheaper, by a sample.
         device: take whole products on this accelerator instead ("cuda"); float64 still decides what they leave.
         tile: rows of a task on either side (default: what fits into the memory); the pairs are the same for all.
-        engine: where the tasks run: on this machine's threads, or `core.cluster.DaskEngine(client)`.
+        engine: where the tasks run: on this machine's threads, or `core.dedup.join.cluster.DaskEngine(client)`.
         progress: called with (tasks done, tasks in all).
 
     Raises:

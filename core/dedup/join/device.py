@@ -1,6 +1,6 @@
 """The exact join's whole products on an accelerator: rows of TF32, uploaded once; float64 decides what they leave.
 
-The filter's margin is proven from one assumption, the precision in which the device adds (`core.rounding`).
+The filter's margin is proven from one assumption, the precision in which the device adds (`core.dedup.join.rounding`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from core.dedup.join.rounding import TENSOR_UNIT, gamma
 from core.errors import InputError
-from core.rounding import TENSOR_UNIT, gamma
 
 
 def check_device(device: str, dimension: int = 400) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from core.dedup import Pairs
+from core.dedup.pairs import Pairs
 
 SHOWN = 24  # pairs in each list
 _SIDE = 96  # pixels of a picture on the page

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from core.dedup_rows import RowSource
-from core.join_device import check_device
-from core.join_kernels import BALL, LEAF, PREFIX, remainders
-from core.rounding import TENSOR_UNIT, TF32, UNIT64, gamma, margin
+from core.dedup.join.device import check_device
+from core.dedup.join.kernels import BALL, LEAF, PREFIX, remainders
+from core.dedup.join.rounding import TENSOR_UNIT, TF32, UNIT64, gamma, margin
+from core.dedup.sources import RowSource
 
 SAMPLE = 4096  # rows from which the rotation and the cost of each strategy are estimated
 CUT = 0.25  # share of 1 - threshold that the components not stored may hold on average

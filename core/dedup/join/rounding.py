@@ -9,8 +9,8 @@ UNIT64 = 2.0**-53
 TF32 = 2.0**-11  # rounding of a float32 number to TF32's eleven bits, to nearest
 # An assumption, not a theorem: makers of tensor cores do not publish how these add. Measured (Fasi, Higham, Mikaitis
 # and Pranesh 2021), they form products exactly and add them in float32, cutting instead of rounding: one unit in the
-# last place, 2^-23, an addition. Four times that is taken here, and `core.join_device.check_device` refuses a device
-# that exceeds it on rows made to show it.
+# last place, 2^-23, an addition. Four times that is taken here, and `core.dedup.join.device.check_device` refuses a
+# device that exceeds it on rows made to show it.
 TENSOR_UNIT = 2.0**-21
 
 

@@ -19,14 +19,16 @@ import cloudpickle
 import dask
 import distributed
 
-from core import cluster
-from core.cluster import IN_FLIGHT, DaskEngine, connect
-from core.dedup import as_pairs, make_join, near_duplicates
-from core.dedup_input import find_input
-from core.dedup_rows import ArraySource
-from core.dedup_run import Options, run
+from core.dedup.join import cluster
+from core.dedup.join.cluster import IN_FLIGHT, DaskEngine, connect
+from core.dedup.join.tiles import Found, Join, Task
+from core.dedup.on_disk.inputs import find_input
+from core.dedup.on_disk.options import Options
+from core.dedup.on_disk.run import run
+from core.dedup.search import as_pairs, make_join, near_duplicates
+from core.dedup.sources import ArraySource
+from core.dedup.tests.duplicates import FILES
 from core.errors import InputError
-from core.join import Found, Join, Task
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_rows_in_files_are_read_by_the_workers(client: Any, tmp_path: Path) -> N
 
     run(given, tmp_path / "dask", options, engine=engine)
     assert killed
-    for name in ("pairs.parquet", "kept.txt", "removed.txt", "index.html"):
+    for name in FILES:
         assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
 
 

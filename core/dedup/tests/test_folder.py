@@ -1,18 +1,20 @@
 """Folders of pictures as input of the search: bad ones, deep ones, nested ones, and what is refused before reading."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from core import dedup_pictures
 from core.data.pictures import read_any, read_picture, read_squeezed
-from core.dedup_input import find_input
-from core.dedup_run import Options, run
+from core.dedup.on_disk import pictures as dedup_pictures
+from core.dedup.on_disk.inputs import find_input
+from core.dedup.on_disk.options import Options
+from core.dedup.on_disk.run import run
+from core.dedup.tests.duplicates import pictures
 from core.errors import InputError
-from core.tests.duplicates import pictures
 
 
 def save(folder: Path, images: np.ndarray, first: int = 0) -> None:
@@ -144,24 +146,24 @@ def test_folders_of_classes_are_read_with_relative_names(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("side", "options", "message"),
     [
-        (25, Options(), "cannot be pooled to 20 rows.*; --resize N makes .*, --pooled-size N pools"),
-        (20, Options(memory="100kB"), "cannot hold a tile"),
-        (20, Options(device="abacus"), "device: cannot use 'abacus'"),
-        (20, Options(threads=0), "threads: expected at least 1, got 0"),
+        (25, {}, "cannot be pooled to 20 rows.*; --resize N makes .*, --pooled-size N pools"),
+        (20, {"memory": "100kB"}, "cannot hold a tile"),
+        (20, {"device": "abacus"}, "device: cannot use 'abacus'"),
+        (20, {"threads": 0}, "threads: expected at least 1, got 0"),
         (
             2000,
-            Options(memory="64MB", size=20),
+            {"memory": "64MB", "size": 20},
             r"cannot hold .*00\.png while it is decoded; expected at least 96000000",
         ),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, options: Options, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, options: dict[str, Any], message: str
 ) -> None:
     save(tmp_path / "folder", np.zeros((2, 1, side, side)))
     monkeypatch.setattr(dedup_pictures, "read_any", None)
     with pytest.raises(InputError, match=message) as error:
-        run([find_input(tmp_path / "folder")], tmp_path / "out", options)
+        run([find_input(tmp_path / "folder")], tmp_path / "out", Options(**options))
     assert "\n" not in str(error.value)
 
 

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.dedup_source import FileSource
+from core.dedup.join.device import tensor_cores
+from core.dedup.join.plan import Side
+from core.dedup.join.tiles import Found, Join, Task
+from core.dedup.sources import FileSource
 from core.errors import InputError
-from core.join import Found, Join, Task
-from core.join_device import tensor_cores
-from core.join_plan import Side
 
 IN_FLIGHT = 4  # tasks a worker thread has waiting
 WAIT = 60  # seconds for the first worker
@@ -65,7 +65,7 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
 
 @dataclass(frozen=True)
 class DaskEngine:
-    """An engine for `core.dedup.near_duplicates` and `core.dedup_run.run`: tasks go to the client's workers.
+    """An engine for `core.dedup.near_duplicates` and `core.dedup.on_disk.run.run`: tasks go to the client's workers.
 
     Results come as they end. The rows must be in memory, or in files that every worker sees under the same path.
 

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import dedup_run
-from core.dedup_input import find_input
-from core.dedup_run import Options, run
+from core.dedup.join.tiles import Join, Task, local_engine
+from core.dedup.on_disk import run as dedup_run
+from core.dedup.on_disk.inputs import find_input
+from core.dedup.on_disk.options import Options
+from core.dedup.on_disk.run import run
+from core.dedup.tests.duplicates import files, pictures, told
 from core.errors import InputError
-from core.join import Join, Task, local_engine
 from core.tests.children import child_search, in_child
-from core.tests.duplicates import files, pictures, told
 
 
 def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
@@ -214,9 +215,10 @@ def test_killed_ten_times_at_random_moments_of_every_stage(tmp_path: Path) -> No
 _RUN = """
 import sys
 from pathlib import Path
-from core.dedup_input import find_input
-from core.dedup_run import Options, run
-from core.memory import peak_rss
+from core.dedup.on_disk.inputs import find_input
+from core.dedup.on_disk.options import Options
+from core.dedup.on_disk.run import run
+from core.machine import peak_rss
 run([find_input(Path(sys.argv[1]))], Path(sys.argv[2]), Options(memory=sys.argv[3], threads=1))
 print(peak_rss())
 """
@@ -225,7 +227,7 @@ print(peak_rss())
 def peak(source: Path, out: Path, memory: str) -> int:
     """Peak resident memory of a search in a fresh process."""
     command = [sys.executable, "-c", _RUN, str(source), str(out), memory]
-    root = Path(dedup_run.__file__).parents[1]
+    root = Path(dedup_run.__file__).parents[3]
     return int(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)
 
 

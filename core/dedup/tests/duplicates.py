@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from core.dedup import Pairs
-from core.dedup_rows import correlations, normalised_rows
+from core.dedup.definition import correlations, normalised_rows
+from core.dedup.pairs import Pairs
 
-FILES = ("pairs.parquet", "kept.txt", "removed.txt", "index.html")
+FILES = ("pairs.parquet", "kept.txt", "removed.txt")
 # HYPOTHESIS_PROFILE=thorough draws six hundred corpora a property.
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 few = settings(

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from core import join as join_module
-from core import join_device, join_plan
-from core.dedup import make_join, near_duplicates
-from core.dedup_rows import ArraySource, correlations
+from core.dedup.definition import correlations
+from core.dedup.join import device as join_device
+from core.dedup.join import plan as join_plan
+from core.dedup.join import tiles as join_module
+from core.dedup.join.device import DeviceRows, check_device, pairs_above
+from core.dedup.join.tiles import Found, local_engine
+from core.dedup.search import make_join, near_duplicates
+from core.dedup.sources import ArraySource
+from core.dedup.tests.duplicates import all_pairs, found, near_threshold
 from core.errors import InputError
-from core.join import Found, local_engine
-from core.join_device import DeviceRows, check_device, pairs_above
-from core.tests.duplicates import all_pairs, found, near_threshold
 
 
 def white_noise(n: int = 3000, d: int = 400) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The files that a duplicate search leaves: pairs, lists with reasons, a page."""
+"""The files that a duplicate search leaves: pairs, lists with reasons, and the page that somebody draws."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.dedup import Pairs, kept
-from core.dedup_page import render
-from core.dedup_source import FileSource
+from core.dedup.pairs import Pairs, kept
+from core.dedup.sources import FileSource
 from core.errors import InputError
 from core.files import sha256_bytes, write_atomic
 
+Pictures = tuple[Callable[[int], np.ndarray], Callable[[int], np.ndarray]]  # number -> (c, h, w), for i and for j
+Page = Callable[[Pairs, tuple[Sequence[str], Sequence[str]], Pictures, str], str]  # pairs, names, pictures, summary
 LISTED = "skipped.txt"  # images left out, each with its reason
 REFUSED = "unusable.txt"  # the same, of a run that stopped because of them
 _PACKAGES = ("samenoise", "numpy", "numba", "torch", "pillow")
@@ -51,8 +52,9 @@ def write_results(
     out: Path,
     rule: str,
     progress: Callable[[int, int], None],
+    page: Page | None = None,
 ) -> dict[str, int | list[int]]:
-    """Write pairs.parquet, kept.txt, removed.txt, skipped.txt and index.html; returns the counts.
+    """Write pairs.parquet, kept.txt, removed.txt, skipped.txt and, with `page`, index.html; returns the counts.
 
     Across two sets it is the second that loses images: those that are like one of the first.
 
@@ -62,8 +64,9 @@ def write_results(
         names: of the images of each source.
         skipped: name -> reason for the images of each set that are left out, whether or not a source has them.
         out: folder.
-        rule: one of `core.dedup.RULES`.
+        rule: one of `core.dedup.pairs.RULES`.
         progress: called with (files written, files in all).
+        page: makes the text of index.html.
     """
     first, last = names[0], names[-1]
     across = len(sources) == 2
@@ -84,12 +87,13 @@ def write_results(
         yield "removed.txt", "".join(f"{last[j - offset]}\t{first[i]}\t{c:.17g}\n" for (i, j), c in why)
         if any(skipped):
             yield LISTED, _reasons(skipped)
-        picture = [lambda k, s=source: s.pixels(np.array([k]))[0] for source in (sources[0], sources[-1])]
-        yield "index.html", render(pairs, (first, last), (picture[0], picture[1]), summary)
+        if page:
+            picture = [lambda k, s=source: s.pixels(np.array([k]))[0] for source in (sources[0], sources[-1])]
+            yield "index.html", page(pairs, (first, last), (picture[0], picture[1]), summary)
 
     for name in (LISTED, REFUSED):  # of an earlier run
         (out / name).unlink(missing_ok=True)
-    total = 4 + any(skipped)
+    total = 3 + bool(page) + any(skipped)
     progress(0, total)
     for done, (name, content) in enumerate(contents(), 1):
         write_atomic(out / name, content)

@@ -6,12 +6,12 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from core.dedup_rows import POOLED_SIZE, as_array, check_layout, normalised_rows, pooled_dimension
+from core.dedup.definition import POOLED_SIZE, normalised_rows, pooled_dimension
 from core.errors import InputError
 
 
@@ -90,3 +90,72 @@ class FileSource:
         rows = normalised_rows(self._values(index), self.size)
         rows[~np.isfinite(rows[:, 0])] = 0.0
         return rows
+
+
+class RowSource(Protocol):
+    """Images seen as the float64 rows of the definition."""
+
+    dimension: int
+    image_bytes: int  # of one image as it is read, in float32
+
+    def __len__(self) -> int: ...
+
+    def rows(self, low: int, high: int) -> np.ndarray:
+        """(high - low, d) float64 rows; InputError names the first image with a pixel that is not finite."""
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """(len(index), d) float64 rows of the images numbered `index` (ascending)."""
+
+
+class ArraySource:
+    """Images in memory, or in an array mapped to memory.
+
+    Args:
+        images: (n, c, h, w) pixels, floating-point or uint8, or (n, d) vectors, which count as one-row images that
+            need no pooling. Values are rounded to float32 and otherwise taken as they are.
+        size: number of pooled rows; ignored for vectors.
+        label: how errors call this input.
+    """
+
+    def __init__(self, images: np.ndarray | torch.Tensor, *, size: int = POOLED_SIZE, label: str = "images") -> None:
+        array = as_array(images.cpu(), label) if isinstance(images, torch.Tensor) else np.asarray(images)
+        check_layout(array.shape, array.dtype, label)
+        self.images = array[:, None, None, :] if array.ndim == 2 else array
+        self.size = 1 if array.ndim == 2 else size
+        self.label = label
+        self.dimension = pooled_dimension(self.images.shape, self.size, label)
+        self.image_bytes = 4 * math.prod(self.images.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def rows(self, low: int, high: int) -> np.ndarray:
+        """Float64 rows low..high, checked for pixels that are not finite."""
+        rows = normalised_rows(self.images[low:high], self.size)
+        bad = np.flatnonzero(~np.isfinite(rows[:, 0]))
+        if len(bad):
+            raise InputError(f"{self.label}: image {low + bad[0]} has a pixel that is NaN or infinite")
+        return rows
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """Float64 rows of the images numbered `index`."""
+        return normalised_rows(self.images[index], self.size)
+
+
+def as_array(tensor: torch.Tensor, label: str) -> np.ndarray:
+    """A tensor in memory as an array, or InputError for a kind that numpy does not know, such as bfloat16."""
+    try:
+        return tensor.detach().numpy()
+    except (TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{label}: found a tensor of {tensor.dtype} ({tensor.layout}), expected a dense one of floating-point or "
+            "uint8 pixels; tensor.float() makes one of bfloat16"
+        ) from error
+
+
+def check_layout(shape: tuple[int, ...], dtype: np.dtype, label: str) -> None:
+    """InputError unless `shape` is (n, c, h, w) or (n, d), nothing but n is zero, and the values are pixels."""
+    if len(shape) not in (2, 4) or 0 in shape[1:]:
+        raise InputError(f"{label}: expected shape (n, c, h, w) or (n, d), got {tuple(shape)}")
+    if dtype.kind != "f" and dtype != np.uint8:
+        raise InputError(f"{label}: expected floating-point or uint8 pixels, got {dtype}")

@@ -6,11 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.dedup import Kept, Pairs, kept, near_duplicates, pool
-from core.dedup_rows import normalised_rows
+from core.dedup.definition import normalised_rows
+from core.dedup.pairs import Kept, Pairs, kept
+from core.dedup.search import near_duplicates, pool
+from core.dedup.tests.duplicates import few, found
 from core.errors import InputError
 from core.machine import parse_memory
-from core.tests.duplicates import few, found
 
 
 def test_definition_against_an_independent_form() -> None:

@@ -2,9 +2,9 @@
 
 Every kernel decides with one inequality. Split two rows after m components, a = (a_m, a_r) and b = (b_m, b_r):
 |<a, b>| <= |<a_m, b_m>| + |a_r| |b_r| (Cauchy-Schwarz). A pair whose right-hand side does not exceed `tau`, the
-threshold less the rounding margin of `core.join_plan.margin`, is no near-duplicate of either sign. For a whole leaf
-of rows inside a ball (centre c, radius q, in the first `BALL` components, remainders at most R) the same inequality
-reads |<a, b>| <= |<a_m, c>| + |a_m| q + |a_r| R: one scalar test for all of them.
+threshold less the rounding margin of `core.dedup.join.plan.margin`, is no near-duplicate of either sign. For a whole
+leaf of rows inside a ball (centre c, radius q, in the first `BALL` components, remainders at most R) the same
+inequality reads |<a, b>| <= |<a_m, c>| + |a_m| q + |a_r| R: one scalar test for all of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The exact all-pairs join of dense vectors for |correlation| above a threshold: pruned, and certified in float64.
 
 Fast float32 arithmetic, behind proven bounds, leaves a short list of candidates; the float64 definition decides each.
-No pair above the threshold can be missed (`core.join_plan.margin`), and none below it is ever reported.
+No pair above the threshold can be missed (`core.dedup.join.plan.margin`), and none below it is ever reported.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.dedup_rows import RowSource, correlations
-from core.errors import InputError
-from core.join_budget import Budget
-from core.join_device import DeviceRows, pairs_above, tensor_cores
-from core.join_kernels import (
+from core.dedup.definition import correlations
+from core.dedup.join.budget import Budget
+from core.dedup.join.device import DeviceRows, pairs_above, tensor_cores
+from core.dedup.join.kernels import (
     BALL,
     FOUND,
     LEAF,
@@ -34,7 +33,9 @@ from core.join_kernels import (
     row_panel,
     scan_product,
 )
-from core.join_plan import Plan, Side, tree_order
+from core.dedup.join.plan import Plan, Side, tree_order
+from core.dedup.sources import RowSource
+from core.errors import InputError
 from core.machine import available_memory
 
 Progress = Callable[[int, int], None]

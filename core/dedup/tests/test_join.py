@@ -12,14 +12,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import join_plan
-from core.dedup import as_pairs, make_join, near_duplicates
-from core.dedup_input import find_input
-from core.dedup_rows import ArraySource, correlations
-from core.dedup_run import Options, run
-from core.join import local_engine
-from core.join_device import cut_to_tf32
-from core.tests.duplicates import all_pairs, corpora, few, found, near_threshold, pooled_size
+from core.dedup.definition import correlations
+from core.dedup.join import plan as join_plan
+from core.dedup.join.device import cut_to_tf32
+from core.dedup.join.tiles import local_engine
+from core.dedup.on_disk.inputs import find_input
+from core.dedup.on_disk.options import Options
+from core.dedup.on_disk.run import run
+from core.dedup.search import as_pairs, make_join, near_duplicates
+from core.dedup.sources import ArraySource
+from core.dedup.tests.duplicates import all_pairs, corpora, few, found, near_threshold, pooled_size
 
 TILES = st.sampled_from([64, 128, 192, None])
 OPTIONS = {

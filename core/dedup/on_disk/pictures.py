@@ -19,7 +19,7 @@ from PIL import Image
 
 from core.data.pictures import UNREADABLE, is_deep, is_gray, read_any
 from core.data.preprocess import ALIGNED
-from core.dedup_input import Input
+from core.dedup.on_disk.inputs import Input
 from core.errors import InputError
 from core.files import write_atomic
 

@@ -1,0 +1,1 @@
+"""The duplicate search in files: within a memory limit, stopped at any moment and resumed."""

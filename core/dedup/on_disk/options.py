@@ -1,0 +1,54 @@
+"""What a duplicate search in files is asked for, and how it tells its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.dedup.definition import POOLED_SIZE
+from core.dedup.join.budget import check_threads
+from core.dedup.join.device import check_device
+from core.dedup.pairs import RULES, THRESHOLD, check_threshold
+from core.errors import InputError
+from core.machine import parse_memory
+
+SCHEMA = "samenoise/dedup/2"
+Progress = Callable[[str, int, int], None]  # stage, done, total
+FREE = ("rule", "skip_bad")  # options that may change when an interrupted run goes on
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for; see `core.dedup.near_duplicates` for what each means.
+
+    Raises:
+        InputError: for a value out of its range.
+    """
+
+    threshold: float = THRESHOLD
+    rule: str = "drop-later"
+    size: int = POOLED_SIZE
+    memory: str = "256MB"
+    threads: int | None = None
+    skip_bad: bool = False
+    device: str | None = None
+    tile: int | None = None
+
+    def __post_init__(self) -> None:
+        check_threshold(self.threshold)
+        if self.rule not in RULES:
+            raise InputError(f"rule: expected one of {', '.join(RULES)}, got {self.rule!r}")
+        check_threads(self.threads)
+        parse_memory(self.memory)
+        if self.device is not None:
+            check_device(self.device)
+
+    @property
+    def limit(self) -> int:
+        """Bytes of scratch."""
+        return parse_memory(self.memory)
+
+
+def stage(progress: Progress, name: str) -> Callable[[int, int], None]:
+    """Progress of one stage."""
+    return lambda done, total: progress(name, done, total)
