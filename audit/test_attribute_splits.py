@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from audit.test_metadata import cite
 from audit.test_splits import corpora, numbered
-from core.leakage import count_leakage
-from core.membership import Column, Membership, ordered
-from core.splits import Split, by_attribute, by_attributes
+from core.splits.build import Split, by_attribute, by_attributes
+from core.splits.leakage import count_leakage
+from core.splits.membership import Column, Membership, ordered
 from fixtures.published import Published
 from reports.expectations import CELEBA, group_suite, metadata_suite, validate
 from reports.record import ClaimRecord

@@ -16,7 +16,7 @@ from core.data.lists import read_list
 from core.dedup.pairs import Pairs, kept
 from core.dedup.published import BLOCK, published_rows, remove_repeats, remove_repeats_block
 from core.dedup.search import near_duplicates
-from core.splits import by_attribute
+from core.splits.build import by_attribute
 from core.stats import bootstrap_mean
 from fixtures.faces import generate
 from fixtures.published import Published

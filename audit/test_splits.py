@@ -15,7 +15,7 @@ from audit.test_metadata import cite
 from core.metrics.agreement import Agreement
 from core.presets import TrainConfig
 from core.schedule import exposures
-from core.splits import DEFINITIONS, baseline, by_identity
+from core.splits.build import DEFINITIONS, baseline, by_identity
 from core.stats import bootstrap_difference
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.notebooks import EXPERIMENTS, Tiles, notebook_tiles, published_bytes

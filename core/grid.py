@@ -9,7 +9,7 @@ from core.data.corpus import Corpus
 from core.errors import InputError
 from core.files import names_sha256
 from core.presets import CHOICES, TrainConfig
-from core.splits import Split, baseline
+from core.splits.build import Split, baseline
 
 HELD_OUT = 512  # images of neither group that the history is measured on; the published code has a batch of them
 

@@ -20,7 +20,7 @@ from core.data.corpus import Corpus, load_corpus
 from core.errors import InputError
 from core.files import sha256_file, write_atomic
 from core.runs import Origin, Record, RunStore
-from core.splits import baseline
+from core.splits.build import baseline
 from core.tensors import read_json, read_published
 from core.unet import architecture
 

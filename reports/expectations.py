@@ -1,7 +1,7 @@
 """Table checks with Great Expectations: CelebA-like metadata, and groups that are meant to be apart.
 
 The context is ephemeral: nothing is kept and nothing is sent (analytics are switched off before the library is
-imported). What passes between groups is counted by `core.leakage`; the expectations here give it the library's form.
+imported). What passes between groups is counted by `core.splits.leakage`; the expectations here give it the library's form.
 """
 
 import os
@@ -27,16 +27,16 @@ from great_expectations.expectations.metrics.table_metric_provider import TableM
 
 from core.data.attributes import ATTRIBUTES
 from core.files import write_atomic
-from core.leakage import Leakage, count_leakage
-from core.membership import from_frame
-from core.requirements import BALANCE, violations
+from core.splits.leakage import Leakage, count_leakage
+from core.splits.membership import from_frame
+from core.splits.requirements import BALANCE, violations
 
 NAME_PATTERN = r"^[0-9]{6}\.(?:jpg|png)$"
 CELEBA = {"images": 202_599, "identities": 10_177, "Eyeglasses": 13_193, "Male": 84_434}
 
 
 class GroupLeakage(TableMetricProvider):
-    """Metric `table.group_leakage`: everything `core.leakage` counts between the groups of a table."""
+    """Metric `table.group_leakage`: everything `core.splits.leakage` counts between the groups of a table."""
 
     metric_name = "table.group_leakage"
     value_keys = ("group_column", "name_column", "identity_column", "attribute")
@@ -64,7 +64,7 @@ class GroupLeakage(TableMetricProvider):
 
 
 class _GroupExpectation(BatchExpectation):
-    """Shared by the three below: one requirement of `core.requirements` on the groups of a table."""
+    """Shared by the three below: one requirement of `core.splits.requirements` on the groups of a table."""
 
     group_column: str = "group"
     name_column: str = "name"

@@ -17,7 +17,7 @@ from core.dedup.pairs import kept
 from core.dedup.search import near_duplicates
 from core.errors import InputError
 from core.files import names_sha256
-from core.splits import Split, baseline, by_attribute, by_identity, save_split
+from core.splits.build import Split, baseline, by_attribute, by_identity, save_split
 
 
 def command(

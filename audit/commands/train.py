@@ -12,7 +12,7 @@ from core.errors import InputError
 from core.grid import Cell, grid, held_out, number_list, options
 from core.presets import TrainConfig, preset
 from core.runs import Origin, RunStore
-from core.splits import corpus_of, load_split
+from core.splits.build import corpus_of, load_split
 from core.train import chosen_device
 from core.train_state import History, read_history
 

@@ -15,10 +15,10 @@ from core.data.celeba import read_attributes, read_identities
 from core.data.lists import read_list
 from core.errors import InputError
 from core.files import sha256_file, write_atomic
-from core.leakage import Leakage, count_leakage
-from core.membership import Membership, from_lists
-from core.requirements import PROPERTIES, violations
-from core.tables import read_table
+from core.splits.leakage import Leakage, count_leakage
+from core.splits.membership import Membership, from_lists
+from core.splits.requirements import PROPERTIES, violations
+from core.splits.tables import read_table
 from reports.leakage import SCHEMA, page
 
 _GROUP = re.compile(r"(?P<name>[^=]+)=(?P<path>.+?)(?P<slice>\[(?P<start>\d*):(?P<stop>\d*)\])?")
@@ -125,7 +125,7 @@ def _from_lists(
 
 
 def _near(membership: Membership, images: Path, threshold: float) -> Any:
-    from core.across import near_duplicates_across  # numba takes seconds to import
+    from core.splits.near_duplicates import near_duplicates_across
 
     with Progress(transient=True) as bar:
         task = bar.add_task("reading images", total=None)

@@ -17,7 +17,7 @@ from audit.commands import split, verify
 from core.data.attributes import ATTRIBUTES
 from core.data.corpus import Corpus, save_corpus
 from core.errors import InputError
-from core.splits import load_split
+from core.splits.build import load_split
 
 
 def run(*words: Any, module: Any = verify) -> Any:

@@ -18,7 +18,7 @@ from audit.commands import train as train_command
 from core.data.corpus import load_corpus
 from core.grid import grid, number_list
 from core.runs import RunStore
-from core.splits import baseline, by_identity, save_split
+from core.splits.build import baseline, by_identity, save_split
 from core.tensors import read_tensors
 from core.unet import UNet
 from fixtures.faces import generate

@@ -13,7 +13,7 @@ from core.data.pictures import SQUEEZED, read_squeezed
 from core.dedup.pairs import THRESHOLD
 from core.dedup.search import near_duplicates
 from core.errors import InputError
-from core.membership import Membership
+from core.splits.membership import Membership
 
 
 def near_duplicates_across(
@@ -33,7 +33,7 @@ def near_duplicates_across(
 
     Returns:
         (a, b) -> (p, 2) codes of an image of a and one of b, for every pair of groups in order; it is what
-        `core.leakage.count_leakage` takes. An image that stands in both groups counts as its own near-duplicate.
+        `core.splits.leakage.count_leakage` takes. An image that stands in both groups counts as its own near-duplicate.
 
     Raises:
         InputError: for an image that is missing, outside the folder or unreadable; its path is named.

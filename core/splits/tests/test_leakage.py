@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InputError
-from core.leakage import count_leakage, rate_difference
-from core.membership import from_lists
-from core.requirements import violations
-from core.tables import read_table
+from core.splits.leakage import count_leakage, rate_difference
+from core.splits.membership import from_lists
+from core.splits.requirements import violations
+from core.splits.tables import read_table
 
 
 @st.composite

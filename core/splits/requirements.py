@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from core.errors import InputError
-from core.leakage import Leakage, PairCounts
+from core.splits.leakage import Leakage, PairCounts
 
 PROPERTIES = ("image", "identity", "duplicate", "attribute:NAME", "balance", "balance:SHARE")
 BALANCE = 0.01  # groups whose sizes differ by at most this share of the larger count as balanced

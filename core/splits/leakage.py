@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from core.membership import Column, Membership
+from core.splits.membership import Column, Membership
 from core.stats import Interval, wilson
 
 _PEOPLE = (

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import splits
 from core.errors import InputError
 from core.files import names_sha256
+from core.splits import build as splits
 
 
 @st.composite

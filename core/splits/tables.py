@@ -1,4 +1,4 @@
-"""A table on disk, with a row an image, read into `core.membership.Membership`.
+"""A table on disk, with a row an image, read into `core.splits.membership.Membership`.
 
 CSV and parquet are read through Arrow and become integer codes a column at a time, so that ten million rows need less
 than 4 GB.
@@ -16,7 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from core.errors import InputError
-from core.membership import Column, Membership, OnUnknown, ordered, refuse_unless_skipped, require_two_groups
+from core.splits.membership import Column, Membership, OnUnknown, ordered, refuse_unless_skipped, require_two_groups
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")  # read as 'no value' in a CSV file
 MOST_GROUPS = 100
