@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audit.measures import oracle_samples
 from core.dedup.search import near_duplicates
+from core.denoisers.oracles import Empirical
 from core.metrics.calibration import Calibration, calibrate
 from core.metrics.correlation import nearest
 from core.metrics.lpips import Embedding, nearest_lpips
@@ -29,7 +30,6 @@ from core.metrics.replication import (
     perturb,
     share,
 )
-from core.oracles import Empirical
 from core.stats import Interval
 from fixtures.desk import Cell, Desk
 from fixtures.measured import measured

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from audit.pictures import draw_with_intervals
+from core.denoisers.unet import Denoiser
 from core.metrics.psnr import denoiser_psnr
 from core.stats import Interval, bootstrap_mean
-from core.unet import Denoiser
 from fixtures.desk import GROUPS, Cell, Desk, ModelJob
 from fixtures.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels
 

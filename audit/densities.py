@@ -2,7 +2,7 @@
 
 import torch
 
-from core.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
+from core.denoisers.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
 
 DIMENSIONS = 8
 RADIUS = 1.5

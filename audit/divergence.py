@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.oracles import Gaussian
+from core.denoisers.oracles import Gaussian
 from core.stats import Interval, t_interval
 from fixtures.measured import measured
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.denoisers.oracles import Oracle
 from core.metrics.correlation import nearest
 from core.metrics.psnr import PSNRCurve, denoiser_psnr
-from core.oracles import Oracle
 from core.stats import bootstrap_difference
 from fixtures.desk import Cell, Desk
 from fixtures.measured import measured

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from audit.measures import full_elsewhere
 from audit.pictures import draw_with_intervals
+from core.denoisers.unet import Denoiser, denoise
 from core.metrics.psnr import unit_noise
 from core.metrics.spectrum import (
     asymmetry,
@@ -29,8 +30,7 @@ from core.metrics.spectrum import (
     spectrum,
 )
 from core.stats import Interval, bootstrap_difference, bootstrap_mean
-from core.train import build_model
-from core.unet import Denoiser, denoise
+from core.training.train import build_model
 from fixtures.desk import GROUPS, Cell, Desk, random_pairs
 from fixtures.geometric import c_alpha
 from fixtures.measured import measured

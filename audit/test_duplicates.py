@@ -151,8 +151,8 @@ def test_another_count_is_another_matrix(judge: Judge, images: int) -> None:
 
 _MEASURE = """
 import json, sys, torch
-from core.memory import peak_rss
-from core.published_dedup import published_rows, remove_repeats_block
+from core.machine import peak_rss
+from core.dedup.published import published_rows, remove_repeats_block
 n, side, block, products = map(int, sys.argv[1:])
 torch.mm(torch.rand(64, 64), torch.rand(64, 64))
 start = peak_rss()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from audit.calibration import record_desk_calibration
 from audit.dynamics_pictures import plot_dynamics, plot_exact, plot_settings, plot_shares
+from core.denoisers.oracles import Empirical, Oracle
 from core.dynamics import (
     MixtureData,
     ddpm,
@@ -24,9 +25,9 @@ from core.dynamics import (
 from core.metrics.correlation import Neighbours
 from core.metrics.lpips import Embedding
 from core.metrics.replication import GAP, gap_ratio, groups_of, join, nearest_l2, share
-from core.oracles import Empirical, Oracle
-from core.presets import DynamicsConfig, Mixtures
 from core.stats import Interval, bootstrap_mean, bootstrap_statistic, clopper_pearson
+from core.training.config import DynamicsConfig
+from core.training.presets import Mixtures
 from fixtures.desk import Desk
 from fixtures.dynamics import published_curves, published_jobs
 from fixtures.measured import measured

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audit.measures import LEVELS, output_psnr, psnr_differences
-from core.presets import TrainConfig, preset
-from core.tensors import INDEX, read_tensors
-from core.train import build_model, train
-from core.train_state import HISTORY, History
-from core.unet import BiasFreeNorm, UNet, parameter_count
+from core.denoisers.unet import BiasFreeNorm, UNet, parameter_count
+from core.tensors import read_tensors
+from core.training.config import TrainConfig
+from core.training.presets import preset
+from core.training.state import HISTORY, INDEX, History
+from core.training.train import build_model, train
 from fixtures.desk import GROUPS, RANDOM, Cell, Desk, ModelJob
 from reports.record import ClaimRecord
 

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from audit.measures import output_psnr, psnr_differences
 from audit.test_metadata import cite
 from core.metrics.agreement import Agreement
-from core.presets import TrainConfig
-from core.schedule import exposures
 from core.splits.build import DEFINITIONS, baseline, by_identity
 from core.stats import bootstrap_difference
+from core.training.config import TrainConfig
+from core.training.schedule import exposures
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.notebooks import EXPERIMENTS, Tiles, notebook_tiles, published_bytes
 from fixtures.published import Published

@@ -18,10 +18,11 @@ from audit.dynamics_pictures import plot_features, plot_law, plot_spectrum
 from audit.measures import full_elsewhere
 from core.dynamics import Curves
 from core.image_dynamics import ImageCurves
-from core.presets import DEFAULT_SCALE, FaceTimes, ImageDynamicsConfig, preset
 from core.random_features import RandomFeatures, bulk, levels
 from core.stats import Interval
 from core.times import Exponent, crossing_time, every_second, exponent, least_exponent
+from core.training.config import ImageDynamicsConfig
+from core.training.presets import DEFAULT_SCALE, FaceTimes, preset
 from fixtures.desk import Desk
 from fixtures.dynamics import (
     FEATURE_TIMES,

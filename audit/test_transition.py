@@ -16,8 +16,8 @@ from audit.pictures import draw_with_intervals
 from core.metrics.agreement import Agreement
 from core.metrics.replication import COPY_CORRELATION
 from core.metrics.transition import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
-from core.presets import DEFAULT_SCALE, preset
 from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
+from core.training.presets import DEFAULT_SCALE, preset
 from fixtures import critical
 from fixtures.critical import Setting, nearest_by_setting, settings
 from fixtures.desk import GROUPS, Cell, Desk, random_pairs

@@ -15,7 +15,7 @@ from scipy import integrate, stats
 from torch import Tensor
 
 from audit.densities import oracles, planar
-from core.oracles import Gaussian, Oracle, Sphere
+from core.denoisers.oracles import Gaussian, Oracle, Sphere
 from core.stats import Interval, t_interval
 from fixtures.desk import Desk
 from fixtures.measured import measured

@@ -16,10 +16,10 @@ from scipy import integrate, special, stats
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.denoisers.oracles import Gaussian, Mixture, Oracle
 from core.errors import InputError
-from core.oracles import Gaussian, Mixture, Oracle
-from core.presets import DynamicsConfig
 from core.seeds import generator
+from core.training.config import DynamicsConfig
 
 DYNAMICS_VERSION = 2  # raised with a change of the code that changes curves
 PredictNoise = Callable[[Tensor, int], Tensor]

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.denoisers.oracles import Gaussian
+from core.denoisers.sampling import heun
+from core.denoisers.unet import Denoiser, UNet, denoise
 from core.errors import InputError
 from core.metrics.correlation import correlation_matrix
 from core.metrics.replication import GAP, gap_ratio, groups_of, join, nearest_l2
-from core.oracles import Gaussian
-from core.presets import ImageDynamicsConfig
-from core.sample import heun
-from core.schedule import noise_levels
 from core.seeds import generator
-from core.train import numerics
-from core.unet import Denoiser, UNet, denoise
+from core.training.config import ImageDynamicsConfig
+from core.training.schedule import noise_levels
+from core.training.train import numerics
 
 IMAGE_DYNAMICS_VERSION = 1  # raised with a change of the code that changes curves
 LEVELS = (0.25, 0.5, 1.0)  # noise at which errors are measured: half of the range of training in factors of two

@@ -17,9 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from core.errors import InputError
-from core.files import sha256_bytes, write_atomic
-
-INDEX = "checkpoint.json"
+from core.files import sha256_bytes
 
 
 def tensor_sha256(images: Tensor) -> str:
@@ -89,78 +87,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{path}: holds a {type(value).__name__}, expected an object")
     return value
-
-
-def save_state(
-    directory: Path, tensors: Mapping[str, Tensor], *, identity: str, device: str, history: list[dict[str, Any]]
-) -> None:
-    """Write a state into the slot that the index does not name, then point the index to it.
-
-    `identity` says which training it is, `device` on which kind of device it runs.
-
-    Killed anywhere in between, the state before is the one that `load_state` finds.
-
-    Raises:
-        OSError: if the disk does not take it; the state before is then intact.
-    """
-    before = _index(directory)
-    slot = (
-        "state-0.safetensors" if before.get("last", {}).get("file") == "state-1.safetensors" else "state-1.safetensors"
-    )
-    raw = pack(tensors)
-    write_atomic(directory / slot, raw)
-    last = {"file": slot, "sha256": sha256_bytes(raw), "epochs": len(history)}
-    index = {
-        "identity": identity,
-        "device": device,
-        "last": last,
-        "previous": before.get("last"),
-        "history": history,
-    }
-    write_atomic(directory / INDEX, json.dumps(index))
-
-
-def load_state(directory: Path, *, identity: str, device: str) -> tuple[dict[str, Tensor], list[dict[str, Any]]] | None:
-    """The newest undamaged state and the history up to it; None if there is none.
-
-    Raises:
-        InputError: if the directory holds the state of another training, or one that began on another kind of device:
-            its random numbers are others, so that it would be neither the one training nor the other.
-    """
-    for leftover in directory.glob(".*.*"):
-        leftover.unlink(missing_ok=True)  # half-written when a process was killed
-    index = _index(directory)
-    if not index:
-        return None
-    if index.get("identity") != identity:
-        raise InputError(
-            f"{directory}: holds another training (other data, options, seed or trainer version); give each its own"
-        )
-    began = index.get("device", device)
-    if began != device:
-        raise InputError(
-            f"{directory}: this training began on {began} and cannot go on on {device}; "
-            f"use --device {began}, or delete the directory to start again"
-        )
-    for entry in (index.get("last"), index.get("previous")):
-        if entry is None:
-            continue
-        try:
-            tensors = read_tensors(directory / entry["file"], sha256=entry["sha256"])
-        except InputError:
-            continue  # damaged: the one before it is next
-        return tensors, index["history"][: entry["epochs"]]
-    return None
-
-
-def discard_state(directory: Path) -> None:
-    """Remove the states; the index goes first, so that it never names a missing file."""
-    for name in (INDEX, "state-0.safetensors", "state-1.safetensors"):
-        (directory / name).unlink(missing_ok=True)
-
-
-def _index(directory: Path) -> dict[str, Any]:
-    try:
-        return read_json(directory / INDEX)
-    except InputError:
-        return {}  # absent, or damaged: training starts again

@@ -1,7 +1,8 @@
 """Table checks with Great Expectations: CelebA-like metadata, and groups that are meant to be apart.
 
 The context is ephemeral: nothing is kept and nothing is sent (analytics are switched off before the library is
-imported). What passes between groups is counted by `core.splits.leakage`; the expectations here give it the library's form.
+imported). What passes between groups is counted by `core.splits.leakage`; the expectations here give it the library's
+form.
 """
 
 import os

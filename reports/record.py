@@ -17,7 +17,7 @@ from typing import Any
 
 from core.errors import Missing
 from core.files import write_atomic
-from core.presets import DEFAULT_SCALE, preset
+from core.training.presets import DEFAULT_SCALE, preset
 from reports.judge import Evidence, Judgement, combined
 from reports.ledger import Claim, Ledger
 from reports.multiplicity import holm_over
@@ -259,7 +259,7 @@ class AuditRun:
 
 def resolved(scale: str) -> dict[str, Any]:
     """Every option of a scale by name, and how many parameters its network has."""
-    from core.unet import UNet, parameter_count
+    from core.denoisers.unet import UNet, parameter_count
 
     chosen = preset(scale)
     network = UNet(chosen.train.base_channels, chosen.train.blocks, chosen.train.in_channels)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from core.unet import BiasFreeNorm, UNet
+from core.denoisers.unet import BiasFreeNorm, UNet
 
 
 class PlainNorm(nn.Module):

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from audit.bench.published_trainer import plain_network, sample_one, train_epochs
+from core.denoisers.sampling import Samples, sample
+from core.denoisers.unet import UNet, denoise
 from core.machine import peak_rss
-from core.presets import TrainConfig, preset
-from core.sample import Samples, sample
-from core.train import build_model, train
-from core.unet import UNet, denoise
+from core.training.config import TrainConfig
+from core.training.presets import preset
+from core.training.train import build_model, train
 from fixtures.faces import generate
 
 ROUNDS = 3

@@ -7,8 +7,9 @@ import typer
 from rich.progress import Progress
 
 from core.errors import InputError
-from core.hub import DATASETS, MODELS, fetch, import_models
-from core.runs import RunStore
+from core.training.hub import fetch
+from core.training.published_models import DATASETS, MODELS, import_models
+from core.training.runs import RunStore
 
 
 def command(

@@ -12,7 +12,7 @@ from core.data.corpus import Corpus, save_corpus
 from core.data.folder import read_folder
 from core.data.lists import read_list
 from core.errors import InputError
-from core.hub import read_images
+from core.training.published_models import read_images
 from fixtures.faces import generate
 
 

@@ -8,7 +8,7 @@ from rich.progress import Progress
 
 from audit.published_page import published_page, require_folder
 from core.files import write_atomic
-from core.presets import preset
+from core.training.presets import preset
 from fixtures.desk import Desk
 from fixtures.published import Published
 

@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core.presets import PRESETS
-from core.runs import Record, RunStore
+from core.training.presets import PRESETS
+from core.training.runs import Record, RunStore
 
 WIDTH = 120  # columns where there is no terminal to fit the table to
 

@@ -11,16 +11,16 @@ import typer
 from rich.progress import Progress
 from torch import Tensor
 
+from audit.commands.arguments import number_list
+from core.denoisers.sampling import Samples, heun, probability_flow, sample
+from core.denoisers.unet import denoise
 from core.errors import InputError
 from core.files import sha256_bytes, write_atomic
-from core.grid import number_list
-from core.pairs import partner
-from core.presets import CHOICES, SampleConfig
-from core.runs import Record, RunStore
-from core.sample import Samples, heun, probability_flow, sample
 from core.tensors import pack
-from core.train import chosen_device
-from core.unet import denoise
+from core.training.config import CHOICES, SampleConfig
+from core.training.model_pairs import partner
+from core.training.runs import Record, RunStore
+from core.training.train import chosen_device
 
 SAMPLERS: dict[str, Callable[..., Samples]] = {
     "ascent": sample,

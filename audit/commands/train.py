@@ -7,14 +7,16 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from audit.commands.arguments import number_list, options
 from core.data.corpus import Corpus, load_corpus
 from core.errors import InputError
-from core.grid import Cell, grid, held_out, number_list, options
-from core.presets import TrainConfig, preset
-from core.runs import Origin, RunStore
 from core.splits.build import corpus_of, load_split
-from core.train import chosen_device
-from core.train_state import History, read_history
+from core.training.config import TrainConfig
+from core.training.grid import Cell, grid, held_out
+from core.training.presets import preset
+from core.training.runs import Origin, RunStore
+from core.training.state import History, read_history
+from core.training.train import chosen_device
 
 
 def command(

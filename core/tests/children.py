@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core import runs
 from core.dedup.on_disk.inputs import find_input
 from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run
 from core.errors import InputError
-from core.presets import TrainConfig
-from core.runs import RunStore
-from core.train import train
+from core.training import runs
+from core.training.config import TrainConfig
+from core.training.runs import RunStore
+from core.training.train import train
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload([__name__])

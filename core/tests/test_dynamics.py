@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from core.denoisers.oracles import Empirical, Gaussian
 from core.dynamics import (
     Perceptron,
     ddpm,
@@ -18,8 +19,7 @@ from core.dynamics import (
     train_curve,
 )
 from core.errors import InputError
-from core.oracles import Empirical, Gaussian
-from core.presets import DynamicsConfig
+from core.training.config import DynamicsConfig
 
 SMALL = DynamicsConfig(
     dimensions=4, clusters=2, hidden=16, timesteps=20, beta_last=0.5, batch=32, samples=20, evaluations=(0, 5, 40)

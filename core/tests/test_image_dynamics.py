@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from core.denoisers.oracles import Empirical, Gaussian
 from core.errors import InputError
 from core.image_dynamics import (
     LEVELS,
@@ -16,8 +17,7 @@ from core.image_dynamics import (
     train_image_curve,
     twins,
 )
-from core.oracles import Empirical, Gaussian
-from core.presets import ImageDynamicsConfig
+from core.training.config import ImageDynamicsConfig
 
 SMALL = ImageDynamicsConfig(base_channels=4, blocks=1, batch=8, samples=8, levels=6, evaluations=(0, 4, 60))
 SOURCE = torch.Generator().manual_seed(5)

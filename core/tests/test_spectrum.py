@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.denoisers.oracles import Gaussian
+from core.denoisers.unet import UNet, denoise
 from core.errors import InputError
 from core.metrics import spectrum as s
-from core.oracles import Gaussian
-from core.unet import UNet, denoise
 
 SIZE, SIGMA = 6, 0.4
 

@@ -12,9 +12,9 @@ import torch
 
 from audit.cli import main
 from core.errors import Missing
-from core.presets import TrainConfig
-from core.runs import RunStore
-from core.train import train
+from core.training.config import TrainConfig
+from core.training.runs import RunStore
+from core.training.train import train
 from fixtures.faces import generate
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,12 +15,13 @@ import torch
 
 from audit.cli import main
 from audit.commands import train as train_command
+from audit.commands.arguments import number_list
 from core.data.corpus import load_corpus
-from core.grid import grid, number_list
-from core.runs import RunStore
+from core.denoisers.unet import UNet
 from core.splits.build import baseline, by_identity, save_split
 from core.tensors import read_tensors
-from core.unet import UNet
+from core.training.grid import grid
+from core.training.runs import RunStore
 from fixtures.faces import generate
 
 TINY = ("--set", "exposures=32", "--set", "epochs=2", "--set", "base_channels=2", "--set", "blocks=1")
@@ -199,7 +200,7 @@ def test_what_others_train_comes_last(corpus: Path, tmp_path: Path, monkeypatch:
 
 def test_four_commands_racing_for_a_grid_train_each_cell_once(corpus: Path, tmp_path: Path) -> None:
     noted = f"""
-import core.runs as runs
+import core.training.runs as runs
 from audit.cli import main
 train = runs.train
 def noted(images, config, **more):

@@ -274,8 +274,8 @@ def test_wide_columns_are_no_attributes_unless_named(tmp_path: Path) -> None:
 SCALE = """
 import resource, sys
 import numpy as np, pyarrow as pa, pyarrow.parquet as pq
-from core.leakage import count_leakage
-from core.tables import read_table
+from core.splits.leakage import count_leakage
+from core.splits.tables import read_table
 n, path = 1_000_000, sys.argv[1]
 rng = np.random.default_rng(0)
 names = np.char.add(np.arange(n).astype("U7"), ".jpg")

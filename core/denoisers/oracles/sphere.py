@@ -14,8 +14,8 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from core.denoisers.oracles.base import LOG_2PI, Oracle, orthonormal, positive
 from core.errors import InputError
-from core.oracles.base import LOG_2PI, Oracle, orthonormal, positive
 
 MOST = 2000  # dimensions up to which the Bessel functions neither overflow nor underflow
 NODES = 200  # of the quadrature over a bump of known width: rounding is reached with half of them

@@ -15,15 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from core import tensors as checkpoint
-from core import train as module
+from core import tensors
+from core.denoisers.unet import UNet
 from core.errors import InputError
-from core.presets import PRESETS, TrainConfig
-from core.schedule import epoch_order, exposures, learning_rate, noise_levels
 from core.seeds import generator
 from core.tests.children import TINY, child_training, in_child, pictures, starving_training
-from core.train import Diverged, build_model, evaluate, psnr, squared_errors, train, training_identity
-from core.unet import UNet
+from core.training import train as module
+from core.training.config import TrainConfig
+from core.training.presets import PRESETS
+from core.training.schedule import epoch_order, exposures, learning_rate, noise_levels
+from core.training.state import INDEX
+from core.training.train import Diverged, build_model, evaluate, psnr, squared_errors, train, training_identity
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -207,9 +209,9 @@ LONGER = TINY.replace(epochs=8, exposures=96)
 
 
 def final_state(directory: Path) -> dict[str, Tensor]:
-    index = json.loads((directory / checkpoint.INDEX).read_text())
+    index = json.loads((directory / INDEX).read_text())
     assert len(index["history"]) == index["last"]["epochs"]
-    return checkpoint.read_tensors(directory / index["last"]["file"], sha256=index["last"]["sha256"])
+    return tensors.read_tensors(directory / index["last"]["file"], sha256=index["last"]["sha256"])
 
 
 def test_killed_at_random_points_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
@@ -251,7 +253,7 @@ def test_a_disk_that_fills_up_leaves_the_state_before(tmp_path: Path) -> None:
     assert in_child(starving_training, str(tmp_path / "full"), TINY) == 0
     message = (tmp_path / "full" / "message").read_text()
     assert "cannot write the state after 3 epochs" in message and "the state after 2 epochs is intact" in message
-    assert json.loads((tmp_path / "full" / checkpoint.INDEX).read_text())["last"]["epochs"] == 2
+    assert json.loads((tmp_path / "full" / INDEX).read_text())["last"]["epochs"] == 2
     assert in_child(child_training, str(tmp_path / "full"), TINY) == 0
     assert in_child(child_training, str(tmp_path / "whole"), TINY) == 0
     assert same(final_state(tmp_path / "full"), final_state(tmp_path / "whole"))
@@ -259,7 +261,7 @@ def test_a_disk_that_fills_up_leaves_the_state_before(tmp_path: Path) -> None:
 
 def test_a_damaged_state_gives_way_to_the_one_before(tmp_path: Path) -> None:
     whole = train(pictures(), TINY, seed=0, directory=tmp_path)
-    index = json.loads((tmp_path / checkpoint.INDEX).read_text())
+    index = json.loads((tmp_path / INDEX).read_text())
     damaged = tmp_path / index["last"]["file"]
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     rows: list[dict[str, Any]] = []
@@ -309,7 +311,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_state(
 ) -> None:
     with pytest.raises(Diverged, match=r"learning_rate: with 1e\+30 the loss became (nan|inf) at step 1 of epoch 0"):
         train(pictures(), TINY.replace(learning_rate=1e30), seed=0, directory=tmp_path / "first")
-    assert not (tmp_path / "first" / checkpoint.INDEX).exists()
+    assert not (tmp_path / "first" / INDEX).exists()
     monkeypatch.setattr(module, "learning_rate", lambda config, epoch: 1e-3 if epoch < 2 else 1e30)
     with pytest.raises(
         Diverged, match=r"at step 1 of epoch 2 \(step 7 of training\); the state after 2 epochs is kept"
@@ -390,13 +392,13 @@ def test_images_that_do_not_fit_on_the_device_are_named(monkeypatch: pytest.Monk
 
 def test_a_state_made_on_another_kind_of_device_is_refused(tmp_path: Path) -> None:
     train(pictures(), TINY, seed=0, directory=tmp_path)
-    index = json.loads((tmp_path / checkpoint.INDEX).read_text())
+    index = json.loads((tmp_path / INDEX).read_text())
     assert index["device"] == "cpu"
-    (tmp_path / checkpoint.INDEX).write_text(json.dumps({**index, "device": "cuda"}))
+    (tmp_path / INDEX).write_text(json.dumps({**index, "device": "cuda"}))
     with pytest.raises(InputError, match="this training began on cuda and cannot go on on cpu; use --device cuda"):
         train(pictures(), TINY, seed=0, directory=tmp_path)
     del index["device"]  # states of before it was noted are trusted
-    (tmp_path / checkpoint.INDEX).write_text(json.dumps(index))
+    (tmp_path / INDEX).write_text(json.dumps(index))
     train(pictures(), TINY, seed=0, directory=tmp_path)
 
 

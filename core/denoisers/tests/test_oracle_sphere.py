@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy import integrate
 
-from core.oracles import Sphere, sphere
-from core.oracles.sphere import _log_angle, _ratio
-from core.tests.oracle_checks import EXACT, close, generator
+from core.denoisers.oracles import Sphere, sphere
+from core.denoisers.oracles.sphere import _log_angle, _ratio
+from core.denoisers.tests.oracle_checks import EXACT, close, generator
 
 
 @pytest.mark.parametrize("k", [2, 3, 60, 400, 2000])

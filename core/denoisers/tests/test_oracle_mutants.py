@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from core.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
-from core.tests.oracle_checks import CHECKS, ORACLES, POINTS, RADIUS, basis, gaussian
+from core.denoisers.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
+from core.denoisers.tests.oracle_checks import CHECKS, ORACLES, POINTS, RADIUS, basis, gaussian
 
 SLIPS: list[tuple[type, str, str, str, str, str]] = [
     # class, method, what stands there, the slip, an oracle it spoils, the check that must see it

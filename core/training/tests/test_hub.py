@@ -13,11 +13,12 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import torch
 
-from core import hub
 from core.data.corpus import Corpus, save_corpus
+from core.denoisers.unet import UNet
 from core.errors import InputError
-from core.runs import RunStore
-from core.unet import UNet
+from core.training import published_models as hub
+from core.training.hub import LOCK, fetch
+from core.training.runs import RunStore
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -245,22 +246,22 @@ def endpoint(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def test_files_are_fetched_at_one_commit_and_locked(endpoint: str, tmp_path: Path) -> None:
     out = tmp_path / "fetched"
-    paths = hub.fetch(hub.DATASETS, out, kind="dataset", endpoint=endpoint)
+    paths = fetch(hub.DATASETS, out, kind="dataset", endpoint=endpoint)
     assert sorted(str(p.relative_to(out)) for p in paths) == sorted(Hub.files)
-    lock = json.loads((out / hub.LOCK).read_text())
+    lock = json.loads((out / LOCK).read_text())
     assert lock["revision"] == COMMIT
     assert lock["files"]["README.md"] == hashlib.sha256(b"small\n").hexdigest()
     assert len(hub.find_models(out)) == 3
     Hub.served.clear()
-    hub.fetch(hub.DATASETS, out, kind="dataset", endpoint=endpoint, revision=COMMIT)
+    fetch(hub.DATASETS, out, kind="dataset", endpoint=endpoint, revision=COMMIT)
     assert Hub.served == []  # all there: nothing is downloaded twice
 
 
 def test_only_what_is_asked_for_is_fetched(endpoint: str, tmp_path: Path) -> None:
-    paths = hub.fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint, patterns=["train*.pt"])
+    paths = fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint, patterns=["train*.pt"])
     assert [path.name for path in paths] == ["train40x40_no_repeats.pt"]
     with pytest.raises(InputError, match=r"no file is named \*\.zip"):
-        hub.fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint, patterns=["*.zip"])
+        fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint, patterns=["*.zip"])
 
 
 @pytest.mark.parametrize("name", ["README.md", "train40x40_no_repeats.pt"])
@@ -269,33 +270,33 @@ def test_a_tampered_download_is_refused(
 ) -> None:
     monkeypatch.setattr(Hub, "tampered", staticmethod(lambda raw: raw[:-1] + b"!"))
     with pytest.raises(InputError, match=f"{name}: its hash is not that of {hub.DATASETS}"):
-        hub.fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint, patterns=[name])
+        fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint, patterns=[name])
 
 
 def test_a_file_that_changed_since_is_refused(endpoint: str, tmp_path: Path) -> None:
-    hub.fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint)
+    fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint)
     (tmp_path / "x" / "README.md").write_text("other\n")
     with pytest.raises(InputError, match=r"README\.md: its hash is not that of"):
-        hub.fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint)
+        fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint)
 
 
 @pytest.mark.parametrize("name", ["../escaped.pt", "/tmp/escaped.pt"])
 def test_a_hub_cannot_write_outside(endpoint: str, tmp_path: Path, name: str) -> None:
     Hub.files = {name: b"x"}
     with pytest.raises(InputError, match="leads out of"):
-        hub.fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint)
+        fetch(hub.DATASETS, tmp_path / "x", kind="dataset", endpoint=endpoint)
 
 
 def test_what_cannot_be_fetched_is_named(endpoint: str, tmp_path: Path) -> None:
     out = tmp_path / "x"
     with pytest.raises(InputError, match="revision: got 'main', expected a full commit hash"):
-        hub.fetch(hub.DATASETS, out, kind="dataset", endpoint=endpoint, revision="main")
+        fetch(hub.DATASETS, out, kind="dataset", endpoint=endpoint, revision="main")
     with pytest.raises(InputError, match="nobody/nothing: the hub did not answer"):
-        hub.fetch("nobody/nothing", out, kind="dataset", endpoint=endpoint)
+        fetch("nobody/nothing", out, kind="dataset", endpoint=endpoint)
     with pytest.raises(InputError, match="the hub did not answer"):
-        hub.fetch(hub.DATASETS, out, kind="dataset", endpoint="http://127.0.0.1:9")
-    hub.fetch(hub.DATASETS, out, kind="dataset", endpoint=endpoint)
+        fetch(hub.DATASETS, out, kind="dataset", endpoint="http://127.0.0.1:9")
+    fetch(hub.DATASETS, out, kind="dataset", endpoint=endpoint)
     with pytest.raises(InputError, match=f"hub.json: locked to {COMMIT}"):
-        hub.fetch(hub.DATASETS, out, kind="dataset", endpoint=endpoint, revision="f" * 40)
+        fetch(hub.DATASETS, out, kind="dataset", endpoint=endpoint, revision="f" * 40)
     with pytest.raises(InputError, match=f"hub.json: is of {hub.DATASETS}, expected {hub.MODELS}"):
-        hub.fetch(hub.MODELS, out, kind="model", endpoint=endpoint)
+        fetch(hub.MODELS, out, kind="model", endpoint=endpoint)

@@ -1,7 +1,7 @@
 """The five oracles of these tests, the same densities written by other means, and what must hold between the two.
 
 The densities by other means are `torch.distributions` and, for a sphere in three dimensions, sinh; their posterior
-means are gradients by autograd. Nothing here uses the formulae of `core.oracles`.
+means are gradients by autograd. Nothing here uses the formulae of `core.denoisers.oracles`.
 """
 
 import math
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from core.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
+from core.denoisers.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
 
 D = 6
 SIGMAS = (0.05, 0.3, 1.0, 3.0)

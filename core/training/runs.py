@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from core.data.corpus import Corpus, load_corpus
+from core.denoisers.unet import UNet, architecture, load_published
 from core.errors import InputError
 from core.files import sha256_bytes, sha256_text, write_atomic
-from core.presets import TrainConfig
-from core.tensors import discard_state, pack, read_json, read_tensors, tensor_sha256
-from core.train import TRAINER_VERSION, TrainResult, train, training_identity
-from core.train_state import History
-from core.unet import UNet, architecture, load_published
+from core.tensors import pack, read_json, read_tensors, tensor_sha256
+from core.training.config import TrainConfig
+from core.training.state import History, discard_state
+from core.training.train import TRAINER_VERSION, TrainResult, train, training_identity
 
 RECORD, MODEL, MEAN, NAMES = "record.json", "model.safetensors", "mean.safetensors", "names.txt"
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.runs import Record
+from core.training.runs import Record
 
 GROUPS = ("A", "B")
 

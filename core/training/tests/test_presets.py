@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.denoisers.unet import parameter_count
 from core.errors import InputError
-from core.presets import CHOICES, PRESETS, DynamicsConfig, ImageDynamicsConfig, SampleConfig, TrainConfig, preset
-from core.train import build_model
-from core.unet import parameter_count
+from core.training.config import CHOICES, DynamicsConfig, ImageDynamicsConfig, SampleConfig, TrainConfig
+from core.training.presets import PRESETS, preset
+from core.training.train import build_model
 
 
 def test_the_paper_scale_is_the_paper() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from core.denoisers.oracles.base import LOG_2PI, Oracle, finite, orthonormal, positive
 from core.errors import InputError
-from core.oracles.base import LOG_2PI, Oracle, finite, orthonormal, positive
 
 
 class Gaussian(Oracle):

@@ -11,14 +11,10 @@ import torch
 from scipy import stats
 from torch.utils.flop_counter import FlopCounterMode
 
-from core import oracles
-from core.errors import InputError
-from core.metrics.psnr import denoiser_psnr
-from core.metrics.spectrum import asymmetry, jacobian, leading_eigenpairs
-from core.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
-from core.sample import sample
-from core.stats import t_interval
-from core.tests.oracle_checks import (
+from core.denoisers import oracles
+from core.denoisers.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
+from core.denoisers.sampling import sample
+from core.denoisers.tests.oracle_checks import (
     CHECKS,
     DEVIATIONS,
     EXACT,
@@ -33,6 +29,10 @@ from core.tests.oracle_checks import (
     noisy_covariance,
     normal,
 )
+from core.errors import InputError
+from core.metrics.psnr import denoiser_psnr
+from core.metrics.spectrum import asymmetry, jacobian, leading_eigenpairs
+from core.stats import t_interval
 
 
 @pytest.mark.parametrize("name", ORACLES)
@@ -108,8 +108,8 @@ def test_noise_levels_share_the_distances_to_a_training_set() -> None:
 
 _LARGE = """
 import torch
-from core.memory import peak_rss
-from core.oracles import Empirical
+from core.machine import peak_rss
+from core.denoisers.oracles import Empirical
 n, b, d = 100_000, 16, 400
 torch.set_num_threads(1)
 points = torch.rand(n, d, generator=torch.Generator().manual_seed(0))
@@ -123,7 +123,7 @@ print(peak_rss() - before)
 
 def test_a_large_training_set_takes_no_memory_beside_its_own() -> None:
     """A hundred thousand images of 400 pixels, 160 MB. With 16 noisy ones every pair's pixels would take 5 GB."""
-    root = Path(oracles.__file__).parents[2]
+    root = Path(oracles.__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", _LARGE], cwd=root, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 32e6, "more than one tile (13 MB) and what allocators keep"
 

@@ -23,14 +23,14 @@ from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
+from core.denoisers.unet import UNet
 from core.errors import InputError
 from core.files import sha256_text
-from core.presets import TrainConfig
-from core.schedule import epoch_order, learning_rate, noise_levels
 from core.seeds import generator
-from core.tensors import load_state, pack, tensor_sha256, unpack
-from core.train_state import History, OnEpoch, Progress, follow, restore, save_epoch
-from core.unet import UNet
+from core.tensors import pack, tensor_sha256, unpack
+from core.training.config import TrainConfig
+from core.training.schedule import epoch_order, learning_rate, noise_levels
+from core.training.state import History, OnEpoch, Progress, follow, load_state, restore, save_epoch
 
 TRAINER_VERSION = 1
 """Raised whenever a change of the code changes the weights that a configuration and a seed give."""

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from core.denoisers.unet import BiasFreeNorm, UNet, architecture, denoise, load_published, parameter_count
 from core.errors import InputError
-from core.unet import BiasFreeNorm, UNet, architecture, denoise, load_published, parameter_count
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = [(64, 3, 1, 40), (16, 2, 1, 20), (8, 1, 3, 6)]

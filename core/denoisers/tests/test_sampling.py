@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from core.denoisers.sampling import heun, in_chunks, probability_flow, sample, start_mean, starts
+from core.denoisers.unet import Denoiser, UNet
 from core.errors import InputError
-from core.presets import SampleConfig
-from core.sample import heun, in_chunks, probability_flow, sample, start_mean, starts
-from core.unet import Denoiser, UNet
+from core.training.config import SampleConfig
 
 SHAPE = (1, 8, 8)
 TEMPLATES = torch.rand((3, *SHAPE), generator=torch.Generator().manual_seed(5))

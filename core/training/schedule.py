@@ -6,8 +6,8 @@ All of it follows from the seed and the epoch, so that nothing has to be remembe
 import torch
 from torch import Tensor
 
-from core.presets import TrainConfig
 from core.seeds import generator
+from core.training.config import TrainConfig
 
 
 def exposures(n: int, config: TrainConfig) -> int:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from core import runs
+from core.denoisers.unet import UNet
 from core.errors import InputError
-from core.presets import TrainConfig
-from core.runs import MODEL, RECORD, RunStore
 from core.tests.children import SERVER, race
-from core.unet import UNet
+from core.training import runs
+from core.training.config import TrainConfig
+from core.training.runs import MODEL, RECORD, RunStore
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = TrainConfig(
@@ -78,7 +78,7 @@ def test_everything_that_determines_a_model_changes_its_key(tmp_path: Path, monk
     assert others.keys() == TINY.to_dict().keys()
     keys += [store.key(pictures(), TINY.replace(**{k: v}), 0) for k, v in others.items() if k != "image_size"]
     keys += [store.key(pictures(), TINY.replace(image_size=16), 0)]
-    monkeypatch.setattr("core.train.TRAINER_VERSION", -1)
+    monkeypatch.setattr("core.training.train.TRAINER_VERSION", -1)
     keys += [store.key(pictures(), TINY, 0)]
     assert len(set(keys)) == len(keys)
 
@@ -174,7 +174,7 @@ def test_a_finished_model_is_read_from_a_store_that_cannot_be_written(
     def read_only(*_: Any, **__: Any) -> None:
         raise OSError(30, "Read-only file system")
 
-    for place in ("pathlib.Path.mkdir", "core.runs.write_atomic", "fcntl.flock"):
+    for place in ("pathlib.Path.mkdir", "core.training.runs.write_atomic", "fcntl.flock"):
         monkeypatch.setattr(place, read_only)
     assert same(store.get_or_train(pictures(), TINY, seed=0).model, first.model)
     assert not store.busy(store.key(pictures(), TINY, 0))

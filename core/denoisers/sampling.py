@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from core.denoisers.unet import Denoiser
 from core.errors import InputError
-from core.unet import Denoiser
 
 CHUNK = 32  # images the denoiser sees at once on a CPU; part of the result's last bits, like the number of threads
 

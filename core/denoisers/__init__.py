@@ -1,0 +1,1 @@
+"""Denoisers: the network, the samplers, and the oracles whose optimum is known in closed form."""
