@@ -15,21 +15,10 @@ from audit.measures import oracle_samples
 from core.dedup.search import near_duplicates
 from core.denoisers.oracles import Empirical
 from core.metrics.calibration import Calibration, calibrate
-from core.metrics.correlation import nearest
+from core.metrics.known_copies import check_held_out, perturb
 from core.metrics.lpips import Embedding, nearest_lpips
-from core.metrics.replication import (
-    CARLINI_COUNT,
-    COPY_CORRELATION,
-    GAP,
-    carlini_ratio,
-    check_held_out,
-    gap_ratio,
-    groups_of,
-    join,
-    nearest_l2,
-    perturb,
-    share,
-)
+from core.metrics.neighbours import nearest, nearest_groups, nearest_l2, twin_groups
+from core.metrics.replication import CARLINI_COUNT, COPY_CORRELATION, GAP, carlini_ratio, gap_ratio, share
 from core.stats import Interval
 from fixtures.desk import Cell, Desk
 from fixtures.measured import measured
@@ -58,10 +47,12 @@ def scores(images: Tensor, train: Tensor, lpips: Embedding | None) -> dict[str, 
     """How much each image looks like a copy, by criterion: larger is more alike, (n,) each; images in [0, 1]."""
     distances = nearest_l2(images, train, CARLINI_COUNT)
     pairs = near_duplicates(train)
-    groups = groups_of(np.stack([pairs.i, pairs.j], axis=1), len(train))
+    groups = twin_groups(np.stack([pairs.i, pairs.j], axis=1), len(train))
     found = {
         "gap ratio": -gap_ratio(distances),
-        "gap ratio, near-duplicates joined": -gap_ratio(join(lambda k: nearest_l2(images, train, k), groups, 2)),
+        "gap ratio, near-duplicates joined": -gap_ratio(
+            nearest_groups(lambda k: nearest_l2(images, train, k), groups, 2)
+        ),
         "L2 against the 50 nearest": -carlini_ratio(distances),
         "correlation": nearest(images, train, 1).value[:, 0].numpy(),
     }

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from audit.pictures import draw_with_intervals
-from core.dynamics import Curves
-from core.random_features import RandomFeatures, bulk
 from core.stats import Interval
+from core.theory.mixtures import Curves
+from core.theory.random_features import RandomFeatures, bulk
 
 PRINTED = (10.0, 15.0)  # distances in the published README: to a centre, to a training point
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 
 from core.cache import kept
-from core.metrics.correlation import Neighbours
+from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding, nearest_lpips
-from core.metrics.replication import check_held_out, without_self
+from core.metrics.neighbours import Neighbours, without_self
 from core.tensors import tensor_sha256
 from fixtures.desk import Cell, Desk
 

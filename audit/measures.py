@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.denoisers.oracles import Oracle
-from core.metrics.correlation import nearest
+from core.metrics.neighbours import nearest
 from core.metrics.psnr import PSNRCurve, denoiser_psnr
 from core.stats import bootstrap_difference
 from fixtures.desk import Cell, Desk

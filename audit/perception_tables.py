@@ -12,6 +12,7 @@ from core.data.corpus import Corpus
 from core.errors import InputError
 from core.metrics.correlation import correlation_matrix
 from core.metrics.lpips import Embedding, rerank
+from core.metrics.lpips_weights import WeightsMissing
 from core.metrics.retrieval import (
     IdentityRetrieval,
     identity_retrieval,
@@ -20,7 +21,6 @@ from core.metrics.retrieval import (
     retrieval_difference,
 )
 from core.stats import Interval
-from core.weights import WeightsMissing
 from fixtures.measured import measured
 
 SEED = 0

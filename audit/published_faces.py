@@ -15,10 +15,10 @@ from audit.measures import nearest_training
 from audit.published_measures import SEED
 from audit.published_neighbours import embedding
 from audit.published_record import put
-from core.clusters import clustered_share
 from core.metrics.lpips import Embedding
+from core.metrics.lpips_weights import WeightsMissing
 from core.metrics.replication import COPY_CORRELATION
-from core.weights import WeightsMissing
+from core.stats.clustered import clustered_share
 from fixtures.desk import GROUPS, Desk
 from fixtures.notebooks import HasRoot
 from fixtures.real_faces import RealPair, distinct_faces, real_pairs

@@ -11,13 +11,13 @@ from audit import published_neighbours as neighbours
 from audit import published_plots as plots
 from audit.published_measures import LARGEST, SEED
 from audit.published_record import put, share
-from core.clusters import clustered_mean, clustered_share
-from core.metrics.correlation import nearest
 from core.metrics.lpips import Embedding, nearest_lpips
+from core.metrics.lpips_weights import COMMAND, WeightsMissing
+from core.metrics.neighbours import nearest
 from core.metrics.retrieval import recall_by_k
 from core.metrics.ssim import ssim
 from core.stats import bootstrap_mean
-from core.weights import COMMAND, WeightsMissing
+from core.stats.clustered import clustered_mean, clustered_share
 from fixtures import reported
 from fixtures.notebooks import HasRoot, notebook_tiles, published_samples, recovered_faces
 from reports.record import ClaimRecord

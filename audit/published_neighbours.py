@@ -11,9 +11,9 @@ from audit.published_measures import SEED, Measured
 from core.errors import InputError
 from core.metrics.correlation import correlation
 from core.metrics.lpips import Embedding, squared_distance
+from core.metrics.lpips_weights import WeightsMissing
 from core.metrics.retrieval import nearest_change, rank_agreement
 from core.stats import bootstrap_statistic, row_kendall
-from core.weights import WeightsMissing
 from fixtures.tiles import SIDE, Tiles
 
 COPY = 0.99  # a sample that correlates more with a training image is that image

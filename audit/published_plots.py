@@ -11,7 +11,7 @@ from torch import Tensor
 from audit.pictures import plot_rows
 from audit.published_measures import LARGEST, ORDER, SEED
 from core.metrics.agreement import Agreement
-from core.metrics.correlation import nearest
+from core.metrics.neighbours import nearest
 from fixtures.desk import GROUPS
 from fixtures.notebooks import EXPERIMENTS, SET_SIZES
 from fixtures.real_faces import RealPair

@@ -10,8 +10,8 @@ from audit.agreement_table import agreement_table, mixture_row
 from audit.published_measures import ORDER
 from audit.published_neighbours import embedding
 from core.metrics.agreement import Agreement, agreement
+from core.metrics.lpips_weights import WeightsMissing
 from core.stats import Interval, clopper_pearson
-from core.weights import WeightsMissing
 from fixtures.notebooks import EXPERIMENTS, HasRoot, notebook_tiles
 from fixtures.published import Published
 from fixtures.tiles import Tiles

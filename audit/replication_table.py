@@ -8,19 +8,8 @@ from torch import Tensor
 
 from audit.lpips_neighbours import LpipsNeighbours
 from core.dedup.search import near_duplicates
-from core.metrics.correlation import Neighbours, nearest
-from core.metrics.replication import (
-    CARLINI_COUNT,
-    COPY_CORRELATION,
-    GAP,
-    carlini_ratio,
-    gap_ratio,
-    groups_of,
-    join,
-    nearest_l2,
-    share,
-    without_self,
-)
+from core.metrics.neighbours import Neighbours, nearest, nearest_groups, nearest_l2, twin_groups, without_self
+from core.metrics.replication import CARLINI_COUNT, COPY_CORRELATION, GAP, carlini_ratio, gap_ratio, share
 
 BACKGROUND = 512  # training images whose nearest other training image is looked for
 FALSE_ALARMS = 0.01
@@ -59,10 +48,10 @@ def replication_rows(
 def _joined(samples: Tensor, some: Tensor, train: Tensor) -> tuple[Neighbours, Neighbours]:
     """The two groups of near-duplicates nearest to each sample, and to each training image besides its own."""
     pairs = near_duplicates(train)
-    groups = groups_of(np.stack([pairs.i, pairs.j], axis=1), len(train))
-    background = join(lambda k: nearest_l2(some, train, k), groups, 3)  # first their own group, at distance 0
+    groups = twin_groups(np.stack([pairs.i, pairs.j], axis=1), len(train))
+    background = nearest_groups(lambda k: nearest_l2(some, train, k), groups, 3)  # first their own group, at distance 0
     others = Neighbours(background.index[:, 1:], background.value[:, 1:])
-    return join(lambda k: nearest_l2(samples, train, k), groups, 2), others
+    return nearest_groups(lambda k: nearest_l2(samples, train, k), groups, 2), others
 
 
 def _shares(samples: np.ndarray, background: np.ndarray) -> dict[str, Any]:

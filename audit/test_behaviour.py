@@ -18,12 +18,12 @@ from audit.pictures import plot_rows
 from audit.psnr_table import gap_beside_published, plot_gaps, plot_psnr, psnr_rows
 from audit.published_figures import published_convergence, published_psnr_gap
 from audit.replication_table import replication_rows
-from core.clusters import clustered_share
 from core.metrics.agreement import Agreement, agreement
+from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding
 from core.metrics.psnr import PSNRCurve, gap, gap_change
-from core.metrics.replication import check_held_out
 from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
+from core.stats.clustered import clustered_share
 from fixtures.desk import GROUPS, Cell, Desk, random_pairs
 from fixtures.faces import grid
 from fixtures.published import Published

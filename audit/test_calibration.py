@@ -9,7 +9,7 @@ from audit.calibration import DISTINCT, PUBLISHED, TWINS, calibrate_criteria, sc
 from audit.replication_table import replication_rows
 from core.errors import InputError
 from core.metrics.calibration import calibrate
-from core.metrics.replication import perturb
+from core.metrics.known_copies import perturb
 from fixtures.desk import Cell, Desk
 
 COPIES, OTHERS = 64, 300

@@ -13,19 +13,12 @@ from torch import Tensor
 from audit.calibration import record_desk_calibration
 from audit.dynamics_pictures import plot_dynamics, plot_exact, plot_settings, plot_shares
 from core.denoisers.oracles import Empirical, Oracle
-from core.dynamics import (
-    MixtureData,
-    ddpm,
-    distances,
-    draw_mixture,
-    expected_to_centre,
-    expected_to_nearest,
-    oracle_noise,
-)
-from core.metrics.correlation import Neighbours
 from core.metrics.lpips import Embedding
-from core.metrics.replication import GAP, gap_ratio, groups_of, join, nearest_l2, share
+from core.metrics.neighbours import Neighbours, nearest_groups, nearest_l2, twin_groups
+from core.metrics.replication import GAP, gap_ratio, share
 from core.stats import Interval, bootstrap_mean, bootstrap_statistic, clopper_pearson
+from core.theory.gaussian_distances import expected_to_centre, expected_to_nearest
+from core.theory.mixtures import MixtureData, ddpm, distances, draw_mixture, oracle_noise
 from core.training.config import DynamicsConfig
 from core.training.presets import Mixtures
 from fixtures.desk import Desk
@@ -336,7 +329,7 @@ def copier_measures(
         )
     }
     pairs = np.stack([np.arange(len(points)), np.arange(len(points)) + len(points)], axis=1)
-    joined = join(lambda k: nearest_l2(near, twins, k, value_range=None), groups_of(pairs, len(twins)), 2)
+    joined = nearest_groups(lambda k: nearest_l2(near, twins, k, value_range=None), twin_groups(pairs, len(twins)), 2)
     return found, found_share(joined)
 
 

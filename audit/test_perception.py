@@ -24,12 +24,12 @@ from audit.perception_tables import (
 from audit.pictures import plot_rows
 from audit.published_lpips import published_lpips_exhaustive, published_rank_inversion
 from audit.published_neighbours import with_random_trunk
-from core.clusters import clustered_share
-from core.metrics.correlation import nearest
 from core.metrics.lpips import Embedding
+from core.metrics.neighbours import nearest
 from core.metrics.retrieval import identity_retrieval, memorised, nearest_change, rank_agreement, recall_by_k
 from core.metrics.ssim import ssim
 from core.stats import clopper_pearson
+from core.stats.clustered import clustered_share
 from fixtures.desk import GROUPS, Cell, Desk
 from fixtures.published import Published
 from fixtures.trained import Pairs, Trained

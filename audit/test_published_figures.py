@@ -23,7 +23,7 @@ from audit.published_lpips import published_lpips_protocol
 from core.data.corpus import Corpus
 from core.errors import InputError
 from core.metrics.agreement import Agreement, agreement
-from core.weights import WeightsMissing
+from core.metrics.lpips_weights import WeightsMissing
 from fixtures import reported
 from fixtures.notebooks import SET_SIZES, notebook_tiles
 from fixtures.publication import changed, publication

@@ -13,7 +13,7 @@ from audit.densities import oracles, random_gaussian
 from audit.measures import oracle_samples
 from audit.pictures import plot_rows
 from core.denoisers.oracles import Empirical, Gaussian, Oracle
-from core.metrics.correlation import nearest
+from core.metrics.neighbours import nearest
 from core.stats import Interval, clopper_pearson, t_interval
 from fixtures.desk import Desk
 from reports.record import ClaimRecord

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from audit.dynamics_pictures import plot_features, plot_law, plot_spectrum
 from audit.measures import full_elsewhere
-from core.dynamics import Curves
-from core.image_dynamics import ImageCurves
-from core.random_features import RandomFeatures, bulk, levels
 from core.stats import Interval
-from core.times import Exponent, crossing_time, every_second, exponent, least_exponent
+from core.theory.crossing_times import Exponent, crossing_time, every_second, exponent, least_exponent
+from core.theory.image_curves import ImageCurves
+from core.theory.mixtures import Curves
+from core.theory.random_features import RandomFeatures, bulk, levels
 from core.training.config import ImageDynamicsConfig
 from core.training.presets import DEFAULT_SCALE, FaceTimes, preset
 from fixtures.desk import Desk

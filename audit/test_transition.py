@@ -15,8 +15,8 @@ from audit.measures import nearest_training
 from audit.pictures import draw_with_intervals
 from core.metrics.agreement import Agreement
 from core.metrics.replication import COPY_CORRELATION
-from core.metrics.transition import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
 from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
+from core.theory.critical_size import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
 from core.training.presets import DEFAULT_SCALE, preset
 from fixtures import critical
 from fixtures.critical import Setting, nearest_by_setting, settings

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from rich.progress import Progress
 
-from core.metrics.correlation import nearest
+from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding, nearest_lpips
-from core.metrics.replication import check_held_out
+from core.metrics.neighbours import nearest
 from core.metrics.retrieval import recall_by_k
 from fixtures.faces import generate
 

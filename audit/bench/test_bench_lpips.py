@@ -15,7 +15,7 @@ import torch
 
 from audit.bench.lpips_search import main, private_memory
 from core.metrics.lpips import Embedding, nearest_lpips
-from core.weights import WeightsMissing
+from core.metrics.lpips_weights import WeightsMissing
 
 QUERIES, TRAIN, PAIRS, SIZE = 64, 64, 3, 40
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from core import weights
+from core.metrics import lpips_weights as weights
 
 
 def command(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.clusters import clustered_share
 from core.errors import InputError
 from core.metrics.replication import share
 from core.stats import Interval, bootstrap_statistic
+from core.stats.clustered import clustered_share
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from core import weights
 from core.errors import InputError
 from core.files import sha256_file
+from core.metrics import lpips_weights as weights
 
 SHIFT_TOLERANT = {  # SHA-256 of the weights that stlpips-pytorch 0.0.2 carries, trunk and heads in one file
     "st-vgg": "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250",
@@ -54,7 +54,7 @@ def import_lpips() -> ModuleType:
 def package_model(net: str = "vgg", trunk: dict[str, Tensor] | None = None) -> nn.Module:
     """The package's own model of `net` with real weights, every key accounted for; inputs (n, 3, h, w) in [-1, 1].
 
-    `trunk` defaults to `core.weights.load(net)`; the shift-tolerant nets bring theirs.
+    `trunk` defaults to `core.metrics.lpips_weights.load(net)`; the shift-tolerant nets bring theirs.
 
     Raises:
         WeightsMissing: if the weights are not here and cannot be fetched. A random trunk is not LPIPS.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.errors import InputError
-from core.metrics.correlation import check_range
+from core.metrics.neighbours import check_range
 from core.stats import Interval, bootstrap_mean, bootstrap_statistic
 
 NOISE = 0x504E  # separates these streams from others that use the same seed

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.clusters import clustered_mean, clustered_share
 from core.errors import InputError
 from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, row_kendall, row_spearman
+from core.stats.clustered import clustered_mean, clustered_share
 
 MEMORISED = 0.99  # correlation of a sample with its nearest training image, above which it is a copy
 

@@ -5,7 +5,7 @@ from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from core.errors import InputError
-from core.metrics.correlation import check_range
+from core.metrics.neighbours import check_range
 
 C1, C2 = 0.01**2, 0.03**2  # of images in [0, 1]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.errors import InputError
-from core.times import crossing_time, every_second, exponent, least_exponent
+from core.theory.crossing_times import crossing_time, every_second, exponent, least_exponent
 
 SIZES = (16, 32, 64, 128)
 

@@ -6,15 +6,8 @@ from hypothesis import strategies as st
 from scipy.fft import dctn, idctn
 
 from core.errors import InputError
-from core.metrics.correlation import (
-    Neighbours,
-    band,
-    correlation,
-    correlation_matrix,
-    merge_top,
-    nearest,
-    remove_mean,
-)
+from core.metrics.correlation import band, correlation, correlation_matrix, remove_mean
+from core.metrics.neighbours import Neighbours, merge_top, nearest
 
 
 def _images(n: int, seed: int, size: int = 8) -> torch.Tensor:

@@ -7,20 +7,9 @@ import pytest
 import torch
 
 from core.errors import InputError
-from core.metrics.correlation import Neighbours, nearest
-from core.metrics.replication import (
-    CARLINI_COUNT,
-    GAP,
-    carlini_ratio,
-    check_held_out,
-    gap_ratio,
-    groups_of,
-    join,
-    nearest_l2,
-    perturb,
-    share,
-    without_self,
-)
+from core.metrics.known_copies import check_held_out, perturb
+from core.metrics.neighbours import Neighbours, nearest, nearest_groups, nearest_l2, twin_groups, without_self
+from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, gap_ratio, share
 
 
 def _images(n: int, seed: int, size: int = 12) -> torch.Tensor:
@@ -72,8 +61,8 @@ def test_a_twin_hides_a_copy_until_twins_are_joined(train: torch.Tensor) -> None
     copies = perturb(train[:80], "noise", 0.01, seed=1)
     plain = gap_ratio(nearest_l2(copies, doubled, 2)) < GAP
     assert share(plain)[1].high < 0.05
-    groups = groups_of([(i, i + 300) for i in range(300)], 600)
-    joined = join(lambda k: nearest_l2(copies, doubled, k), groups, 2)
+    groups = twin_groups([(i, i + 300) for i in range(300)], 600)
+    joined = nearest_groups(lambda k: nearest_l2(copies, doubled, k), groups, 2)
     assert share(gap_ratio(joined) < GAP)[1].low > 0.95
     assert (joined.index[:, 0] % 300 == torch.arange(80)).all()
 
@@ -91,18 +80,18 @@ def test_join_counts_each_group_once_and_asks_for_more() -> None:
         asked.append(k)
         return Neighbours(order[:, :k], order[:, :k].double())
 
-    found = join(search, np.array([7, 7, 7, 7, 8, 9]), 3)
+    found = nearest_groups(search, np.array([7, 7, 7, 7, 8, 9]), 3)
     assert found.index.tolist() == [[0, 4, 5]] and asked == [3, 6]
     with pytest.raises(InputError, match="found 3, expected at least k = 4"):
-        join(search, np.array([7, 7, 7, 7, 8, 9]), 4)
+        nearest_groups(search, np.array([7, 7, 7, 7, 8, 9]), 4)
 
 
 def test_groups_are_connected_components() -> None:
-    groups = groups_of([(0, 1), (1, 4)], 6)
+    groups = twin_groups([(0, 1), (1, 4)], 6)
     assert len(set(groups)) == 4 and groups[0] == groups[1] == groups[4]
-    assert len(set(groups_of([], 3))) == 3
+    assert len(set(twin_groups([], 3))) == 3
     with pytest.raises(InputError, match="expected 0 to 2"):
-        groups_of([(0, 3)], 3)
+        twin_groups([(0, 3)], 3)
 
 
 def test_background_leaves_the_image_itself_out(train: torch.Tensor) -> None:

@@ -19,7 +19,8 @@ from core.denoisers.sampling import heun
 from core.denoisers.unet import Denoiser, UNet, denoise
 from core.errors import InputError
 from core.metrics.correlation import correlation_matrix
-from core.metrics.replication import GAP, gap_ratio, groups_of, join, nearest_l2
+from core.metrics.neighbours import nearest_groups, nearest_l2, twin_groups
+from core.metrics.replication import GAP, gap_ratio
 from core.seeds import generator
 from core.training.config import ImageDynamicsConfig
 from core.training.schedule import noise_levels
@@ -81,13 +82,15 @@ def relative_error(denoiser: Denoiser, images: Tensor, noise: Tensor) -> float:
 
 def share_of_copies(samples: Tensor, train: Tensor, groups: np.ndarray) -> float:
     """Share of samples nearer to a training image than a third of the way to the next, twins counted once."""
-    return float((gap_ratio(join(lambda k: nearest_l2(samples, train, k, value_range=None), groups, 2)) < GAP).mean())
+    return float(
+        (gap_ratio(nearest_groups(lambda k: nearest_l2(samples, train, k, value_range=None), groups, 2)) < GAP).mean()
+    )
 
 
 def twins(images: Tensor) -> np.ndarray:
     """Group of each of (n, c, h, w) images when near-duplicates are joined, (n,) int."""
     alike = correlation_matrix(images, images).abs() > TWIN
-    return groups_of(alike.triu(1).nonzero().numpy(), len(images))
+    return twin_groups(alike.triu(1).nonzero().numpy(), len(images))
 
 
 def generate(denoiser: Denoiser, mean: Tensor, config: ImageDynamicsConfig) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
-from core.metrics.transition import critical_size, crossing, exponent
+from core.theory.critical_size import critical_size, crossing, exponent
 
 SIZES = (4, 16, 64, 256)
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from core.clusters import clustered_mean, clustered_share
 from core.errors import InputError
 from core.stats import bootstrap_mean, clopper_pearson
+from core.stats.clustered import clustered_mean, clustered_share
 
 
 def test_clusters_of_one_are_the_plain_intervals() -> None:

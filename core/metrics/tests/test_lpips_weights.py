@@ -12,9 +12,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from core import weights
 from core.errors import InputError
 from core.files import sha256_bytes
+from core.metrics import lpips_weights as weights
 from core.metrics.lpips_models import import_lpips
 
 

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from core.denoisers.oracles import Empirical, Gaussian
 from core.errors import InputError
-from core.image_dynamics import (
+from core.theory.image_curves import (
     LEVELS,
     generate,
     joined_images,

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from core.errors import InputError
-from core.random_features import bulk, learn, levels
 from core.seeds import generator
+from core.theory.random_features import bulk, learn, levels
 
 D, P, N, H = 3, 40, 6, 0.2
 ARGUMENTS: dict[str, Any] = {"d": D, "p": P, "n": N, "times": torch.ones(1), "h": H}

@@ -5,20 +5,19 @@ import torch
 from torch import nn
 
 from core.denoisers.oracles import Empirical, Gaussian
-from core.dynamics import (
+from core.errors import InputError
+from core.theory.gaussian_distances import expected_to_centre, expected_to_nearest
+from core.theory.mixtures import (
     Perceptron,
     ddpm,
     distances,
     draw_mixture,
     energy_distance,
-    expected_to_centre,
-    expected_to_nearest,
     joined,
     kept_signal,
     oracle_noise,
     train_curve,
 )
-from core.errors import InputError
 from core.training.config import DynamicsConfig
 
 SMALL = DynamicsConfig(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from core import weights
 from core.errors import InputError
 from core.metrics import lpips as module
+from core.metrics import lpips_weights as weights
 from core.metrics.lpips import Embedding, nearest_lpips, rerank, squared_distance
 from core.metrics.lpips_models import SHIFT_TOLERANT, import_lpips, package_model
 
