@@ -13,8 +13,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from audit.measures import full_elsewhere
-from audit.pictures import draw_with_intervals
+from audit.measures.networks import full_elsewhere
+from audit.plots.shared import draw_with_intervals
 from core.denoisers.unet import Denoiser, denoise
 from core.metrics.psnr import unit_noise
 from core.metrics.spectrum import (

@@ -11,13 +11,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from audit.agreement_table import agreement_table, mixture_row
-from audit.lpips_neighbours import lpips_neighbours
-from audit.measures import cell_psnr, nearest_training
-from audit.pictures import plot_rows
-from audit.psnr_table import gap_beside_published, plot_gaps, plot_psnr, psnr_rows
-from audit.published_figures import published_convergence, published_psnr_gap
-from audit.replication_table import replication_rows
+from audit.measures.agreement import agreement_table, mixture_row
+from audit.measures.lpips_neighbours import lpips_neighbours
+from audit.measures.networks import cell_psnr, nearest_training
+from audit.measures.psnr import gap_beside_published, plot_gaps, plot_psnr, psnr_rows
+from audit.measures.replication import replication_rows
+from audit.plots.shared import plot_rows
+from audit.published.figures import published_convergence, published_psnr_gap
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from audit.calibration import DISTINCT, PUBLISHED, TWINS, calibrate_criteria, scores
-from audit.replication_table import replication_rows
+from audit.measures.calibration import DISTINCT, PUBLISHED, TWINS, calibrate_criteria, scores
+from audit.measures.replication import replication_rows
 from core.errors import InputError
 from core.metrics.calibration import calibrate
 from core.metrics.known_copies import perturb

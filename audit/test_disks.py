@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from audit.denoising import DISKS, denoiser_jobs, denoisers, error_table, plot_errors, slope
-from audit.measures import full_elsewhere
-from audit.pictures import plot_rows
+from audit.measures.denoising import DISKS, denoiser_jobs, denoisers, error_table, plot_errors, slope
+from audit.measures.networks import full_elsewhere
+from audit.plots.shared import plot_rows
 from core.metrics.psnr import unit_noise
 from core.stats import bootstrap_mean
 from fixtures.desk import Desk

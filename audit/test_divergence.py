@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from audit.divergence import (
+from audit.measures.divergence import (
     BROKEN,
     CONSISTENT,
     NETWORK,

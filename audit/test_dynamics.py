@@ -10,8 +10,8 @@ import torch
 from scipy import optimize
 from torch import Tensor
 
-from audit.calibration import record_desk_calibration
-from audit.dynamics_pictures import plot_dynamics, plot_exact, plot_settings, plot_shares
+from audit.measures.calibration import record_desk_calibration
+from audit.plots.dynamics import plot_dynamics, plot_exact, plot_settings, plot_shares
 from core.denoisers.oracles import Empirical, Oracle
 from core.metrics.lpips import Embedding
 from core.metrics.neighbours import Neighbours, nearest_groups, nearest_l2, twin_groups

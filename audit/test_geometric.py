@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from audit.denoising import (
+from audit.measures.denoising import (
     DISKS,
     SHUFFLED,
     alpha_name,
@@ -26,8 +26,8 @@ from audit.denoising import (
     slope,
     useful_levels,
 )
-from audit.measures import full_elsewhere
-from audit.pictures import draw_with_intervals, plot_rows
+from audit.measures.networks import full_elsewhere
+from audit.plots.shared import draw_with_intervals, plot_rows
 from core.metrics.psnr import denoiser_psnr
 from core.stats import bootstrap_mean
 from fixtures.desk import GROUPS, Cell, Desk

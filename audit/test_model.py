@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audit.measures import LEVELS, output_psnr, psnr_differences
+from audit.measures.networks import LEVELS, output_psnr, psnr_differences
 from core.denoisers.unet import BiasFreeNorm, UNet, parameter_count
 from core.tensors import read_tensors
 from core.training.config import TrainConfig

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from audit.lpips_neighbours import lpips_neighbours
-from audit.perception_tables import (
+from audit.measures.lpips_neighbours import lpips_neighbours
+from audit.measures.perception import (
     NETWORKS,
     RETRIEVAL_SIZE,
     embeddings,
@@ -21,9 +21,9 @@ from audit.perception_tables import (
     trap_measures,
     trapped,
 )
-from audit.pictures import plot_rows
-from audit.published_lpips import published_lpips_exhaustive, published_rank_inversion
-from audit.published_neighbours import with_random_trunk
+from audit.plots.shared import plot_rows
+from audit.published.lpips import published_lpips_exhaustive, published_rank_inversion
+from audit.published.neighbours import with_random_trunk
 from core.metrics.lpips import Embedding
 from core.metrics.neighbours import nearest
 from core.metrics.retrieval import identity_retrieval, memorised, nearest_change, rank_agreement, recall_by_k

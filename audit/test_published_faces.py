@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from audit.published_faces import copies
+from audit.published.faces import copies
 from core.metrics.replication import COPY_CORRELATION
 from fixtures.real_faces import RealPair
 

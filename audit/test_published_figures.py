@@ -11,15 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from audit import published_measures as measures
-from audit import published_neighbours as neighbours
-from audit import published_page
-from audit.published_figures import (
-    PUBLISHED,
-    published_convergence_order,
-    published_figure_provenance,
-)
-from audit.published_lpips import published_lpips_protocol
+from audit.published import measures, neighbours
+from audit.published import page as published_page
+from audit.published.figures import PUBLISHED, published_convergence_order, published_figure_provenance
+from audit.published.lpips import published_lpips_protocol
 from core.data.corpus import Corpus
 from core.errors import InputError
 from core.metrics.agreement import Agreement, agreement

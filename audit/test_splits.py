@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from audit.measures import output_psnr, psnr_differences
+from audit.measures.networks import output_psnr, psnr_differences
 from audit.test_metadata import cite
 from core.metrics.agreement import Agreement
 from core.splits.build import DEFINITIONS, baseline, by_identity

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from audit.agreement_table import mixture_row
-from audit.measures import cell_psnr
-from audit.pictures import plot_rows
-from audit.published_figures import (
+from audit.measures.agreement import mixture_row
+from audit.measures.networks import cell_psnr
+from audit.plots.shared import plot_rows
+from audit.published.figures import (
     published_eyeglasses_convergence,
     published_identity_convergence,
     published_male_convergence,

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from audit.densities import oracles, random_gaussian
-from audit.measures import oracle_samples
-from audit.pictures import plot_rows
+from audit.measures.densities import oracles, random_gaussian
+from audit.measures.networks import oracle_samples
+from audit.plots.shared import plot_rows
 from core.denoisers.oracles import Empirical, Gaussian, Oracle
 from core.metrics.neighbours import nearest
 from core.stats import Interval, clopper_pearson, t_interval

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from audit.dynamics_pictures import plot_features, plot_law, plot_spectrum
-from audit.measures import full_elsewhere
+from audit.measures.networks import full_elsewhere
+from audit.plots.dynamics import plot_features, plot_law, plot_spectrum
 from core.stats import Interval
 from core.theory.crossing_times import Exponent, crossing_time, every_second, exponent, least_exponent
 from core.theory.image_curves import ImageCurves

@@ -11,8 +11,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from audit.measures import nearest_training
-from audit.pictures import draw_with_intervals
+from audit.measures.networks import nearest_training
+from audit.plots.shared import draw_with_intervals
 from core.metrics.agreement import Agreement
 from core.metrics.replication import COPY_CORRELATION
 from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend

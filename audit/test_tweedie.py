@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scipy import integrate, stats
 from torch import Tensor
 
-from audit.densities import oracles, planar
+from audit.measures.densities import oracles, planar
 from core.denoisers.oracles import Gaussian, Oracle, Sphere
 from core.stats import Interval, t_interval
 from fixtures.desk import Desk

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from audit.published_page import published_page, require_folder
+from audit.published.page import published_page, require_folder
 from core.files import write_atomic
 from core.training.presets import preset
 from fixtures.desk import Desk

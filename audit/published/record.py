@@ -5,10 +5,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from audit import published_measures as measures
-from audit.agreement_table import agreement_table, mixture_row
-from audit.published_measures import ORDER
-from audit.published_neighbours import embedding
+from audit.measures.agreement import agreement_table, mixture_row
+from audit.published import measures
+from audit.published.measures import ORDER
+from audit.published.neighbours import embedding
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.lpips_weights import WeightsMissing
 from core.stats import Interval, clopper_pearson

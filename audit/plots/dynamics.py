@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from audit.pictures import draw_with_intervals
+from audit.plots.shared import draw_with_intervals
 from core.stats import Interval
 from core.theory.mixtures import Curves
 from core.theory.random_features import RandomFeatures, bulk

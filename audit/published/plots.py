@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from audit.pictures import plot_rows
-from audit.published_measures import LARGEST, ORDER, SEED
+from audit.plots.shared import plot_rows
+from audit.published.measures import LARGEST, ORDER, SEED
 from core.metrics.agreement import Agreement
 from core.metrics.neighbours import nearest
 from fixtures.desk import GROUPS

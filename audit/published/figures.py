@@ -10,13 +10,11 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from audit import published_measures as measures
-from audit import published_neighbours as neighbours
-from audit import published_plots as plots
-from audit.published_faces import put_calibration, put_real_pairs
-from audit.published_lpips import PUBLISHED as LPIPS
-from audit.published_measures import LARGEST, ORDER
-from audit.published_record import (
+from audit.published import measures, neighbours, plots
+from audit.published.faces import put_calibration, put_real_pairs
+from audit.published.lpips import PUBLISHED as LPIPS
+from audit.published.measures import LARGEST, ORDER
+from audit.published.record import (
     SEEDS,
     put,
     put_agreements,

@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from audit.measures import oracle_samples
+from audit.measures.networks import oracle_samples
 from core.dedup.search import near_duplicates
 from core.denoisers.oracles import Empirical
 from core.metrics.calibration import Calibration, calibrate

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from audit import published_plots as plots
-from audit.agreement_table import agreement_table, mixture_row
-from audit.calibration import calibrate_criteria, record_calibration
-from audit.measures import nearest_training
-from audit.published_measures import SEED
-from audit.published_neighbours import embedding
-from audit.published_record import put
+from audit.measures.agreement import agreement_table, mixture_row
+from audit.measures.calibration import calibrate_criteria, record_calibration
+from audit.measures.networks import nearest_training
+from audit.published import plots
+from audit.published.measures import SEED
+from audit.published.neighbours import embedding
+from audit.published.record import put
 from core.metrics.lpips import Embedding
 from core.metrics.lpips_weights import WeightsMissing
 from core.metrics.replication import COPY_CORRELATION

@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from audit.published_figures import PUBLISHED, published_convergence
-from audit.published_measures import ORDER, SEED, agreements
+from audit.published.figures import PUBLISHED, published_convergence
+from audit.published.measures import ORDER, SEED, agreements
 from core.data.corpus import Corpus
 from core.errors import InputError
 from fixtures.desk import Desk

@@ -1,16 +1,14 @@
 """What the published nearest images and their printed LPIPS values show (Topeza 2025, sections 2.3, 5.4 and 6.4).
 
-One function a claim, as in `audit.published_figures`.
+One function a claim, as in `audit.published.figures`.
 """
 
 import numpy as np
 import pandas as pd
 
-from audit import published_measures as measures
-from audit import published_neighbours as neighbours
-from audit import published_plots as plots
-from audit.published_measures import LARGEST, SEED
-from audit.published_record import put, share
+from audit.published import measures, neighbours, plots
+from audit.published.measures import LARGEST, SEED
+from audit.published.record import put, share
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.lpips_weights import COMMAND, WeightsMissing
 from core.metrics.neighbours import nearest

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from audit.lpips_neighbours import LpipsNeighbours
+from audit.measures.lpips_neighbours import LpipsNeighbours
 from core.dedup.search import near_duplicates
 from core.metrics.neighbours import Neighbours, nearest, nearest_groups, nearest_l2, twin_groups, without_self
 from core.metrics.replication import CARLINI_COUNT, COPY_CORRELATION, GAP, carlini_ratio, gap_ratio, share

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from audit.published_measures import SEED, Measured
+from audit.published.measures import SEED, Measured
 from core.errors import InputError
 from core.metrics.correlation import correlation
 from core.metrics.lpips import Embedding, squared_distance

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from audit.pictures import draw_with_intervals
+from audit.plots.shared import draw_with_intervals
 from core.denoisers.unet import Denoiser
 from core.metrics.psnr import denoiser_psnr
 from core.stats import Interval, bootstrap_mean
