@@ -14,7 +14,7 @@ from audit.test_splits import corpora, numbered
 from core.splits.build import Split, by_attribute, by_attributes
 from core.splits.leakage import count_leakage
 from core.splits.membership import Column, Membership, ordered
-from fixtures.published import Published
+from fixtures.published.files import Published
 from reports.expectations import CELEBA, group_suite, metadata_suite, validate
 from reports.record import ClaimRecord
 

@@ -31,9 +31,9 @@ from core.metrics.spectrum import (
 )
 from core.stats import Interval, bootstrap_difference, bootstrap_mean
 from core.training.train import build_model
-from fixtures.desk import GROUPS, Cell, Desk, random_pairs
-from fixtures.geometric import c_alpha
-from fixtures.measured import measured
+from fixtures.experiments.desk import GROUPS, Cell, Desk, random_pairs
+from fixtures.experiments.geometric import c_alpha
+from fixtures.experiments.measured import measured
 from reports.record import ClaimRecord
 
 BASIS_SIGMA = 0.15

@@ -24,11 +24,11 @@ from core.metrics.lpips import Embedding
 from core.metrics.psnr import PSNRCurve, gap, gap_change
 from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
 from core.stats.clustered import clustered_share
-from fixtures.desk import GROUPS, Cell, Desk, random_pairs
-from fixtures.faces import grid
-from fixtures.published import Published
-from fixtures.reported import reported_gap
-from fixtures.trained import Pairs, Trained
+from fixtures.experiments.desk import GROUPS, Cell, Desk, random_pairs
+from fixtures.experiments.stored import Pairs, Trained
+from fixtures.faces.corpus import grid
+from fixtures.published.files import Published
+from fixtures.published.reported import reported_gap
 from reports.record import ClaimRecord
 
 COPY = 0.95  # rules.copies: a sample that correlates more with a training image is that image

@@ -10,7 +10,7 @@ from audit.measures.replication import replication_rows
 from core.errors import InputError
 from core.metrics.calibration import calibrate
 from core.metrics.known_copies import perturb
-from fixtures.desk import Cell, Desk
+from fixtures.experiments.desk import Cell, Desk
 
 COPIES, OTHERS = 64, 300
 

@@ -13,8 +13,8 @@ from audit.measures.networks import full_elsewhere
 from audit.plots.shared import plot_rows
 from core.metrics.psnr import unit_noise
 from core.stats import bootstrap_mean
-from fixtures.desk import Desk
-from fixtures.geometric import disk_parameters, draw_disks
+from fixtures.experiments.desk import Desk
+from fixtures.experiments.geometric import disk_parameters, draw_disks
 from reports.record import ClaimRecord
 
 Measures = dict[str, Any]

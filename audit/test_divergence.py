@@ -29,7 +29,7 @@ from audit.measures.divergence import (
     sides,
 )
 from core.stats import Interval
-from fixtures.desk import Desk
+from fixtures.experiments.desk import Desk
 from reports.record import ClaimRecord
 
 

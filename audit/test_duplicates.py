@@ -18,8 +18,8 @@ from core.dedup.published import BLOCK, published_rows, remove_repeats, remove_r
 from core.dedup.search import near_duplicates
 from core.splits.build import by_attribute
 from core.stats import bootstrap_mean
-from fixtures.faces import generate
-from fixtures.published import Published
+from fixtures.faces.corpus import generate
+from fixtures.published.files import Published
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]

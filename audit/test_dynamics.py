@@ -21,9 +21,9 @@ from core.theory.gaussian_distances import expected_to_centre, expected_to_neare
 from core.theory.mixtures import MixtureData, ddpm, distances, draw_mixture, oracle_noise
 from core.training.config import DynamicsConfig
 from core.training.presets import Mixtures
-from fixtures.desk import Desk
-from fixtures.dynamics import published_curves, published_jobs
-from fixtures.measured import measured
+from fixtures.experiments.curves import published_curves, published_jobs
+from fixtures.experiments.desk import Desk
+from fixtures.experiments.measured import measured
 from reports.record import ClaimRecord
 
 README = {"training points": 5000, "dimensions": 128}

@@ -30,8 +30,8 @@ from audit.measures.networks import full_elsewhere
 from audit.plots.shared import draw_with_intervals, plot_rows
 from core.metrics.psnr import denoiser_psnr
 from core.stats import bootstrap_mean
-from fixtures.desk import GROUPS, Cell, Desk
-from fixtures.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels, textures
+from fixtures.experiments.desk import GROUPS, Cell, Desk
+from fixtures.experiments.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels, textures
 from reports.record import ClaimRecord
 
 Measures = dict[str, Any]

@@ -11,7 +11,7 @@ from core.data.attributes import ATTRIBUTES, AttributeTable, repair_attribute_te
 from core.data.celeba import read_attributes, read_identities, require_file
 from core.errors import InputError
 from core.files import sha256_file
-from fixtures.published import SHA256, Published
+from fixtures.published.files import SHA256, Published
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]

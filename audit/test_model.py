@@ -21,7 +21,7 @@ from core.training.config import TrainConfig
 from core.training.presets import preset
 from core.training.state import HISTORY, INDEX, History
 from core.training.train import build_model, train
-from fixtures.desk import GROUPS, RANDOM, Cell, Desk, ModelJob
+from fixtures.experiments.desk import GROUPS, RANDOM, Cell, Desk, ModelJob
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]

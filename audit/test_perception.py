@@ -30,9 +30,9 @@ from core.metrics.retrieval import identity_retrieval, memorised, nearest_change
 from core.metrics.ssim import ssim
 from core.stats import clopper_pearson
 from core.stats.clustered import clustered_share
-from fixtures.desk import GROUPS, Cell, Desk
-from fixtures.published import Published
-from fixtures.trained import Pairs, Trained
+from fixtures.experiments.desk import GROUPS, Cell, Desk
+from fixtures.experiments.stored import Pairs, Trained
+from fixtures.published.files import Published
 from reports.record import ClaimRecord
 
 K = 10  # candidates, as published

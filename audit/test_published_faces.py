@@ -5,7 +5,7 @@ from torch import Tensor
 
 from audit.published.faces import copies
 from core.metrics.replication import COPY_CORRELATION
-from fixtures.real_faces import RealPair
+from fixtures.experiments.real_faces import RealPair
 
 
 def made_up(share_copied: float, seeds: int = 20) -> RealPair:

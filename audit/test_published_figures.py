@@ -19,11 +19,11 @@ from core.data.corpus import Corpus
 from core.errors import InputError
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.lpips_weights import WeightsMissing
-from fixtures import reported
-from fixtures.notebooks import SET_SIZES, notebook_tiles
-from fixtures.publication import changed, publication
-from fixtures.published import Published
-from fixtures.tiles import Tiles
+from fixtures.published import reported
+from fixtures.published.files import Published
+from fixtures.published.made_up import changed, publication
+from fixtures.published.notebooks import SET_SIZES, notebook_tiles
+from fixtures.published.tiles import Tiles
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]

@@ -17,9 +17,9 @@ from core.splits.build import DEFINITIONS, baseline, by_identity
 from core.stats import bootstrap_difference
 from core.training.config import TrainConfig
 from core.training.schedule import exposures
-from fixtures.desk import GROUPS, Cell, Desk
-from fixtures.notebooks import EXPERIMENTS, Tiles, notebook_tiles, published_bytes
-from fixtures.published import Published
+from fixtures.experiments.desk import GROUPS, Cell, Desk
+from fixtures.published.files import Published
+from fixtures.published.notebooks import EXPERIMENTS, Tiles, notebook_tiles, published_bytes
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]

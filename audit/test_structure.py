@@ -23,9 +23,9 @@ from core.errors import Missing
 from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve
 from core.stats import Interval, bootstrap_difference, clopper_pearson, lowest_decile_difference, permutation_test, tost
-from fixtures.desk import GROUPS, Cell, Desk, random_pairs
-from fixtures.published import Published
-from fixtures.trained import Pairs, Trained
+from fixtures.experiments.desk import GROUPS, Cell, Desk, random_pairs
+from fixtures.experiments.stored import Pairs, Trained
+from fixtures.published.files import Published
 from reports.record import ClaimRecord
 
 LEVELS = (28.0, 20.0, 12.0, 4.0)  # input PSNR in dB, below rules.gap_shrinks's 30

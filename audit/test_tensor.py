@@ -14,7 +14,7 @@ from core.data.celeba import read_celeba, require_file
 from core.data.corpus import Corpus, shuffled
 from core.data.lists import read_list, write_list
 from core.data.preprocess import CROP_BOX, preprocess, resize_rgb
-from fixtures.faces import write_celeba
+from fixtures.faces.corpus import write_celeba
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]

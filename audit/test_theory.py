@@ -15,7 +15,7 @@ from audit.plots.shared import plot_rows
 from core.denoisers.oracles import Empirical, Gaussian, Oracle
 from core.metrics.neighbours import nearest
 from core.stats import Interval, clopper_pearson, t_interval
-from fixtures.desk import Desk
+from fixtures.experiments.desk import Desk
 from reports.record import ClaimRecord
 
 SIGMAS = (0.1, 0.3, 1.0)

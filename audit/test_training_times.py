@@ -23,8 +23,7 @@ from core.theory.mixtures import Curves
 from core.theory.random_features import RandomFeatures, bulk, levels
 from core.training.config import ImageDynamicsConfig
 from core.training.presets import DEFAULT_SCALE, FaceTimes, preset
-from fixtures.desk import Desk
-from fixtures.dynamics import (
+from fixtures.experiments.curves import (
     FEATURE_TIMES,
     MEMORISED,
     NOISE,
@@ -37,6 +36,7 @@ from fixtures.dynamics import (
     law_curves,
     law_jobs,
 )
+from fixtures.experiments.desk import Desk
 from reports.judge import judge_claim
 from reports.ledger import load_ledger
 from reports.record import ClaimRecord

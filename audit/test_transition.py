@@ -18,10 +18,10 @@ from core.metrics.replication import COPY_CORRELATION
 from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
 from core.theory.critical_size import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
 from core.training.presets import DEFAULT_SCALE, preset
-from fixtures import critical
-from fixtures.critical import Setting, nearest_by_setting, settings
-from fixtures.desk import GROUPS, Cell, Desk, random_pairs
-from fixtures.trained import Pairs, Trained
+from fixtures.experiments import critical
+from fixtures.experiments.critical import Setting, nearest_by_setting, settings
+from fixtures.experiments.desk import GROUPS, Cell, Desk, random_pairs
+from fixtures.experiments.stored import Pairs, Trained
 from reports.record import ClaimRecord
 
 SEED = 0

@@ -17,8 +17,8 @@ from torch import Tensor
 from audit.measures.densities import oracles, planar
 from core.denoisers.oracles import Gaussian, Oracle, Sphere
 from core.stats import Interval, t_interval
-from fixtures.desk import Desk
-from fixtures.measured import measured
+from fixtures.experiments.desk import Desk
+from fixtures.experiments.measured import measured
 from reports.record import ClaimRecord
 
 SIGMAS = (0.1, 0.3, 1.0)

@@ -21,7 +21,7 @@ from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import nearest
 from core.metrics.retrieval import recall_by_k
-from fixtures.faces import generate
+from fixtures.faces.corpus import generate
 
 BATCH = 32
 BLOCK = 10_000  # faces drawn at once into a file

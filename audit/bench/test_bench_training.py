@@ -23,7 +23,7 @@ from core.machine import peak_rss
 from core.training.config import TrainConfig
 from core.training.presets import preset
 from core.training.train import build_model, train
-from fixtures.faces import generate
+from fixtures.faces.corpus import generate
 
 ROUNDS = 3
 SEEDS = 64

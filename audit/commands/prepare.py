@@ -13,7 +13,7 @@ from core.data.folder import read_folder
 from core.data.lists import read_list
 from core.errors import InputError
 from core.training.published_models import read_images
-from fixtures.faces import generate
+from fixtures.faces.corpus import generate
 
 
 def command(

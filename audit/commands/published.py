@@ -9,8 +9,8 @@ from rich.progress import Progress
 from audit.published.page import published_page, require_folder
 from core.files import write_atomic
 from core.training.presets import preset
-from fixtures.desk import Desk
-from fixtures.published import Published
+from fixtures.experiments.desk import Desk
+from fixtures.published.files import Published
 
 
 def command(

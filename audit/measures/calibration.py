@@ -20,8 +20,8 @@ from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import nearest, nearest_groups, nearest_l2, twin_groups
 from core.metrics.replication import CARLINI_COUNT, COPY_CORRELATION, GAP, carlini_ratio, gap_ratio, share
 from core.stats import Interval
-from fixtures.desk import Cell, Desk
-from fixtures.measured import measured
+from fixtures.experiments.desk import Cell, Desk
+from fixtures.experiments.measured import measured
 from reports.record import ClaimRecord
 
 SECTION = "Calibration of the replication criteria"

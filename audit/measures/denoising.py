@@ -12,8 +12,8 @@ from audit.plots.shared import draw_with_intervals
 from core.denoisers.unet import Denoiser
 from core.metrics.psnr import denoiser_psnr
 from core.stats import Interval, bootstrap_mean
-from fixtures.desk import GROUPS, Cell, Desk, ModelJob
-from fixtures.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels
+from fixtures.experiments.desk import GROUPS, Cell, Desk, ModelJob
+from fixtures.experiments.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels
 
 SEED = 0
 DISKS, SHUFFLED = "disks", "shuffled faces"

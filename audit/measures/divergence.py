@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from core.denoisers.oracles import Gaussian
 from core.stats import Interval, t_interval
-from fixtures.measured import measured
+from fixtures.experiments.measured import measured
 
 SIGMAS = np.geomspace(0.1, 20, 201)
 GRID = np.linspace(-6, 6, 441)  # of y / sqrt(1 + sigma^2); 2e-9 of a standard Gaussian lies beyond

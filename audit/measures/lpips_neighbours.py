@@ -9,7 +9,7 @@ from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import Neighbours, without_self
 from core.tensors import tensor_sha256
-from fixtures.desk import Cell, Desk
+from fixtures.experiments.desk import Cell, Desk
 
 BACKGROUND = 64  # training images whose nearest other training image is looked for
 HELD_OUT = 200  # images that the model has not seen: one in a hundred of them is two

@@ -11,9 +11,9 @@ from core.denoisers.oracles import Oracle
 from core.metrics.neighbours import nearest
 from core.metrics.psnr import PSNRCurve, denoiser_psnr
 from core.stats import bootstrap_difference
-from fixtures.desk import Cell, Desk
-from fixtures.measured import measured
-from fixtures.trained import Pairs
+from fixtures.experiments.desk import Cell, Desk
+from fixtures.experiments.measured import measured
+from fixtures.experiments.stored import Pairs
 from reports.record import ClaimRecord
 
 LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB: noise levels from 0.04 to 1

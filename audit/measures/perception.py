@@ -21,7 +21,7 @@ from core.metrics.retrieval import (
     retrieval_difference,
 )
 from core.stats import Interval
-from fixtures.measured import measured
+from fixtures.experiments.measured import measured
 
 SEED = 0
 NETWORKS = {"vgg": "VGG", "alex": "AlexNet", "st-vgg": "ST-VGG", "st-alex": "ST-AlexNet"}

@@ -31,7 +31,7 @@ def gap_beside_published(
 ) -> list[dict[str, Any]]:
     """The gap by set size at each level: ours, and the published one read off between the two drawn levels beside it.
 
-    `published` is `fixtures.reported.reported_gap()` of one experiment. A level above the axis of the drawing, or with
+    `published` is `fixtures.published.reported.reported_gap()` of one experiment. A level above the axis of the drawing, or with
     a neighbour above it, has no published value and no row. Bounds are intervals over images for ours, the error of
     reading for the published ones.
     """

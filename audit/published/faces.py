@@ -19,10 +19,10 @@ from core.metrics.lpips import Embedding
 from core.metrics.lpips_weights import WeightsMissing
 from core.metrics.replication import COPY_CORRELATION
 from core.stats.clustered import clustered_share
-from fixtures.desk import GROUPS, Desk
-from fixtures.notebooks import HasRoot
-from fixtures.real_faces import RealPair, distinct_faces, real_pairs
-from fixtures.tiles import SIDE
+from fixtures.experiments.desk import GROUPS, Desk
+from fixtures.experiments.real_faces import RealPair, distinct_faces, real_pairs
+from fixtures.published.notebooks import HasRoot
+from fixtures.published.tiles import SIDE
 from reports.record import ClaimRecord
 
 TRAIN = 200  # of the recovered faces; what is left over, a hundred and more, are the images held out

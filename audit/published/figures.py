@@ -25,9 +25,9 @@ from audit.published.record import (
     share,
 )
 from core.stats import Interval, bootstrap_mean, permutation_test
-from fixtures import reported
-from fixtures.desk import Desk
-from fixtures.notebooks import (
+from fixtures.experiments.desk import Desk
+from fixtures.published import reported
+from fixtures.published.notebooks import (
     EXPERIMENTS,
     SET_SIZES,
     HasRoot,

@@ -16,8 +16,8 @@ from core.metrics.retrieval import recall_by_k
 from core.metrics.ssim import ssim
 from core.stats import bootstrap_mean
 from core.stats.clustered import clustered_mean, clustered_share
-from fixtures import reported
-from fixtures.notebooks import HasRoot, notebook_tiles, published_samples, recovered_faces
+from fixtures.published import reported
+from fixtures.published.notebooks import HasRoot, notebook_tiles, published_samples, recovered_faces
 from reports.record import ClaimRecord
 
 STRETCHED = "the tiles are contrast-stretched, which LPIPS notices"

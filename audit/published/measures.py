@@ -1,6 +1,6 @@
 """What the published pictures say, measured: pure functions of recovered tiles and transcribed tables.
 
-`tiles` are those of `fixtures.notebooks.notebook_tiles`, `figures` those of `figure_tiles`.
+`tiles` are those of `fixtures.published.notebooks.notebook_tiles`, `figures` those of `figure_tiles`.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from torch import nn
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.correlation import correlation, correlation_matrix, normalise
 from core.stats import Interval, bootstrap_difference, lowest_decile_difference
-from fixtures.notebooks import EXPERIMENTS, FIGURES, SET_SIZES
-from fixtures.tiles import SIDE, Tiles
+from fixtures.published.notebooks import EXPERIMENTS, FIGURES, SET_SIZES
+from fixtures.published.tiles import SIDE, Tiles
 
 SEED = 0  # of every bootstrap here
 ORDER = ("celeba", "no_overlap", "male", "eyeglasses")  # of falling agreement, as claimed
@@ -149,7 +149,7 @@ def shown_seeds(tiles: Tiles) -> pd.DataFrame:
 
 
 def sample_seeds(tiles: Tiles) -> np.ndarray:
-    """The seed of every distinct generated image, in the order of `fixtures.notebooks.published_samples`, (n,).
+    """The seed of every distinct generated image, in the order of `fixtures.published.notebooks.published_samples`, (n,).
 
     Cell 30 numbers its seeds; the samples at smaller sizes beside one of its images start from the same noise.
     """

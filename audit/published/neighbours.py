@@ -14,7 +14,7 @@ from core.metrics.lpips import Embedding, squared_distance
 from core.metrics.lpips_weights import WeightsMissing
 from core.metrics.retrieval import nearest_change, rank_agreement
 from core.stats import bootstrap_statistic, row_kendall
-from fixtures.tiles import SIDE, Tiles
+from fixtures.published.tiles import SIDE, Tiles
 
 COPY = 0.99  # a sample that correlates more with a training image is that image
 

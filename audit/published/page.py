@@ -20,8 +20,8 @@ from audit.published.figures import PUBLISHED, published_convergence
 from audit.published.measures import ORDER, SEED, agreements
 from core.data.corpus import Corpus
 from core.errors import InputError
-from fixtures.desk import Desk
-from fixtures.notebooks import (
+from fixtures.experiments.desk import Desk
+from fixtures.published.notebooks import (
     CELLS,
     EXPERIMENTS,
     FIGURES,
@@ -31,7 +31,7 @@ from fixtures.notebooks import (
     published_samples,
     recovered_faces,
 )
-from fixtures.tiles import Tiles
+from fixtures.published.tiles import Tiles
 from reports.judge import judge_claim
 from reports.ledger import load_ledger
 from reports.multiplicity import holm_over

@@ -12,10 +12,10 @@ from audit.plots.shared import plot_rows
 from audit.published.measures import LARGEST, ORDER, SEED
 from core.metrics.agreement import Agreement
 from core.metrics.neighbours import nearest
-from fixtures.desk import GROUPS
-from fixtures.notebooks import EXPERIMENTS, SET_SIZES
-from fixtures.real_faces import RealPair
-from fixtures.tiles import Tiles
+from fixtures.experiments.desk import GROUPS
+from fixtures.experiments.real_faces import RealPair
+from fixtures.published.notebooks import EXPERIMENTS, SET_SIZES
+from fixtures.published.tiles import Tiles
 
 
 def plot_agreements(found: Mapping[str, Agreement], marks: pd.DataFrame | None = None) -> Figure:

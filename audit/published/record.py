@@ -12,9 +12,9 @@ from audit.published.neighbours import embedding
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.lpips_weights import WeightsMissing
 from core.stats import Interval, clopper_pearson
-from fixtures.notebooks import EXPERIMENTS, HasRoot, notebook_tiles
-from fixtures.published import Published
-from fixtures.tiles import Tiles
+from fixtures.published.files import Published
+from fixtures.published.notebooks import EXPERIMENTS, HasRoot, notebook_tiles
+from fixtures.published.tiles import Tiles
 from reports.record import ClaimRecord
 
 SEEDS = {"n": 20, "seeds": "0:20", "varies": "seed"}

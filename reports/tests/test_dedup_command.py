@@ -9,7 +9,7 @@ import pytest
 
 from audit.cli import main
 from audit.test_duplicates import count_on_celeba
-from fixtures.faces import write_celeba
+from fixtures.faces.corpus import write_celeba
 
 
 def program(*words: object) -> int:

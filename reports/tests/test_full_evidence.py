@@ -15,7 +15,7 @@ from core.errors import Missing
 from core.training.config import TrainConfig
 from core.training.runs import RunStore
 from core.training.train import train
-from fixtures.faces import generate
+from fixtures.faces.corpus import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = TrainConfig(image_size=20, base_channels=4, blocks=1, exposures=320, epochs=2, batch=16, halve_every=1)

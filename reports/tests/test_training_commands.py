@@ -22,7 +22,7 @@ from core.splits.build import baseline, by_identity, save_split
 from core.tensors import read_tensors
 from core.training.grid import grid
 from core.training.runs import RunStore
-from fixtures.faces import generate
+from fixtures.faces.corpus import generate
 
 TINY = ("--set", "exposures=32", "--set", "epochs=2", "--set", "base_channels=2", "--set", "blocks=1")
 
