@@ -3,21 +3,18 @@
 import contextlib
 import json
 import math
-import os
-import platform
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from core.errors import Missing
 from core.files import write_atomic
 from core.training.presets import DEFAULT_SCALE, preset
+from reports.environment import environment, project, resolved
 from reports.judge import Evidence, Judgement, combined
 from reports.ledger import Claim, Ledger
 from reports.multiplicity import holm_over
@@ -26,13 +23,7 @@ SCHEMA = "samenoise/audit/1"
 BROUGHT = ("celeba", "full")  # evidence that needs what only some users have
 TRAINED, FULL = "synthetic", "full"  # evidence of what is trained on the spot; at the full scales it is the latter
 SCALED, SCALE = (TRAINED,), DEFAULT_SCALE  # evidence whose verdict depends on the scale, and the recorded one
-PACKAGES = (
-    "dask", "faiss-cpu", "great-expectations", "hypothesis", "lightning-fabric", "lpips", "matplotlib", "numba",
-    "numpy", "pandas", "pillow", "pyarrow", "pytest", "pytest-benchmark", "safetensors", "scipy", "torch",
-    "torchvision",
-)  # fmt: skip
 MOMENT = 5.0  # seconds between two writes of a run that goes on
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass
@@ -257,69 +248,12 @@ class AuditRun:
         return path
 
 
-def resolved(scale: str) -> dict[str, Any]:
-    """Every option of a scale by name, and how many parameters its network has."""
-    from core.denoisers.unet import UNet, parameter_count
-
-    chosen = preset(scale)
-    network = UNet(chosen.train.base_channels, chosen.train.blocks, chosen.train.in_channels)
-    return {**chosen.to_dict(), "parameters": parameter_count(network)}
-
-
 def as_pair(interval: Any) -> tuple[float, float] | None:
     """An interval as (low, high): from an object with those attributes, a pair, or None."""
     if interval is None:
         return None
     low, high = (interval.low, interval.high) if hasattr(interval, "low") else interval
     return float(low), float(high)
-
-
-def project() -> dict[str, Any]:
-    """Version, commit and whether the tree differs from it; the last two None outside a checkout."""
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, timeout=20)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    status = git("status", "--porcelain")
-    return {
-        "version": metadata.version("samenoise"),
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": None if status is None else bool(status),
-    }
-
-
-def environment(device: str) -> dict[str, Any]:
-    """Where the figures were computed, in pytest-benchmark's vocabulary where it has a word."""
-    import torch
-
-    packages = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu": _cpu(),
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": device,
-        "packages": packages,
-    }
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _plain(value: Any) -> Any:

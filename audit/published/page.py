@@ -32,10 +32,11 @@ from fixtures.published.notebooks import (
     recovered_faces,
 )
 from fixtures.published.tiles import Tiles
+from reports.environment import ROOT
 from reports.judge import judge_claim
 from reports.ledger import load_ledger
 from reports.multiplicity import holm_over
-from reports.record import ROOT, ClaimRecord
+from reports.record import ClaimRecord
 from reports.render import Figures, template
 
 GAP = 4  # white pixels between tiles

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from core.errors import InputError
 from reports import render as module
+from reports.format import bounds, day, duration, number, web
 from reports.judge import VERDICTS
-from reports.render import bounds, by_kind, cited, day, duration, number, render, rerun, web
+from reports.render import by_kind, cited, render, rerun
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
 CSS = (Path(module.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")

@@ -1,0 +1,97 @@
+"""TODO."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: Any, interval: Sequence[float] | None = None) -> str:
+    """A value as text; where it has an interval, to two significant digits of that interval's half width."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if isinstance(value, float):
+        return _real(value, _decimals(interval) if interval else None)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{words(key)}: {number(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        shown = [number(item) for item in value[:24]]
+        return ", ".join(shown) + (f", … ({len(value)} values, all in audit.json)" if len(value) > 24 else "")
+    return str(value)
+
+
+def bounds(interval: Sequence[float]) -> str:
+    """An interval as text, its ends to the precision that `number` gives the value."""
+    decimals = _decimals(interval)
+    return f"[{_real(float(interval[0]), decimals)}, {_real(float(interval[1]), decimals)}]"
+
+
+def pvalue(p: float) -> str:
+    """A p-value to two significant digits, or as below 0.0001."""
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the units that a reader would use."""
+    if seconds is None:
+        return "not timed"
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def day(created: str) -> str:
+    """ISO time as `23 November 2026, 06:55 UTC`; what is no ISO time stays as it is."""
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname() or ''}".strip()
+
+
+def words(name: Any) -> str:
+    """An identifier as words."""
+    return str(name).replace("_", " ")
+
+
+def slug(text: Any) -> str:
+    """Text as a fragment that a link can name."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", str(text))
+
+
+def web(link: Any) -> str | None:
+    """The link if a browser may follow it: `https` or `http`, nothing else."""
+    return str(link) if re.match(r"https?://", str(link)) else None
+
+
+def _decimals(interval: Sequence[float]) -> int | None:
+    """Decimals at which the half width of the interval keeps two significant digits."""
+    half = abs(interval[1] - interval[0]) / 2
+    return 1 - math.floor(math.log10(half)) if half > 0 and math.isfinite(half) else None
+
+
+def _real(value: float, decimals: int | None) -> str:
+    """A float at so many decimals; without them to four significant digits, trailing zeros left off."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}".replace("-", "−")
+    power = math.floor(math.log10(abs(value)))
+    exact = decimals is None
+    decimals = max(0, 3 - power) if decimals is None else decimals
+    tail = ""
+    if (decimals > 7 and power < -4) or (power > 6 and exact) or power > 14:
+        text, exponent = f"{value:.{max(0, min(decimals + power, 6))}e}".split("e")
+        tail = f" × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    else:
+        text = f"{round(value, decimals):,.{max(0, decimals)}f}"
+    if exact and "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return (text + tail).replace("-", "−")
