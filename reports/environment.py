@@ -1,4 +1,4 @@
-"""TODO."""
+"""Where a run took place: machine, libraries, the project's version, and the options of the scale."""
 
 import os
 import platform
@@ -14,8 +14,6 @@ PACKAGES = (
     "numpy", "pandas", "pillow", "pyarrow", "pytest", "pytest-benchmark", "safetensors", "scipy", "torch",
     "torchvision",
 )  # fmt: skip
-
-
 ROOT = Path(__file__).resolve().parent.parent
 
 

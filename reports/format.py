@@ -1,4 +1,4 @@
-"""TODO."""
+"""Numbers, intervals, names and links as the page shows them."""
 
 import math
 import re

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What several claims measure, apart from the tests that record it."""

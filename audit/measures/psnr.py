@@ -31,9 +31,9 @@ def gap_beside_published(
 ) -> list[dict[str, Any]]:
     """The gap by set size at each level: ours, and the published one read off between the two drawn levels beside it.
 
-    `published` is `fixtures.published.reported.reported_gap()` of one experiment. A level above the axis of the drawing, or with
-    a neighbour above it, has no published value and no row. Bounds are intervals over images for ours, the error of
-    reading for the published ones.
+    `published` is `fixtures.published.reported.reported_gap()` of one experiment. A level above the axis of the
+    drawing, or with a neighbour above it, has no published value and no row. Bounds are intervals over images for
+    ours, the error of reading for the published ones.
     """
     found = [
         {"source": "here", "N": row["N"], "input dB": row["input dB"], "gap": row["gap"], "from": row["gap from"],

@@ -149,7 +149,7 @@ def shown_seeds(tiles: Tiles) -> pd.DataFrame:
 
 
 def sample_seeds(tiles: Tiles) -> np.ndarray:
-    """The seed of every distinct generated image, in the order of `fixtures.published.notebooks.published_samples`, (n,).
+    """The seed of every distinct generated image, (n,), in the order of `notebooks.published_samples`.
 
     Cell 30 numbers its seeds; the samples at smaller sizes beside one of its images start from the same noise.
     """

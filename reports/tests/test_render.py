@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.errors import InputError
 from reports import render as module
-from reports.format import bounds, day, duration, number, web
+from reports.format import bounds, day, duration, number, slug, web
 from reports.judge import VERDICTS
 from reports.render import by_kind, cited, render, rerun
 
@@ -218,7 +218,7 @@ def test_the_page_can_be_read_without_seeing_it(tmp_path: Path) -> None:
         if "tabindex" in attrs:
             assert attrs["role"] == "group" and attrs["aria-label"], tag
     for verdict in VERDICTS:
-        assert f"#mark-{module.slug(verdict)}" in [attrs.get("href") for attrs in page.of("use")]
+        assert f"#mark-{slug(verdict)}" in [attrs.get("href") for attrs in page.of("use")]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -234,7 +234,7 @@ def test_every_colour_of_text_has_enough_contrast(scheme: str) -> None:
         linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    for name in ("ink", "muted", "link", *map(module.slug, VERDICTS)):
+    for name in ("ink", "muted", "link", *map(slug, VERDICTS)):
         for ground in ("paper", "panel"):
             high, low = sorted((luminance(colours[name]), luminance(colours[ground])), reverse=True)
             assert (high + 0.05) / (low + 0.05) >= 4.5, f"{name} on {ground}"
