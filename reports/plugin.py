@@ -35,10 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Ledger and tests must match one to one: checked before -k and -m take anything away."""
+    """Ledger and tests must match one to one: checked before -k and -m take anything away; -k knows ids of rows."""
     ledger = config.stash[LEDGER]
     judged: dict[str, str] = {}
     for item in items:
+        item.extra_keyword_matches.update(
+            mark.args[0] for name in ("claim", "control") for mark in item.iter_markers(name) if mark.args
+        )
         for marker in item.iter_markers("control"):
             if marker.args[0] not in ledger.ids or marker.args[1:] not in (("positive",), ("negative",)):
                 raise pytest.UsageError(

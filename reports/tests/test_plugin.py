@@ -238,6 +238,16 @@ def test_a_wrong_option_stops_before_anything_runs(audit: Audit, option: str) ->
     result.stderr.fnmatch_lines([f"*{option.split('=')[0]}*{option.split('=')[1]}*expected*"])
 
 
+def test_claims_and_controls_are_chosen_by_the_id_of_their_row(audit: Audit) -> None:
+    rows = "".join(ROW.format(id=i, more=ABOVE.format(verdict="reproduced")) for i in ("T-a", "T-b"))
+    tests = "".join(TEST.format(id=i, name=k, body=add(1, 0.5, 1.5)) for k, i in enumerate(("T-a", "T-b")))
+    control = "\n@pytest.mark.control('T-b', 'negative')\ndef test_of_it():\n    pass\n"
+    audit.write(rows, tests + control)
+    result, written = audit.run("-k", "T-b")
+    result.assert_outcomes(passed=2, deselected=1)
+    assert [claim["verdict"] for claim in written["claims"]] == ["not yet tested", "reproduced"]
+
+
 def test_a_run_without_claims_leaves_the_report_alone(audit: Audit) -> None:
     audit.one(add(1, 0.5, 1.5))
     (audit.pytester.path / "audit" / "test_other.py").write_text("def test_other():\n    pass\n", encoding="utf-8")
