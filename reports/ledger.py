@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Check:
     tolerance_reason: str | None = None
     excludes: float | None = None
     max_width: float | None = None
+    window: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # kind -> where the value was, and how far
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Claim:
     evidence: tuple[str, ...]
     rule: str
     threshold_source: str
+    fixed: date  # when the rule was fixed
+    changes: tuple[Mapping[str, Any], ...] = ()  # of the rule since then: date and why
     reported: tuple[Mapping[str, Any], ...] = ()
     checks: tuple[Check, ...] = ()
     recorded: Mapping[str, str] = field(default_factory=dict)
@@ -95,13 +99,19 @@ def load_ledger(path: Path | str) -> Ledger:
             if name in seen:
                 raise InputError(f"{path}: the id {name} stands in two rows; expected one row a claim")
             seen.add(name)
-    return Ledger(claims, data.get("sources", {}), data.get("rules", {}))
+    rules = {name: _rule(rule, f"{path}: rule {name}") for name, rule in data.get("rules", {}).items()}
+    return Ledger(claims, data.get("sources", {}), rules)
+
+
+def _rule(rule: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A rule with its dates as text, which JSON can carry."""
+    return {**rule, "fixed": _day(rule.get("fixed"), f"{where}: fixed").isoformat()}
 
 
 def _claim(row: Mapping[str, Any], path: Path) -> Claim:
     where = f"{path}: row {row.get('id', '(without id)')}"
     _known({"reasons" if key == "reason" else key: value for key, value in row.items()}, Claim, where)
-    for key in ("id", "title", "topic", "source", "statement", "evidence", "rule", "threshold_source"):
+    for key in ("id", "title", "topic", "source", "statement", "evidence", "rule", "threshold_source", "fixed"):
         if not row.get(key):
             raise InputError(f"{where}: found no {key}; expected one in every row")
     _one_of(row["topic"], TOPICS, f"{where}: topic")
@@ -112,6 +122,7 @@ def _claim(row: Mapping[str, Any], path: Path) -> Claim:
     for kind, verdict in row.get("recorded", {}).items():
         _one_of(kind, row["evidence"], f"{where}: recorded kind")
         _one_of(verdict, RECORDABLE, f"{where}: recorded verdict for {kind}")
+    _day(row["fixed"], f"{where}: fixed")
     reasons = _reasons(row, where)
     for kind, verdict in row.get("recorded", {}).items():
         if verdict != "reproduced" and not (reasons.get(kind) or reasons.get("")):
@@ -122,8 +133,36 @@ def _claim(row: Mapping[str, Any], path: Path) -> Claim:
         "reported": tuple(row.get("reported", ())),
         "aliases": tuple(row.get("aliases", ())),
         "checks": checks,
+        "changes": tuple(_change(change, row, where) for change in row.get("changes", [])),
     }
     return Claim(**{**{k: v for k, v in row.items() if k != "reason"}, **sequences, "reasons": reasons})
+
+
+def _change(change: Mapping[str, Any], row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """A change of a rule says when and why, and comes after the rule."""
+    if set(change) != {"date", "why"} or not change["why"]:
+        raise InputError(f"{where}: a change of the rule has {sorted(change)}; expected date and why")
+    if not _day(change["date"], f"{where}: change") >= _day(row["fixed"], f"{where}: fixed"):
+        raise InputError(f"{where}: a change of the rule is dated {change['date']}, before it was fixed")
+    return change
+
+
+def _day(value: Any, where: str) -> date:
+    if not isinstance(value, date):
+        raise InputError(f"{where}: found {value!r}; expected a date, YYYY-MM-DD without quotes")
+    return value
+
+
+def _window(check: Mapping[str, Any], row: Mapping[str, Any], where: str) -> dict[str, tuple[float, float]]:
+    """Windows by kind of evidence, each two numbers in order."""
+    windows = {}
+    for kind, pair in check.get("window", {}).items():
+        _one_of(kind, row["evidence"], f"{where}: kind of a window")
+        numbers = isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, int | float) for x in pair)
+        if not numbers or not pair[0] <= pair[1]:
+            raise InputError(f"{where}: window: found {pair!r}; expected two numbers, the lower first")
+        windows[kind] = (pair[0], pair[1])
+    return windows
 
 
 def _reasons(row: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -141,7 +180,7 @@ def _check(check: Mapping[str, Any], row: Mapping[str, Any], where: str) -> Chec
     for key in ("evidence", "op"):
         if key not in check:
             raise InputError(f"{where}: a check has no {key}; expected one in every check")
-    made = Check(**check)
+    made = Check(**{**check, "window": _window(check, row, f"{where}: check of {check['evidence']}")})
     where = f"{where}: check of {made.evidence}"
     _one_of(made.op, OPS, f"{where}: op")
     if made.kind is not None:

@@ -130,7 +130,10 @@ def pytest_runtest_makereport(
 
 
 def _hold(item: pytest.Item, record: ClaimRecord, report: pytest.TestReport) -> None:
-    """Equal to the ledger passes (a recorded `refuted` as an expected failure), different fails, blocked skips."""
+    """Equal to the ledger passes (a recorded `refuted` as an expected failure), blocked skips.
+
+    A verdict that differs from the recorded one fails, and so does a judged value outside the window recorded with it.
+    """
     try:
         record.judgement = judgement = judge_claim(record.claim, record.evidence)
     except LookupError as error:
@@ -151,6 +154,9 @@ def _hold(item: pytest.Item, record: ClaimRecord, report: pytest.TestReport) -> 
     if different:
         report.outcome = "failed"
         report.longrepr = f"verdict of {record.claim.id} changed: {'; '.join(different)}. {because}"
+    elif record.outside:
+        report.outcome = "failed"
+        report.longrepr = f"a value of {record.claim.id} left its window: {'; '.join(record.outside)}. {because}"
     elif any(found == "refuted" == recorded.get(kind) for kind, found in judgement.by_kind.items()):
         report.outcome, report.wasxfail = "skipped", f"recorded as refuted: {record.claim.reason}"
         report.longrepr = (*where, f"refuted, as recorded: {record.claim.reason}")

@@ -163,6 +163,21 @@ class ClaimRecord:
         held = [k for k in found if (k in recorded or k not in BROUGHT) and (k not in SCALED or self.scale == SCALE)]
         return [k for k in held if recorded.get(k) != found[k]]
 
+    @property
+    def outside(self) -> list[str]:
+        """Judged values that left the window recorded with them, each as a sentence.
+
+        Windows of what is trained hold at the scale they were recorded at.
+        """
+        found = {(e.kind, e.name): e for e in self.evidence}
+        return [
+            f"{kind}: {check.evidence} = {evidence.value!r}, recorded between {low:g} and {high:g}"
+            for check in self.claim.checks
+            for kind, (low, high) in check.window.items()
+            if check.kind in (None, kind) and (kind not in SCALED or self.scale == SCALE)
+            if (evidence := found.get((kind, check.evidence))) is not None and not low <= evidence.value <= high
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """One object of `audit.json`'s `claims`."""
         row, judgement = self.claim, self.judgement
@@ -178,6 +193,8 @@ class ClaimRecord:
             "statement": row.statement,
             "rule": row.rule,
             "threshold_source": row.threshold_source,
+            "fixed": row.fixed.isoformat(),
+            "rule_changes": [{"date": c["date"].isoformat(), "why": c["why"]} for c in row.changes],
             "kinds": list(row.evidence),
             "reported": [dict(item) for item in row.reported],
             "evidence": [e.as_json() for e in self.evidence],
@@ -187,6 +204,7 @@ class ClaimRecord:
             "recorded": recorded,
             "recorded_by_kind": dict(row.recorded),
             "changed": bool(self.changed),
+            "outside": self.outside,
             "reason": row.reason,
             "reasons": dict(row.reasons),
             "blocked": self.blocked,

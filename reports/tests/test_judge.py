@@ -1,4 +1,5 @@
 import dataclasses
+from datetime import date
 from typing import Any
 
 import pytest
@@ -50,7 +51,9 @@ def test_the_interval_decides(
 
 
 def claim(*checks: Check) -> Claim:
-    return Claim("T-x", "t", "data", "T 1", "s", ("published", "synthetic"), "r", "t", checks=checks)
+    return Claim(
+        "T-x", "t", "data", "T 1", "s", ("published", "synthetic"), "r", "t", date(2026, 11, 23), checks=checks
+    )
 
 
 def test_the_least_favourable_kind_counts() -> None:

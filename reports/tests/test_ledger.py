@@ -14,7 +14,8 @@ source = "T 1"
 statement = "s"
 evidence = ["published", "synthetic"]
 rule = "r"
-threshold_source = "fixed before looking"
+threshold_source = "rules.grows"
+fixed = 2026-11-23
 {more}
 """
 
@@ -45,6 +46,14 @@ def test_a_reason_stands_for_all_kinds_or_for_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        ("changes = [{ date = 2026-11-24 }]", r"a change of the rule has \['date'\]; expected date and why"),
+        ('changes = [{ date = 2026-11-22, why = "w" }]', "dated 2026-11-22, before it was fixed"),
+        ('changes = [{ date = "soon", why = "w" }]', "change: found 'soon'; expected a date"),
+        ('checks = [{ evidence = "x", op = "above", value = 0, window = { full = [0, 1] } }]', "kind of a window"),
+        (
+            'checks = [{ evidence = "x", op = "above", value = 0, window = { published = [1, 0] } }]',
+            r"window: found \[1, 0\]; expected two numbers",
+        ),
         ('colour = "red"', "unknown key 'colour'"),
         ('aliases = ["T-a"]', "T-a stands in two rows"),
         ('recorded = { published = "true" }', "recorded verdict for published"),

@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +27,7 @@ TOPICS = {
 }
 KINDS = {"arithmetic", "property", "published", "synthetic", "celeba", "full"}
 HOW = {"printed", "read off a figure", "derived"}
+FIRST = date(2026, 11, 23)  # the day of the first rule
 VERDICTS = {"reproduced", "refuted", "inconclusive"}
 
 
@@ -50,7 +52,7 @@ def test_row_is_complete(row: dict) -> None:
     assert row["source"].startswith(row["id"][0] + " "), "a row cites the document that its id names"
     assert row["statement"].endswith(".") and row["rule"].endswith(".")
     assert row["evidence"] and set(row["evidence"]) <= KINDS
-    assert row["threshold_source"].startswith("fixed before looking: ")
+    assert FIRST <= row["fixed"] <= date.today() and all(row["fixed"] <= c["date"] for c in row.get("changes", []))
     cited = set(re.findall(r"rules\.(\w+)", row["threshold_source"]))
     assert cited and cited <= set(LEDGER["rules"])
 

@@ -1,6 +1,7 @@
 """Holm over the ledger against hand-made families, and against verdicts of pure noise."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from reports.judge import Evidence, Judgement, judge_claim
 from reports.ledger import Check, Claim
 from reports.multiplicity import boundary_pvalue, check_pvalue, holm_over, verdict_pvalue
 
-CLAIM = Claim("T-a", "t", "data", "T 1", "s", ("synthetic",), "r", "fixed before looking")
+CLAIM = Claim("T-a", "t", "data", "T 1", "s", ("synthetic",), "r", "rules.grows", date(2026, 11, 23))
 
 
 def row(*checks: Check, name: str = "T-a") -> Claim:

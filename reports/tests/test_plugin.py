@@ -17,7 +17,8 @@ source = "T 1"
 statement = "s"
 evidence = ["published", "synthetic"]
 rule = "r"
-threshold_source = "fixed before looking"
+threshold_source = "rules.grows"
+fixed = 2026-11-23
 reason = "understood"
 {more}
 """
@@ -153,6 +154,24 @@ def test_trained_evidence_is_held_at_the_scale_it_was_recorded_at(audit: Audit) 
         result, written = audit.run(f"--scale={scale}")
         result.assert_outcomes(**{outcome: 1})
         assert written["claims"][0]["verdict"] == "reproduced"
+
+
+def test_a_value_that_leaves_its_window_fails_though_the_verdict_stays(audit: Audit) -> None:
+    """So that a broken trainer is noticed by rows whose verdict it cannot change."""
+    window = 'window = { synthetic = [0.9, 1.1] } }]\nrecorded = { synthetic = "reproduced" }'
+    rows = ROW.format(id="T-a", more='checks = [{ evidence = "x", op = "above", value = 0.0, ' + window)
+    for value, outcome in ((1.0, "passed"), (1.2, "failed"), (0.8, "failed")):
+        audit.write(rows, TEST.format(id="T-a", name="a", body=add(value, 0.5, 1.5)))
+        result, written = audit.run()
+        result.assert_outcomes(**{outcome: 1})
+        claim = written["claims"][0]
+        assert claim["verdict"] == "reproduced" and not claim["changed"]
+        said = f"synthetic: x = {value}, recorded between 0.9 and 1.1"
+        assert claim["outside"] == ([said] if outcome == "failed" else [])
+        if outcome == "failed":
+            result.stdout.fnmatch_lines([f"*a value of T-a left its window: {said}*"])
+    result, _ = audit.run("--scale=desk-long")  # windows are those of the scale that they were recorded at
+    result.assert_outcomes(passed=1)
 
 
 def test_bad_input_is_one_line_and_a_usage_error_at_the_end(audit: Audit) -> None:

@@ -61,7 +61,9 @@ def item(name: str = "agreement", **more: Any) -> dict[str, Any]:
 def claim(claim_id: str = "T-a", **more: Any) -> dict[str, Any]:
     return {
         "id": claim_id, "aliases": [], "title": f"Title of {claim_id}", "topic": "data", "source": "T 1",
-        "statement": "It is so.", "rule": "Above 0.", "threshold_source": "fixed before looking: rules.grows",
+        "statement": "It is so.", "rule": "Above 0.", "threshold_source": "rules.grows",
+        "fixed": "2026-11-23", "outside": [],
+        "rule_changes": [{"date": "2026-11-25", "why": "Stricter than before."}],
         "kinds": ["published", "synthetic"], "evidence": [], "verdict": "not yet tested", "verdicts": {},
         "reported": [{"name": "images", "value": 202599, "unit": "images", "how": "printed"}],
         "because": [], "recorded": None, "recorded_by_kind": {}, "changed": False, "reason": None, "blocked": [],
@@ -167,7 +169,8 @@ def test_a_card_says_all_that_a_reader_needs(tmp_path: Path) -> None:
     card = Page(text[text.rindex("<article", 0, start) : text.index("</article>", start) + 10]).text
     for told in (
         "T-a", "It is so.", "T 1", "202,599", "images", "printed", "0.411", "[0.382, 0.440]", "64", "BCa bootstrap",
-        "varies: seed", "seeds 0:64", "Above 0.", "fixed before looking: grows", "synthetic: too low",
+        "varies: seed", "seeds 0:64", "Above 0.", "Fixed on 2026-11-23; threshold: grows",
+        "Changed on 2026-11-25: Stricter than before.", "synthetic: too low",
         "it was so once", "synthetic: at a small scale", "the ledger records reproduced",
         "1 positive passed positive audit/test_a.py::test_a_positive",
         "No negative control in this run", "published needs the published lists", "pytest audit/ --published DIR",
