@@ -5,6 +5,7 @@ refused, never dropped: a lost sample changes a denominator.
 """
 
 from core.stats.intervals import (
+    FEWEST,
     LOWEST_DECILE_COVERAGE,
     RESAMPLES,
     SKEWED_MEAN_COVERAGE,
@@ -24,6 +25,7 @@ from core.stats.ranks import kendall, row_kendall, row_spearman, spearman, spear
 from core.stats.significance import Equivalence, SignificanceTest, holm, permutation_test, tost
 
 __all__ = [
+    "FEWEST",
     "LOWEST_DECILE_COVERAGE",
     "RESAMPLES",
     "SKEWED_MEAN_COVERAGE",

@@ -13,7 +13,10 @@ from core.stats import Interval, bootstrap_statistic, clopper_pearson
 
 
 def clustered_mean(values: ArrayLike, clusters: ArrayLike, *, seed: int, over: str) -> tuple[float, Interval]:
-    """Mean of all values (n,) and its bootstrap interval; whole clusters, `clusters` (n,) names them, are resampled."""
+    """Mean of all values (n,) and its bootstrap interval; whole clusters, `clusters` (n,) names them, are resampled.
+
+    Fewer than six clusters give Student's interval, as its method says.
+    """
     total, count = _by_cluster(values, clusters)
     interval = bootstrap_statistic([total, count], _ratio, seed=seed, paired=True, over=over)
     return float(total.sum() / count.sum()), interval

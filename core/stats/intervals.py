@@ -13,6 +13,7 @@ from scipy import stats
 from core.errors import InputError
 
 RESAMPLES = 9999
+FEWEST = 6  # values that are resampled: of two to five there are too few resamples, however far they are widened
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ def bootstrap_statistic(
     Samples are resampled independently of each other, or jointly by index when `paired`. `over` names in the
     interval's method what was resampled. Constant samples give an interval of no width.
 
+    Where a sample has fewer than `FEWEST` values, nothing is resampled: the interval is Student's t about the statistic
+    (`student`), and its method says so.
+
     Resampling n values understates their spread by (n - 1) / n and takes the spread for known. The quantiles are moved
     out by what that costs the mean of normal values, so that the interval is as wide as Student's (Hesterberg 2015,
     section 4.2); n is the smallest sample's.
@@ -79,6 +83,8 @@ def bootstrap_statistic(
     if all(np.ptp(x) == 0 for x in data):
         point = float(np.asarray(statistic(*data, axis=-1)))
         return Interval(point, point, f"no variation over {over}", level)
+    if min(len(x) for x in data) < FEWEST:
+        return student(data, statistic, paired=paired, level=level, over=over)
     wider = widened(level, min(len(x) for x in data))
     low, high, resampled = (
         np.asarray(x) for x in resampled_bounds(data, statistic, seed, paired, resamples, wider, method)
@@ -91,6 +97,38 @@ def bootstrap_statistic(
         low, high = np.quantile(defined, [(1 - wider) / 2, (1 + wider) / 2])
         method = "percentile"
     return Interval(float(low), float(high), f"{method} bootstrap over {over}, widened as Student's t", level)
+
+
+def student(
+    samples: Sequence[np.ndarray], statistic: Callable[..., ArrayLike], *, paired: bool, level: float, over: str
+) -> Interval:
+    """Student's t interval of a smooth statistic of few values, its error from leaving one out (Tukey 1958).
+
+    Of a mean it is the textbook interval, and of the difference of two means Welch's (1947), whose degrees of freedom
+    serve independent samples here too.
+
+    Raises:
+        InputError: if the statistic has no value where one is left out, or the same whichever is left out although the
+            values differ: then they say nothing about its error.
+    """
+    point = float(np.asarray(statistic(*samples, axis=-1)))
+    variances, freedoms = [], []
+    for j in [slice(None)] if paired else [slice(j, j + 1) for j in range(len(samples))]:
+        n = len(samples[j][0])
+        without = np.empty(n)
+        for k in range(n):
+            parts = list(samples)
+            parts[j] = [np.delete(x, k) for x in samples[j]]
+            without[k] = float(np.asarray(statistic(*parts, axis=-1)))
+        variances.append((n - 1) ** 2 / n * without.var(ddof=1))
+        freedoms.append(n - 1)
+    few = min(len(x) for x in samples)
+    if not np.isfinite(variances).all() or sum(variances) == 0:
+        raise InputError(f"interval over {over}: found {few} values, expected at least {FEWEST} for this statistic")
+    v = np.array(variances)
+    half = stats.t.ppf((1 + level) / 2, v.sum() ** 2 / (v**2 / freedoms).sum()) * math.sqrt(v.sum())
+    method = f"Student's t over {over}, leaving one out, as {few} are too few to resample"
+    return Interval(point - half, point + half, method, level)
 
 
 def widened(level: float, n: int) -> float:
@@ -144,7 +182,10 @@ def mean_difference(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
 def bootstrap_mean(
     x: ArrayLike, *, seed: int, resamples: int = RESAMPLES, level: float = 0.95, over: str = "values"
 ) -> Interval:
-    """BCa interval of a mean; its method says so where few values are too skewed for it to cover what it says."""
+    """BCa interval of a mean, Student's of fewer than `FEWEST` values, as its method says.
+
+    Where few values are too skewed for it to cover what it says, the method says that too.
+    """
     found = bootstrap_statistic([x], _mean, seed=seed, resamples=resamples, level=level, over=over)
     values = np.asarray(x, dtype=np.float64)
     off = values - values.mean()
@@ -190,7 +231,7 @@ def lowest_decile_difference(x: ArrayLike, y: ArrayLike, *, seed: int, over: str
     The percentile interval: BCa and the studentised bootstrap cover less here. It still covers less than it says where
     the tenth is a few values, and then its method says how much.
     """
-    a, b = pair_of(x, y)
+    a, b = pair_of(x, y, least=FEWEST)  # of a lowest value alone there is no Student interval
 
     def difference(p: np.ndarray, q: np.ndarray, axis: int = -1) -> np.ndarray:
         return lowest_decile(p, axis) - lowest_decile(q, axis)

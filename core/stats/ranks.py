@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from core.errors import InputError
-from core.stats.intervals import RESAMPLES, Interval, bootstrap_statistic, pair_of, sample_of, widened
+from core.stats.intervals import FEWEST, RESAMPLES, Interval, bootstrap_statistic, pair_of, sample_of, widened
 
 
 def kendall(
@@ -56,9 +56,16 @@ def _rank_interval(
 ) -> tuple[float, Interval]:
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         raise InputError("rank correlation: found a constant vector, expected at least two distinct values")
+    _enough(len(a), "rank correlation")
     index = np.arange(len(a))
     point = float(statistic(index))
     return point, bootstrap_statistic([index], statistic, seed=seed, resamples=resamples, over=over)
+
+
+def _enough(n: int, what: str) -> None:
+    """Ranks are no smooth statistic, so that few values have no Student's interval to fall back on."""
+    if n < FEWEST:
+        raise InputError(f"{what}: found {n} values to resample, expected at least {FEWEST}")
 
 
 def row_spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -99,6 +106,7 @@ def spearman_trend(
         raise InputError(f"values: shared seeds, but found lengths {[len(v) for v in data]}, expected equal ones")
     if np.ptp(x) == 0:
         raise InputError(f"levels: found only {x[0]}, expected at least two distinct ones")
+    _enough(min(len(v) for v in data), "trend")
     rng = np.random.default_rng(seed)
 
     def draw(v: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Statistics against closed forms, scipy's own functions, exact enumeration, and simulated coverage."""
 
 import itertools
+import math
 from math import sqrt
 
 import numpy as np
@@ -19,6 +20,7 @@ from core.stats import (
     clopper_pearson,
     holm,
     kendall,
+    lowest_decile_difference,
     permutation_test,
     row_kendall,
     row_spearman,
@@ -179,11 +181,15 @@ def test_rank_correlations_with_ties_equal_scipy(x: np.ndarray, y: np.ndarray) -
 
 
 def test_kendall_interval_is_that_of_resampled_pairs() -> None:
-    """Against scipy's tau on every one of the 5^5 resamples of five pairs; those of one pair alone have none."""
-    x, y = np.arange(5.0), np.array([1.0, 0.0, 3.0, 2.0, 4.0])
-    draws = [list(i) for i in itertools.product(range(5), repeat=5) if len(set(i)) > 1]
-    tail = (1 - widened(0.95, 5)) / 2
-    exact = np.quantile([stats.kendalltau(x[i], y[i]).statistic for i in draws], [tail, 1 - tail])
+    """Against scipy's tau on every one of the 6^6 resamples of six pairs; those of one pair alone have none."""
+    x, y = np.arange(6.0), np.array([1.0, 0.0, 3.0, 2.0, 4.0, 5.0])
+    taus, weights = [], []
+    for i in itertools.combinations_with_replacement(range(6), 6):
+        if len(set(i)) > 1:
+            taus.append(stats.kendalltau(x[list(i)], y[list(i)]).statistic)
+            weights.append(math.factorial(6) // math.prod(math.factorial(i.count(k)) for k in range(6)))
+    tail = (1 - widened(0.95, 6)) / 2
+    exact = np.quantile(np.repeat(taus, weights), [tail, 1 - tail])
     tau, interval = kendall(x, y, seed=0, resamples=20000)
     assert tau == pytest.approx(stats.kendalltau(x, y).statistic)
     assert "percentile" in interval.method
@@ -214,3 +220,32 @@ def test_trend_wants_one_sample_a_level() -> None:
         spearman_trend([1, 2, 3], [[0, 1], [1, 2]], seed=0)
     with pytest.raises(InputError, match="shared seeds"):
         spearman_trend([1, 2], [[0, 1], [1, 2, 3]], seed=0)
+
+
+def test_too_few_values_for_ranks_or_a_lowest_tenth_are_refused() -> None:
+    five = [0.1, 0.5, 0.2, 0.9, 0.3]
+    for build in (kendall, spearman):
+        with pytest.raises(InputError, match="rank correlation: found 5 values to resample, expected at least 6"):
+            build(five, five, seed=0)
+    with pytest.raises(InputError, match="trend: found 5 values to resample"):
+        spearman_trend([1, 2], [five, five[::-1]], seed=0)
+    with pytest.raises(InputError, match="at least 6 values"):
+        lowest_decile_difference(five, five[::-1], seed=0)
+
+
+def test_few_values_give_students_interval_and_say_so() -> None:
+    x, y = np.array([0.3, 0.9, 0.4]), np.array([0.1, 0.2, 0.7, 0.4, 0.6, 0.35, 0.3])
+    found = bootstrap_mean(x, seed=0, over="seeds")
+    exact = stats.ttest_1samp(x, 0).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+    assert found.method == "Student's t over seeds, leaving one out, as 3 are too few to resample"
+    found = bootstrap_difference(x, y, seed=0, paired=False)
+    exact = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+    assert bootstrap_mean(np.repeat(x, 2), seed=0).method.startswith("BCa bootstrap"), "six values are resampled"
+
+
+def test_few_values_that_say_nothing_of_the_error_are_refused() -> None:
+    """The middle value of four, two of them equal, stays whichever is left out."""
+    with pytest.raises(InputError, match="found 4 values, expected at least 6 for this statistic"):
+        bootstrap_statistic([[0.0, 1.0, 1.0, 2.0]], np.median, seed=0)
