@@ -30,7 +30,7 @@ def command(
     definition: Annotated[
         str, typer.Option(help="Baseline: ends (first and last N) or consecutive (1..N and N+1..2N).")
     ] = "ends",
-    seed: Annotated[int, typer.Option(help="Decides every choice and order that is random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides choices and orders; split.json counts distinct partitions.")] = 0,
     identities: Annotated[Path | None, typer.Option(help="With a list: `name identity` a line.")] = None,
     attributes: Annotated[Path | None, typer.Option(help="With a list: CelebA's attribute file, .txt or .zip.")] = None,
     drop_duplicates: Annotated[bool, typer.Option(help="Remove near-duplicates first (0.95, drop-later).")] = False,
@@ -61,6 +61,8 @@ def command(
     save_split(split, out, corpus=corpus if corpus.is_dir() else None)
     sizes = ", ".join(f"{group} {n:,} images" for group, n in split.sizes.items())
     typer.echo(f"{out}: {split.kind} split of {len(names):,} images: {sizes}")
+    if (tried := split.parameters.get("partitions")) and tried["distinct"] < tried["seeds_tried"]:
+        typer.echo(f"note: {tried['seeds_tried']} seeds give {tried['distinct']} distinct partition(s) of these people")
 
 
 def _build(

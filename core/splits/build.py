@@ -19,14 +19,12 @@ from numpy.typing import ArrayLike
 
 from core.errors import InputError
 from core.files import names_sha256, write_atomic
+from core.splits.balance import SEEDS, balance
 
 SCHEMA = "samenoise/split/1"
 CORPUS = "corpus.path"
 DEFINITIONS = ("ends", "consecutive")
 SHUFFLE = "names sorted by SHA-256 of seed, purpose and name"
-BALANCING = (
-    "identities in decreasing order of image count (equal counts in hash order), each to the group with fewer images"
-)
 _BREAK = re.compile(r"[\n\r]")
 
 
@@ -127,16 +125,16 @@ def by_attributes(
 
 
 def by_identity(names: Sequence[str], identities: ArrayLike, seed: int, *, n: int | None = None) -> Split:
-    """Every identity is in exactly one group, and the groups hold nearly equally many images (`BALANCING`).
+    """Every identity is in exactly one group, and the groups hold nearly equally many images (`core.splits.balance`).
 
-    The greedy order is Graham's (1969) longest-processing-time rule. Its imbalance is never above the mean imbalance
-    of identities thrown by coin (Szarek's bound for random signs), and is at most one image wherever enough identities
-    of one image exist. Topeza (2025), section 5.3, does not say how its split was balanced.
+    The groups differ by what Graham's greedy order leaves or by at most one image in a hundred, whichever is more.
+    `parameters` records which rule divided the identities and how many distinct partitions the seeds 0 to 9 give.
+    Topeza (2025), section 5.3, does not say how its split was balanced.
 
     Args:
         names: unique image names.
         identities: (len(names),) integers; no value may be missing.
-        seed: decides among identities of equal size, and both orders.
+        seed: decides which identities go together, as far as their sizes leave a choice, and both orders.
         n: images a group, taken from the front of its order; None takes all.
 
     Raises:
@@ -149,13 +147,9 @@ def by_identity(names: Sequence[str], identities: ArrayLike, seed: int, *, n: in
     people, owner, counts = np.unique(values, return_inverse=True, return_counts=True)
     if len(people) < 2:
         raise InputError(f"identities: found {len(people)}; a split by identity needs two or more")
-    keys = [hashlib.sha256(f"{int(seed)}\0identity\0{person}".encode()).digest() for person in people.tolist()]
-    side = np.zeros(len(people), dtype=np.int8)
-    totals = [0, 0]
-    for i in sorted(range(len(people)), key=lambda i: (-counts[i], keys[i])):
-        lighter = int(keys[i][0] & 1) if totals[0] == totals[1] else int(totals[1] < totals[0])
-        side[i] = lighter
-        totals[lighter] += int(counts[i])
+    found = balance(people.tolist(), counts, int(seed))
+    side = found.side
+    totals = [int(counts[side == code].sum()) for code in (0, 1)]
     _size(min(totals) if n is None else n, min(totals), "the smaller group")
     groups = {
         group: shuffled((names[i] for i in np.flatnonzero(side[owner] == code)), seed, f"identity/{group}")[:n]
@@ -165,7 +159,8 @@ def by_identity(names: Sequence[str], identities: ArrayLike, seed: int, *, n: in
         "n": None if n is None else int(n),
         "identities": {group: int((side == code).sum()) for code, group in enumerate("AB")},
         "available": dict(zip("AB", totals, strict=True)),
-        "balancing": BALANCING,
+        "balancing": found.method,
+        "partitions": {"seeds_tried": SEEDS, "distinct": found.distinct},
         "shuffle": SHUFFLE,
     }
     return Split("identity", groups, parameters, int(seed), names_sha256(names))
