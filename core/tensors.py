@@ -5,7 +5,10 @@ Two slots alternate, so that the last good state stands until the next one is co
 
 import hashlib
 import json
+import re
 import struct
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +47,8 @@ def unpack(raw: bytes, *, source: str, sha256: str | None = None) -> dict[str, T
     try:
         return safetensors.torch.load(raw)
     except (SafetensorError, struct.error, ValueError, KeyError) as error:
-        raise InputError(f"{source}: not a safetensors file ({error})") from error
+        reason = what_else(raw[:HEAD]) or f"not a safetensors file ({one_line(str(error))})"
+        raise InputError(f"{source}: {reason}") from error
 
 
 def read_tensors(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
@@ -66,16 +70,79 @@ def read_published(path: Path) -> dict[str, Tensor]:
     """
     if path.suffix == ".safetensors":
         return read_tensors(path)
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and OS errors alike: the file comes from outside
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: cannot be read as tensors only ({line[:200]})") from error
+    loaded = load_plain(path)
     if isinstance(loaded, Tensor):
         return {"data": loaded}
     if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise InputError(f"{path}: holds a {type(loaded).__name__}, expected a tensor or a mapping of tensors")
     return dict(loaded)
+
+
+def load_plain(path: Path) -> Any:
+    """What a `.pt` file holds, of tensors, plain Python values and numpy's scalars only; no code in it is run.
+
+    Raises:
+        InputError: naming the file, if it is missing, damaged, another kind of file, or holds anything else.
+    """
+    try:
+        with torch.serialization.safe_globals(NUMPY_SCALARS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of the pickle protocol of what it then refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and OS errors alike: the file comes from outside
+        raise InputError(f"{path}: {load_failure(path, error)}") from error
+
+
+# What rebuilds one number of numpy, under its names before and since numpy 2.0, and the types of numbers: nothing else
+_scalar = np.float64(0).__reduce__()[0]
+NUMPY_SCALARS: list[Any] = [
+    (_scalar, "numpy.core.multiarray.scalar"),
+    (_scalar, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"),
+]
+HEAD = 512  # bytes by which a file of another kind is known
+
+
+def load_failure(path: Path, error: Exception) -> str:
+    """Why torch could not read a file, in one line and in our words: torch's own text advises to load unsafely."""
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror or type(error).__name__})"
+    try:
+        with path.open("rb") as stream:
+            found = what_else(stream.read(HEAD))
+        names = zipfile.ZipFile(path).namelist() if not found and zipfile.is_zipfile(path) else []
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as unreadable:
+        return f"cannot be read ({type(unreadable).__name__})"
+    if found:
+        return found
+    if names and not any(name.endswith("data.pkl") for name in names):
+        return f"a zip archive that is no checkpoint (holds {one_line(', '.join(names[:3]))}), expected a .pt file"
+    text = str(error)
+    if forbidden := re.search(r"GLOBAL ([\w.]+)", text):
+        return f"cannot be read as tensors only: holds a Python object ({forbidden[1][:80]}), which is not loaded"
+    if "mmap can only be used" in text:
+        return "cannot be read as tensors only: expected what torch.save writes since version 1.6"
+    if "PytorchStreamReader" in text or isinstance(error, EOFError):
+        return "cannot be read as tensors only: truncated or damaged"
+    writer = "numpy.save without objects" if path.suffix == ".npy" else "torch.save or safetensors"
+    return f"cannot be read as tensors only ({type(error).__name__}), expected what {writer} writes"
+
+
+def what_else(head: bytes) -> str:
+    """What a file is by its first bytes, where it is something that is often found in a checkpoint's place, or ''."""
+    if not head:
+        return "holds nothing: the file is empty"
+    if head.startswith(b"version https://git-lfs"):
+        return "holds a Git LFS pointer, not the file it stands for; `git lfs pull` fetches that"
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
+        return "holds a web page, as a refused download leaves it; expected what torch.save or safetensors writes"
+    return ""
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """The first line of a foreign text without terminal codes or control characters, cut to `most` characters."""
+    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).strip().split("\n")[0]
+    return "".join(character if character.isprintable() else "?" for character in plain)[:most]
 
 
 def read_json(path: Path) -> dict[str, Any]:

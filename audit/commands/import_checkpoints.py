@@ -24,6 +24,9 @@ def command(
     protocol: Annotated[
         str | None, typer.Option(help="random, identity or an attribute; default: what the <data> folder's name says.")
     ] = None,
+    state: Annotated[
+        str | None, typer.Option(help="The entry of a checkpoint to take, where several hold weights: model, ema, ...")
+    ] = None,
     fetch_: Annotated[
         str | None, typer.Option("--fetch", help="First fetch `models` or `datasets` from Hugging Face.")
     ] = None,
@@ -50,6 +53,7 @@ def command(
             corpus=corpus,
             data=data,
             protocol=protocol,
+            state=state,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for record in records:

@@ -21,6 +21,7 @@ def command(
     celeba: Annotated[Path | None, typer.Option(help="A directory in CelebA's layout.")] = None,
     folder: Annotated[Path | None, typer.Option(help="A folder of pictures.")] = None,
     tensor: Annotated[Path | None, typer.Option(help="A published tensor (n, c, h, w), .pt or .safetensors.")] = None,
+    name: Annotated[str | None, typer.Option(help="With --tensor: which tensor of a file that holds several.")] = None,
     faces: Annotated[int | None, typer.Option(help="How many faces to generate.")] = None,
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 40,
     table: Annotated[Path | None, typer.Option(help="With --folder: CSV of name, identity and attributes.")] = None,
@@ -40,7 +41,7 @@ def command(
         def progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        corpus = _read(celeba, folder, tensor, faces, size, table, order, seed, duplicates, progress)
+        corpus = _read(celeba, folder, tensor, name, faces, size, table, order, seed, duplicates, progress)
     provenance: dict[str, Any] = {given[0]: str(sources[given[0]]), "size": size, "seed": seed}
     provenance |= {"order": str(order)} if order else {}
     provenance |= {"duplicates": duplicates} if faces else {}
@@ -53,6 +54,7 @@ def _read(
     celeba: Path | None,
     folder: Path | None,
     tensor: Path | None,
+    name: str | None,
     faces: int | None,
     size: int,
     table: Path | None,
@@ -66,7 +68,7 @@ def _read(
     if folder:
         return read_folder(folder, size=size, table=table, progress=progress)
     if tensor:
-        images = read_images(tensor)
+        images = read_images(tensor, name=name)
         return Corpus(images, tuple(f"{k:06d}" for k in range(1, len(images) + 1)))
     assert faces is not None
     return generate(faces, size=size, seed=seed, duplicates=duplicates).corpus

@@ -13,6 +13,7 @@ import torch
 
 from core.dedup.definition import POOLED_SIZE, normalised_rows, pooled_dimension
 from core.errors import InputError
+from core.tensors import load_failure
 
 
 @dataclass
@@ -56,8 +57,7 @@ class FileSource:
                 return np.load(self.path, mmap_mode="r", allow_pickle=False)
             tensor = torch.load(self.path, map_location="cpu", mmap=True, weights_only=True)
         except Exception as error:  # both libraries raise many kinds for a file that is not theirs
-            reason = str(error).split("\n")[0].split(" If you trust")[0][:200]  # no advice to load a pickle
-            raise InputError(f"{self.path}: not a readable tensor ({reason})") from error
+            raise InputError(f"{self.path}: not a readable tensor: {load_failure(self.path, error)}") from error
         if not isinstance(tensor, torch.Tensor):
             raise InputError(f"{self.path}: found a {type(tensor).__name__}, expected one tensor")
         return as_array(tensor, str(self.path))

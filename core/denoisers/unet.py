@@ -181,15 +181,22 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], *, source: str
     model.load_state_dict(found)
 
 
-def architecture(state: Mapping[str, Tensor]) -> dict[str, int]:
+def architecture(state: Mapping[str, Tensor], *, source: str = "checkpoint") -> dict[str, int]:
     """`UNet` arguments that fit a published state, read from its shapes.
 
     Raises:
-        InputError: if the state does not start like this network.
+        InputError: naming `source`, if the state does not start like this network, or its deepest block is not as wide
+            as the number of blocks says.
     """
     found = bare_names(state)
-    first = found.get("encoder.0.0.weight")
-    if not isinstance(first, Tensor) or first.ndim != 4:
-        raise InputError(f"checkpoint: encoder.0.0.weight is missing among {len(found)} entries")
     blocks = len({name.split(".")[1] for name in found if name.startswith("encoder.")})
+    first, deepest = (found.get(f"encoder.{b}.0.weight") for b in (0, max(blocks - 1, 0)))
+    if not isinstance(first, Tensor) or first.ndim != 4:
+        raise InputError(f"{source}: encoder.0.0.weight is missing among {len(found)} entries")
+    width = first.shape[0] * 2 ** (blocks - 1)
+    if 0 in first.shape or not isinstance(deepest, Tensor) or deepest.ndim != 4 or deepest.shape[0] != width:
+        shape = tuple(deepest.shape) if isinstance(deepest, Tensor) else "missing"
+        raise InputError(
+            f"{source}: encoder.{blocks - 1}.0.weight is {shape}, expected ({width}, ...) for {blocks} blocks"
+        )
     return {"base_channels": first.shape[0], "blocks": blocks, "in_channels": first.shape[1]}

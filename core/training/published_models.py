@@ -16,7 +16,8 @@ from core.data.corpus import Corpus, load_corpus
 from core.denoisers.unet import architecture
 from core.errors import InputError
 from core.splits.build import baseline
-from core.tensors import read_published
+from core.tensors import one_line, read_published
+from core.training.checkpoint import read_state
 from core.training.runs import Origin, Record, RunStore
 
 MODELS, DATASETS = "Sylvain-Topeza/inria-models", "Sylvain-Topeza/inria-datasets"
@@ -69,17 +70,28 @@ def find_tensors(root: Path | str) -> list[Path]:
     return paths
 
 
-def read_images(path: Path) -> Tensor:
+def read_images(path: Path, *, name: str | None = None) -> Tensor:
     """A published image tensor, (n, c, h, w) float32 in [0, 1].
+
+    Args:
+        path: `.pt` with one tensor or tensors by name, or `.safetensors`.
+        name: which tensor, where the file holds several and none is called `data`.
 
     Raises:
         InputError: if the file holds anything else.
     """
     tensors = read_published(path)
-    images = tensors.get("data")
-    if images is None or images.ndim != 4 or not torch.is_floating_point(images):
-        shapes = {name: tuple(t.shape) for name, t in list(tensors.items())[:3]}
-        raise InputError(f"{path}: holds {shapes}, expected one float tensor (n, c, h, w)")
+    chosen = "data" if name is None and "data" in tensors else name
+    if chosen is None and len(tensors) == 1:
+        chosen = next(iter(tensors))
+    shapes = ", ".join(f"{one_line(str(k), 40)} {tuple(t.shape)} {t.dtype}" for k, t in sorted(tensors.items())[:4])
+    shapes = f"{shapes} and {len(tensors) - 4} more" if len(tensors) > 4 else shapes or "no tensor"
+    if chosen is None and tensors:
+        raise InputError(f"{path}: holds {len(tensors)} tensors, {shapes}; expected one float tensor, or --name NAME")
+    images = tensors.get(chosen) if chosen is not None else None
+    if images is None or images.ndim != 4 or not torch.is_floating_point(images) or images.numel() == 0:
+        wanted = "" if name is None else f" called {name!r}"
+        raise InputError(f"{path}: holds {shapes}, expected one float tensor{wanted} of shape (n, c, h, w)")
     low, high = (float(x) for x in torch.aminmax(images))
     if not (low >= 0 and high <= 1):
         raise InputError(f"{path}: values from {low:g} to {high:g}, expected [0, 1]")
@@ -93,6 +105,7 @@ def import_models(
     corpus: Path | None = None,
     data: str | None = None,
     protocol: str | None = None,
+    state: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Record]:
     """Copy every published model below `root` into the store, labelled by its folder names.
@@ -105,6 +118,7 @@ def import_models(
         data: only the models of this `<data>` folder; needed with a corpus where there are several, as each is of its
             own images.
         protocol: `random`, `identity` or an attribute, where the name of the data says nothing or something else.
+        state: the entry of a checkpoint that holds the weights (`model`, `ema`), where several do.
         progress: called with (models done, models in all).
 
     Raises:
@@ -123,16 +137,17 @@ def import_models(
     for done, model in enumerate(models, start=1):
         how = protocol or model.protocol
         label = {"scale": "published", "protocol": how, "data": model.data, "n": model.n, "group": model.group}
-        state, images, origin = read_published(model.path), None, None
+        images = origin = None
+        weights, entry = read_state(model.path, name=state)
         if corpus and loaded:
-            _check_size(model, state, loaded)
+            _check_size(model, weights, loaded)
             split = baseline(loaded.names, min(model.n, len(loaded) // 2), "ends")
             origin = Origin(str(corpus.resolve()), split.groups[model.group])
             half = loaded.by_names(origin.names)
             _check_purity(model, how, half)
             images = half.images
-        source = str(model.path.relative_to(root))
-        records.append(store.add(state, label=label, source=source, images=images, origin=origin))
+        source = str(model.path.relative_to(root)) + (f" (weights under {one_line(entry, 40)!r})" if entry else "")
+        records.append(store.add(weights, label=label, source=source, images=images, origin=origin))
         if progress:
             progress(done, len(models))
     return records
@@ -141,7 +156,7 @@ def import_models(
 def _check_size(model: PublishedModel, state: Mapping[str, Tensor], corpus: Corpus) -> None:
     """The weights fit images of many sizes; what is known is their channels, their blocks, and what names say."""
     channels, *sides = corpus.images.shape[1:]
-    found = architecture(state)
+    found = architecture(state, source=str(model.path))
     if channels != found["in_channels"] or any(side % 2 ** found["blocks"] for side in sides):
         raise InputError(
             f"{model.path}: takes {found['in_channels']} x (multiple of {2 ** found['blocks']})^2 pixels, but the "

@@ -262,7 +262,7 @@ class RunStore:
         Raises:
             InputError: if the state is not one of this network, or the store cannot be written.
         """
-        model = UNet(*architecture(state).values())
+        model = UNet(*architecture(state, source=source).values())
         load_published(model, state, source=source)
         digest = sha256_bytes(pack(model.state_dict()))
         with self._lock(digest):
