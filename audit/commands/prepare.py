@@ -35,18 +35,23 @@ def command(
     if len(given) != 1:
         found = " and ".join(f"--{name}" for name in given) or "none"
         raise InputError(f"prepare: got {found}, expected exactly one of --celeba, --folder, --tensor, --faces")
+    notes: list[str] = []
     with Progress(transient=True) as bar:
         task = bar.add_task(given[0], total=None)
 
         def progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        corpus = _read(celeba, folder, tensor, name, faces, size, table, order, seed, duplicates, progress)
+        corpus = _read(
+            celeba, folder, tensor, name, faces, size, table, order, seed, duplicates, progress, notes.append
+        )
     provenance: dict[str, Any] = {given[0]: str(sources[given[0]]), "size": size, "seed": seed}
     provenance |= {"order": str(order)} if order else {}
     provenance |= {"duplicates": duplicates} if faces else {}
     save_corpus(corpus, out, provenance)
     shape = "x".join(map(str, corpus.images.shape[1:]))
+    for sentence in notes:
+        typer.echo(f"note: {sentence}")
     typer.echo(f"{out}: {len(corpus):,} images of {shape}, fingerprint {corpus.fingerprint[:12]}")
 
 
@@ -62,9 +67,10 @@ def _read(
     seed: int,
     duplicates: float,
     progress: Callable[[int, int], None],
+    note: Callable[[str], None],
 ) -> Corpus:
     if celeba:
-        return read_celeba(celeba, size=size, order=read_list(order) if order else seed, progress=progress)
+        return read_celeba(celeba, size=size, order=read_list(order) if order else seed, progress=progress, note=note)
     if folder:
         return read_folder(folder, size=size, table=table, progress=progress)
     if tensor:

@@ -33,12 +33,14 @@ class AttributeTable:
         names: image names, one a row, unique.
         values: (rows, columns) int8, each -1 or +1.
         repaired: line numbers (from 1) at which a row that needed repair begins.
+        counted: whether the file says how many rows it has; where not, rows lost at its end go unnoticed.
     """
 
     attributes: tuple[str, ...]
     names: tuple[str, ...]
     values: np.ndarray
     repaired: tuple[int, ...]
+    counted: bool = True
 
     def frame(self) -> pd.DataFrame:
         """Return the values as a table with the image names as its index."""
@@ -47,6 +49,8 @@ class AttributeTable:
 
 def repair_attribute_text(text: str, *, source: str) -> AttributeTable:
     """Read an attribute file in CelebA's layout (a count, the attribute names, a row an image), repairing broken rows.
+
+    The count may be missing, as it is in a public copy; everything else is checked all the same.
 
     Line ends may stand anywhere: between tokens, inside a name, inside a `-1`, in the count or in CelebA's own header,
     several times in a row. A repair is exact because a name has a fixed form and a row a fixed number of values, so
@@ -84,32 +88,43 @@ def repair_attribute_text(text: str, *, source: str) -> AttributeTable:
     rows = sorted(rows + broken, key=lambda row: row[0])
     names = tuple(name for _, name, _ in rows)
     refuse_repeated(names, [line for line, _, _ in rows], source)
-    if len(rows) != count or not rows:
-        raise InputError(f"{source}, line 1: says {count} rows, found {len(rows)}")
+    if len(rows) != (len(rows) if count is None else count) or not rows:
+        says = "no number of" if count is None else count
+        raise InputError(f"{source}, line 1: says {says} rows, found {len(rows)}")
     return AttributeTable(
         attributes,
         names,
         np.stack([row for _, _, row in rows]) if broken else values,
         tuple(line for line, _, _ in broken),
+        count is not None,
     )
 
 
-def _read_header(text: str, source: str) -> tuple[int, tuple[str, ...], int]:
-    """Return the count, the attribute names and the offset of the first row's line."""
+def _read_header(text: str, source: str) -> tuple[int | None, tuple[str, ...], int]:
+    """Return the count (None if there is none), the attribute names and the offset of the first row's line."""
     # CelebA's own header is known letter by letter, so line ends inside it, or inside the count, do no harm
     letters = r"\s*".join(map(re.escape, "".join(ATTRIBUTES)))
     if known := re.match(rf"\s*((?:[0-9]\s*)+?){letters} *\n", text):
         return int(re.sub(r"\s", "", known[1])), ATTRIBUTES, known.end()
+    if known := re.match(rf"\s*{letters} *\n", text):
+        return None, ATTRIBUTES, known.end()
+    bare = re.match(rf"\s*([^\n]*[^\s0-9][^\n]*)\n\s*{NAME.pattern} ", text)
+    if bare and _are_attributes(words := tuple(bare[1].split())):
+        return None, words, bare.end(1) + 1
     count = re.match(r"\s*([0-9]+) *\n", text)
     if not count:
         found = text[:40].split("\n")[0]
         raise InputError(f"{source}, line 1: found {found!r}, expected the number of images")
     header = re.compile(r"[^\n]*\n").match(text, count.end())
     words = tuple(header[0].split()) if header else ()
-    if not header or not words or len(set(words)) < len(words) or any(map(_VALUE_OR_NAME.fullmatch, words)):
+    if not header or not _are_attributes(words):
         line = text.count("\n", 0, count.end()) + 1
         raise InputError(f"{source}, line {line}: found {len(words)} words, expected unique attribute names")
     return int(count[1]), words, header.end()
+
+
+def _are_attributes(words: tuple[str, ...]) -> bool:
+    return 0 < len(words) == len(set(words)) and not any(map(_VALUE_OR_NAME.fullmatch, words))
 
 
 def _read_clean_rows(body: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -1,7 +1,9 @@
 """Reads CelebA's own files: attributes (broken rows repaired, T 3.1), identities, partition, lists, images (T 3.2)."""
 
+import io
 import os
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +18,15 @@ from core.data.lists import lines_of, read_text
 from core.data.pictures import read_image
 from core.errors import InputError
 
+Note = Callable[[str], None]
+PLACES = ("", "Anno", "Img", "Eval")
+KNOWN = re.compile(r"(?i)^(list_|identity|img_align).*\.(txt|csv|zip|7z|parquet)$")
 _PAIR = re.compile(r"\s*\S+\s+-?[0-9]{1,18}\s*")
 _CHUNK = 64  # images decoded by one thread between two reports of progress
 
 
-def read_attributes(path: Path | str) -> pd.DataFrame:
-    """Read an attribute file, `.txt` or a `.zip` that holds one, broken rows repaired.
+def read_attributes(path: Path | str, *, note: Note | None = None) -> pd.DataFrame:
+    """Read an attribute file, `.txt` or a `.zip` that holds one, broken rows repaired, or Kaggle's `.csv`.
 
     Returns:
         One int8 column an attribute, values -1 and +1, the image names as index.
@@ -29,11 +34,43 @@ def read_attributes(path: Path | str) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, unreadable, or cannot be repaired (the line is named).
     """
-    return repair_attribute_text(read_text(path), source=str(path)).frame()
+    text = read_text(path)
+    if Path(path).suffix.lower() == ".csv":
+        return _attributes_of_csv(text, path)
+    table = repair_attribute_text(text, source=str(path))
+    if note and not table.counted:
+        note(f"{path}: has no line that counts its images, so that rows lost at its end would not be noticed")
+    return table.frame()
+
+
+def _attributes_of_csv(text: str, path: Path | str) -> pd.DataFrame:
+    table = _table_of_csv(text, path)
+    values = table.iloc[:, 1:]
+    wrong = ~values.isin(("-1", "1"))
+    if values.shape[1] == 0 or wrong.to_numpy().any():
+        row, column = (int(k) for k in np.argwhere(wrong.to_numpy())[0]) if values.shape[1] else (-1, -1)
+        found = repr(str(values.iloc[row, column])[:40]) if values.shape[1] else "no attribute"
+        raise InputError(f"{path}, line {row + 2}: found {found}, expected a name and values -1 or 1")
+    index = pd.Index(table.iloc[:, 0], name="name")
+    return values.astype(np.int8).set_axis(index, axis=0)
+
+
+def _table_of_csv(text: str, path: Path | str) -> pd.DataFrame:
+    """A table with a header as texts, its first column image names, each once."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row of more values than the header has
+            table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, index_col=False)
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise InputError(f"{path}: not a readable CSV table ({str(error).splitlines()[0][:120]})") from error
+    if not len(table):
+        raise InputError(f"{path}: found no row, expected a header and a row an image")
+    refuse_repeated(list(table.iloc[:, 0]), range(2, len(table) + 2), path)
+    return table
 
 
 def read_identities(path: Path | str) -> pd.Series:
-    """Read the identity file (`name identity` a line): int64 identities with the image names as index.
+    """Read the identity file (`name identity` a line, or a CSV with a header): int64 identities, indexed by image name.
 
     Raises:
         InputError: the file is missing or empty, a line has another form, or a name occurs twice.
@@ -42,7 +79,7 @@ def read_identities(path: Path | str) -> pd.Series:
 
 
 def read_partition(path: Path | str) -> pd.Series:
-    """Read the partition file (`name 0|1|2` a line, for train, validation, test), with the names as index.
+    """Read the partition file (`name 0|1|2` a line, or a CSV; train, validation, test), with the names as index.
 
     Raises:
         InputError: as `read_identities`; or a value other than 0, 1 and 2.
@@ -55,16 +92,29 @@ def read_partition(path: Path | str) -> pd.Series:
 
 
 def find_file(root: Path | str, name: str) -> Path | None:
-    """Return where a file or folder of CelebA stands: in `root`, or where the official distribution puts it."""
-    places = (Path(root) / folder / name for folder in ("", "Anno", "Img", "Eval"))
-    return next((path for path in places if path.exists()), None)
+    """Return where a file or folder of CelebA stands: in `root`, or where the official distribution puts it.
+
+    A folder that holds no image but another folder of its own name, as Kaggle's archive unpacks, is entered.
+    """
+    path = next((p for folder in PLACES if (p := Path(root) / folder / name).exists()), None)
+    if path and (inner := path / name).is_dir() and not any(NAME.fullmatch(entry.name) for entry in path.iterdir()):
+        return inner
+    return path
 
 
 def require_file(root: Path | str, name: str) -> Path:
     """Return what `find_file` finds, or raise an InputError that names it."""
     if (path := find_file(root, name)) is None:
-        raise InputError(f"{root}: found no {name}, expected a directory in CelebA's layout")
+        packed = find_file(root, f"{name}.zip")
+        found = f"found {packed.name} but no {name}: unpack it" if packed else f"found no {name}"
+        raise InputError(f"{root}: {found}, expected a directory in CelebA's layout")
     return path
+
+
+def passed_over(root: Path | str, used: Sequence[Path | None]) -> list[str]:
+    """Names of CelebA's files below `root` that were not read: a second form of one that was, boxes, a partition."""
+    beside = [entry for folder in PLACES if (Path(root) / folder).is_dir() for entry in (Path(root) / folder).iterdir()]
+    return sorted(entry.name for entry in beside if entry.is_file() and KNOWN.search(entry.name) and entry not in used)
 
 
 def read_celeba(
@@ -74,11 +124,13 @@ def read_celeba(
     order: Sequence[str] | int | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    note: Note | None = None,
 ) -> Corpus:
     """Read a directory in CelebA's layout into a corpus of (n, 1, size, size) images (T 3.2).
 
-    The directory holds `img_align_celeba/` and, if they are known, `list_attr_celeba.txt` (or `.zip`) and
-    `identity_CelebA.txt`, beside it or in the `Anno` folder of the official distribution.
+    The directory holds `img_align_celeba/` (or one in another, as Kaggle's archive unpacks) and, if they are known,
+    `list_attr_celeba` (.txt, .zip or .csv) and `identity_CelebA` (.txt or .csv), beside it or in the `Anno` folder of
+    the official distribution.
 
     Args:
         directory: the data set's root.
@@ -87,6 +139,7 @@ def read_celeba(
             None for all images in the order of their names.
         threads: decoding threads, by default one a core.
         progress: called with (images done, images in all).
+        note: called with a sentence for what was assumed or passed over.
 
     Raises:
         InputError: a directory or image is missing, the order repeats a name, an image is truncated or not
@@ -94,6 +147,8 @@ def read_celeba(
     """
     root = Path(directory)
     folder = require_file(root, "img_align_celeba")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: found a file, expected a folder of images")
     present = [entry.name for entry in folder.iterdir()]
     if order is None or isinstance(order, int):
         names = sorted(filter(NAME.fullmatch, present))
@@ -105,10 +160,16 @@ def read_celeba(
     refuse_repeated(names, range(1, len(names) + 1), "order")
     _positions(pd.Index(present), names, folder)  # so no name leads out of the folder
     attributes = identities = None
-    if attribute_file := find_file(root, "list_attr_celeba.txt") or find_file(root, "list_attr_celeba.zip"):
-        table = read_attributes(attribute_file)
+    attribute_file = _first(root, "list_attr_celeba", (".txt", ".zip", ".csv"))
+    identity_file = _first(root, "identity_CelebA", (".txt", ".csv"))
+    if note and (others := passed_over(root, (attribute_file, identity_file))):
+        note(f"{root}: {', '.join(others)} passed over; a corpus holds images, attributes and identities")
+    if note and (strange := [p for p in present if not NAME.fullmatch(p) and not p.startswith(".")]):
+        note(f"{folder}: {len(strange)} entries are no NNNNNN.jpg and passed over, first {sorted(strange)[0]!r}")
+    if attribute_file:
+        table = read_attributes(attribute_file, note=note)
         attributes = table.iloc[_positions(table.index, names, attribute_file)].reset_index(drop=True)
-    if identity_file := find_file(root, "identity_CelebA.txt"):
+    if identity_file:
         links = read_identities(identity_file)
         identities = links.to_numpy()[_positions(links.index, names, identity_file)]
     images = torch.empty(len(names), 1, size, size)
@@ -130,10 +191,21 @@ def read_celeba(
     return Corpus(images, tuple(names), identities, attributes)
 
 
+def _first(root: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
+    return next((path for suffix in suffixes if (path := find_file(root, stem + suffix))), None)
+
+
 def _read_pairs(path: Path | str, what: str) -> pd.Series:
-    """Read `name integer` lines into an int64 series."""
+    """Read `name integer` lines, or a CSV with a header, into an int64 series."""
     text = read_text(path)
-    lines = [(number, line) for number, line in enumerate(lines_of(text), 1) if line.strip()]
+    if Path(path).suffix.lower() == ".csv":
+        table = _table_of_csv(text, path)
+        if table.shape[1] != 2:
+            raise InputError(f"{path}: found {table.shape[1]} columns, expected name and {what}")
+        lines = [(k, f"{name} {value}") for k, (name, value) in enumerate(table.itertuples(index=False, name=None), 2)]
+        text = "\n".join(line for _, line in lines)
+    else:
+        lines = [(number, line) for number, line in enumerate(lines_of(text), 1) if line.strip()]
     if not lines:
         raise InputError(f"{path}: found no line, expected `name {what}` lines")
     for number, line in lines:

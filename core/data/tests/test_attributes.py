@@ -113,6 +113,31 @@ def test_attributes_other_than_celebas() -> None:
     assert read.attributes == ("Tall", "Left_handed") and np.array_equal(read.values, values[:, :2])
 
 
+@pytest.mark.parametrize("attributes", [ATTRIBUTES, ("Tall", "Left_handed")])
+def test_the_count_may_be_missing_and_that_is_known(attributes: tuple[str, ...]) -> None:
+    names, values = table(30, 6)
+    text = attribute_text(names, values[:, : len(attributes)], attributes)
+    whole, bare = (repair_attribute_text(t, source="x") for t in (text, text.split("\n", 1)[1]))
+    assert whole.counted and not bare.counted
+    assert bare.names == whole.names and np.array_equal(bare.values, whole.values) and bare.attributes == attributes
+    lines = text.split("\n")[1:]
+    lines[4] = lines[4].rsplit(" ", 1)[0].rstrip()
+    with pytest.raises(InputError, match=f"line 5: found {len(attributes) - 1} values"):
+        repair_attribute_text("\n".join(lines), source="x")
+    with pytest.raises(InputError, match=r"says no number of rows, found 0|expected the number of images"):
+        repair_attribute_text(lines[0] + "\n", source="x")
+
+
+@given(broken_texts())
+@settings(max_examples=60, deadline=None)
+def test_random_breakage_without_a_count_is_repaired_or_refused(case: tuple[str, list[str], np.ndarray]) -> None:
+    text, names, values = case
+    start = text.index("5")
+    while text[:start].split() != [str(len(names))] and "".join(text[:start].split()) != str(len(names)):
+        start = text.index("5", start + 1)
+    assert same(repair_attribute_text(text[start:], source="x"), names, values)
+
+
 CLEAN = attribute_text(*table(3, 4))
 ROWS = CLEAN.split("\n")[2:5]
 

@@ -96,6 +96,79 @@ def test_official_folders_zip_and_missing_tables(celeba: Path) -> None:
     assert bare.attributes is None and bare.identities is None
 
 
+def as_kaggle(celeba: Path) -> None:
+    """The same data set as Kaggle ships it: one folder in another, tables as CSV."""
+    inner = celeba / "img_align_celeba" / "img_align_celeba"
+    (celeba / "img_align_celeba").rename(celeba / "images")
+    inner.parent.mkdir()
+    (celeba / "images").rename(inner)
+    rows = [f"{name},{','.join(map(str, row))}" for name, row in zip(NAMES, VALUES.tolist(), strict=True)]
+    (celeba / "list_attr_celeba.csv").write_text("\n".join([",".join(["image_id", *ATTRIBUTES]), *rows, ""]))
+    (celeba / "list_attr_celeba.txt").unlink()
+    for stem, what in (("identity_CelebA", "identity"), ("list_eval_partition", "partition")):
+        lines = (celeba / f"{stem}.txt").read_text().replace(" ", ",")
+        (celeba / f"{stem}.csv").write_text(f"image_id,{what}\n{lines}")
+        (celeba / f"{stem}.txt").unlink()
+
+
+def test_a_directory_as_kaggle_ships_it_is_the_same_corpus(celeba: Path) -> None:
+    plain = read_celeba(celeba)
+    as_kaggle(celeba)
+    notes: list[str] = []
+    assert read_celeba(celeba, note=notes.append).fingerprint == plain.fingerprint
+    assert len(notes) == 1 and "list_eval_partition.csv passed over" in notes[0]
+    assert read_partition(celeba / "list_eval_partition.csv").tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_what_is_assumed_or_passed_over_is_noted(celeba: Path) -> None:
+    plain, notes = read_celeba(celeba), []  # type: tuple[object, list[str]]
+    (celeba / "list_attr_celeba.txt").write_text(ATTRIBUTE_TEXT.split("\n", 1)[1])
+    (celeba / "identity_CelebA.csv").write_text("")
+    (celeba / "img_align_celeba" / "7.jpg").write_bytes(b"")
+    assert read_celeba(celeba, note=notes.append).fingerprint == plain.fingerprint  # type: ignore[attr-defined]
+    assert [note.split(": ", 1)[1] for note in notes] == [
+        "identity_CelebA.csv, list_eval_partition.txt passed over; a corpus holds images, attributes and identities",
+        "1 entries are no NNNNNN.jpg and passed over, first '7.jpg'",
+        "has no line that counts its images, so that rows lost at its end would not be noticed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image_id,Bald\n", "found no row"),
+        ("image_id\n000001.jpg\n", "found no attribute"),
+        ("image_id,Bald,Young\n000001.jpg,1\n", "line 2: found"),
+        ("image_id,Bald\n000001.jpg,1\n000002.jpg,0\n", "line 3: found '0', expected a name and values -1 or 1"),
+        ("image_id,Bald\n000001.jpg,1,1\n", "not a readable CSV table"),
+        ("image_id,Bald\n000001.jpg,1\n000001.jpg,1\n", "line 3: found 1 repeated names"),
+        ("", "not a readable CSV table"),
+        ('image_id,Bald\n"000001.jpg,1\n', "not a readable CSV table"),
+    ],
+)
+def test_bad_csv_tables_are_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "list_attr_celeba.csv").write_text(text)
+    with pytest.raises(InputError, match=f"list_attr_celeba.csv.*{message}"):
+        read_attributes(tmp_path / "list_attr_celeba.csv")
+
+
+def test_bad_csv_identities_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "identity_CelebA.csv"
+    for text, message in (("a,b,c\n1.jpg,2,3\n", "3 columns"), ("a,b\n1.jpg,x\n", "line 2: found '1.jpg x'")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read_identities(path)
+
+
+def test_a_packed_or_false_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "img_align_celeba.zip").write_bytes(b"")
+    with pytest.raises(InputError, match=r"found img_align_celeba.zip but no img_align_celeba: unpack it"):
+        read_celeba(tmp_path)
+    (tmp_path / "img_align_celeba").write_bytes(b"")
+    with pytest.raises(InputError, match="found a file, expected a folder of images"):
+        read_celeba(tmp_path)
+
+
 BAD_IMAGES = {
     "half a JPEG": (jpeg(0)[: len(jpeg(0)) // 2], "truncated JPEG"),
     "a JPEG without its last bytes": (jpeg(0)[:-2], "truncated JPEG"),
