@@ -45,3 +45,8 @@ def main(arguments: list[str] | None = None) -> None:
     except InputError as error:
         print(f"samenoise: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    except OSError as error:  # a path that cannot be read or written where nothing looked before
+        if error.filename is None:
+            raise
+        print(f"samenoise: {error.filename}: {error.strerror}", file=sys.stderr)
+        raise SystemExit(2) from error

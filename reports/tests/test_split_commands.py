@@ -13,6 +13,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from audit.cli import main
 from audit.commands import split, verify
 from core.data.attributes import ATTRIBUTES
 from core.data.corpus import Corpus, save_corpus
@@ -270,3 +271,11 @@ def test_bad_splits_are_named(tmp_path: Path, corpus: Any, words: Any, message: 
     with pytest.raises(InputError, match=re.escape(message)):
         run(tmp_path / "corpus", *words, "--out", tmp_path / "out", module=split)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_path_that_cannot_be_written_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(SystemExit) as end:
+        main(["prepare", "--faces", "4", "--size", "8", "--out", str(tmp_path / "taken")])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == f"samenoise: {tmp_path / 'taken'}: File exists\n"
