@@ -9,17 +9,16 @@ from typing import Annotated, Any
 import torch
 import typer
 from rich.progress import Progress
-from torch import Tensor
 
 from audit.commands.arguments import number_list
 from core.denoisers.sampling import Samples, heun, probability_flow, sample
-from core.denoisers.unet import denoise
 from core.errors import InputError
 from core.files import sha256_bytes, write_atomic
 from core.tensors import pack
 from core.training.config import CHOICES, SampleConfig
 from core.training.model_pairs import partner
-from core.training.runs import Record, RunStore
+from core.training.runs import RunStore
+from core.training.samples import UnknownStart, network_denoiser, start_image
 from core.training.train import chosen_device
 
 SAMPLERS: dict[str, Callable[..., Samples]] = {
@@ -57,18 +56,17 @@ def command(
     done = 0
     for record in records:
         try:
-            mean = _mean(store, record, records, start).to(device)
-        except Unknown as reason:  # the others can be sampled all the same
+            mean = start_image(store, record, start, partner(record, records)).to(device)
+        except UnknownStart as reason:  # the others can be sampled all the same
             typer.echo(f"skipped: {reason}", err=True)
             continue
         done += 1
-        model = store.get(record.key).model.to(device)
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        denoiser = network_denoiser(store.get(record.key).model, device, channels_last=True)
         with Progress(transient=True) as bar:
-            task = bar.add_task(_name(record), total=len(numbers))
+            task = bar.add_task(record.name, total=len(numbers))
             if sampler == "ascent":
                 arguments["progress"] = lambda done, total, bar=bar, task=task: bar.update(task, completed=done)
-            found = SAMPLERS[sampler](partial(denoise, model), numbers, mean, **arguments)
+            found = SAMPLERS[sampler](denoiser, numbers, mean, **arguments)
         tensors = {name: getattr(found, name) for name in ("images", "steps", "sigmas", "converged")}
         tensors |= {f"trajectory.{seed}": states for seed, states in zip(numbers, found.trajectories, strict=False)}
         raw = pack({**tensors, "seeds": torch.tensor(numbers)})
@@ -90,33 +88,7 @@ def command(
             raise InputError(f"{out}: cannot be written ({error.strerror})") from error
         ended = int(found.converged.sum())
         typer.echo(
-            f"{path}: {_name(record)}, {ended} of {len(numbers)} converged, {found.steps.float().mean():.0f} steps"
+            f"{path}: {record.name}, {ended} of {len(numbers)} converged, {found.steps.float().mean():.0f} steps"
         )
     if not done:
         raise InputError(f"--start {start}: of none of the {len(records)} models it is known; use --start none")
-
-
-class Unknown(Exception):
-    """Where the sampling of a model starts is not known."""
-
-
-def _name(record: Record) -> str:
-    label = record.label
-    told = (label.get("scale"), label.get("data", label.get("protocol")), label.get("n"), label.get("group"))
-    return " ".join(str(value) for value in told if value is not None) or record.key[:16]
-
-
-def _mean(store: RunStore, record: Record, records: list[Record], start: str) -> Tensor:
-    """The start of a model; both groups have one size, so their shared mean is the mean of their means."""
-    other = partner(record, records) if start == "shared" else None
-    if start == "shared" and other is None:
-        raise Unknown(f"{_name(record)} has no other group of the same training in {store.root}")
-    known = [store.mean(r) for r in (record, other) if r is not None]
-    means = [mean for mean in known if mean is not None]
-    if start == "none":
-        config, channels = record.config, record.model["architecture"]["in_channels"] if record.model else 1
-        side = config.image_size if config else (means[0].shape[-1] if means else 40)
-        return torch.zeros(channels, side, side)
-    if len(means) < len(known):
-        raise Unknown(f"the training images of {_name(record)} are not known; use --start none")
-    return torch.stack(means).mean(dim=0)

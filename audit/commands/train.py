@@ -11,8 +11,9 @@ from audit.commands.arguments import number_list, options
 from core.data.corpus import Corpus, load_corpus
 from core.errors import InputError
 from core.splits.build import corpus_of, load_split
+from core.tensors import tensor_sha256
 from core.training.config import TrainConfig
-from core.training.grid import Cell, grid, held_out
+from core.training.grid import Planned, grid, held_out
 from core.training.presets import preset
 from core.training.runs import Origin, RunStore
 from core.training.state import History, read_history
@@ -67,26 +68,28 @@ def command(
             raise InputError(f"--task: got {task}, expected 0 to {len(cells) - 1}: the grid has {len(cells)} cells")
         cells = [cells[task]]
     store, device = RunStore(runs), chosen_device(device)
-    left = [(cell, store.key(images.by_names(cell.names).images, config, cell.seed, devices)) for cell in cells]
+    left = [(cell, tensor_sha256(images.by_names(cell.names).images)) for cell in cells]
     while left:
         # the first that no other process is training; where all are, the first is waited for
-        at = next((k for k, (_, key) in enumerate(left) if store.finished(key) or not store.busy(key)), 0)
-        cell, key = left.pop(at)
-        _train(store, images, corpus, cell, key, config, rest, device, devices, events)
+        known = [store.key(sha256, config, cell.seed, devices) for cell, sha256 in left]
+        at = next((k for k, key in enumerate(known) if store.finished(key) or not store.busy(key)), 0)
+        cell, sha256 = left.pop(at)
+        _train(store, images, corpus, cell, sha256, config, rest, device, devices, events)
 
 
 def _train(
     store: RunStore,
     images: Corpus,
     corpus: Path,
-    cell: Cell,
-    key: str,
+    cell: Planned,
+    sha256: str,
     config: TrainConfig,
     rest: list[str],
     device: str,
     devices: int,
     events: Path | None,
 ) -> None:
+    key = store.key(sha256, config, cell.seed, devices)
     name = f"{cell.label['protocol']} N={cell.label['n']:,} {cell.label['group']}"
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[state]}"))
     log = Events(events / name.replace(" ", "-")) if events else None
@@ -111,6 +114,7 @@ def _train(
             devices=devices,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
             on_epoch=on_epoch,
+            images_sha256=sha256,
         )
         bar.update(task, completed=1, total=1)
     if log:

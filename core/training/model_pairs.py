@@ -7,9 +7,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from core.training.cells import GROUPS
 from core.training.runs import Record
-
-GROUPS = ("A", "B")
 
 
 @dataclass(frozen=True, order=True)
@@ -44,7 +43,7 @@ def setting(record: Record) -> Setting:
         json.dumps(split, sort_keys=True),
         json.dumps(options, sort_keys=True),
         str(record.data.get("corpus", "")),
-        -1 if record.seed is None else record.seed - (label.get("group") == "B"),
+        -1 if record.seed is None else record.seed - (label.get("group") == GROUPS[1]),
     )
 
 

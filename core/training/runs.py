@@ -54,6 +54,13 @@ class Record:
     source: str = ""
 
     @property
+    def name(self) -> str:
+        """What people call it: scale, data or protocol, size and group; the key where its label says nothing."""
+        label = self.label
+        told = (label.get("scale"), label.get("data", label.get("protocol")), label.get("n"), label.get("group"))
+        return " ".join(str(value) for value in told if value is not None) or self.key[:16]
+
+    @property
     def epochs(self) -> int:
         """Epochs done, of the finished model or of its newest state."""
         if self.model:
@@ -89,8 +96,8 @@ class RunStore:
             raise InputError(f"damaged: got {damaged!r}, expected retrain or refuse")
         self.root, self.damaged = Path(root), damaged
 
-    def key(self, images: Tensor, config: TrainConfig, seed: int, devices: int = 1) -> str:
-        """Hash of images in order, options, seed, devices and trainer version: the name of the model's directory."""
+    def key(self, images: Tensor | str, config: TrainConfig, seed: int, devices: int = 1) -> str:
+        """Hash of images (or their `tensor_sha256`), options, seed, devices and trainer: the model's directory."""
         return training_identity(images, config, seed, devices)
 
     def finished(self, key: str) -> bool:
@@ -112,16 +119,19 @@ class RunStore:
         devices: int = 1,
         progress: Callable[[int, int], None] | None = None,
         on_epoch: Callable[[dict[str, Any]], None] | None = None,
+        images_sha256: str | None = None,
     ) -> TrainResult:
         """The model of these inputs: from the store, or trained now, or continued where it stopped.
 
         Whoever comes while another process trains the same model waits and takes its result. A finished model is read
-        without a lock, so that it can be had from a store that cannot be written.
+        without a lock, so that it can be had from a store that cannot be written. The images are hashed once, or not
+        at all where `images_sha256` brings their `tensor_sha256`.
 
         Raises:
             InputError: as `train` does; for a store that cannot be written; for a damaged model with `refuse`.
         """
-        key = self.key(images, config, seed, devices)
+        digest = images_sha256 or tensor_sha256(images)
+        key = self.key(digest, config, seed, devices)
         with contextlib.suppress(InputError):
             if self.finished(key):
                 return self.get(key)
@@ -135,7 +145,7 @@ class RunStore:
                     if self.damaged == "refuse":
                         raise
                     warnings.warn(f"{error}; training it again", stacklevel=2)
-            data = self._describe(path, images, origin)
+            data = self._describe(path, images, digest, origin)
             record = Record(key, path, "trained", dict(label or {}), config, seed, data, None)
             self._write(record)
             result = train(
@@ -148,6 +158,7 @@ class RunStore:
                 progress=progress,
                 on_epoch=on_epoch,
                 test_images=test_images,
+                identity=key,
             )
             self._write(record, result.model.state_dict(), result.history, environment(device))
             discard_state(path)
@@ -271,15 +282,15 @@ class RunStore:
             label = {**(known.label if known else {}), **label}
             data = dict(known.data) if known else {}
             if images is not None:
-                data = self._describe(path, images, origin)
+                data = self._describe(path, images, tensor_sha256(images), origin)
             record = Record(digest, path, "imported", dict(label), None, None, data, None, source=source)
             self._write(record, model.state_dict(), [], {})
         return self.record(digest)
 
-    def _describe(self, path: Path, images: Tensor, origin: Origin | None) -> dict[str, Any]:
+    def _describe(self, path: Path, images: Tensor, images_sha256: str, origin: Origin | None) -> dict[str, Any]:
         """What the record says of the images; their mean and names go to files of their own."""
         raw = pack({"mean": images.mean(dim=0, dtype=torch.float64).to(images.dtype)})
-        data = {"sha256": tensor_sha256(images), "n": len(images), "mean": sha256_bytes(raw)}
+        data = {"sha256": images_sha256, "n": len(images), "mean": sha256_bytes(raw)}
         try:
             write_atomic(path / MEAN, raw)
             if origin:

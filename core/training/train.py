@@ -78,9 +78,13 @@ def psnr(errors: Tensor, pixels: int) -> Tensor:
     return -10 * torch.log10(errors / pixels)
 
 
-def training_identity(images: Tensor, config: TrainConfig, seed: int, devices: int = 1) -> str:
-    """Hash of everything that determines the weights: images in order, options, seed, devices, trainer version."""
-    parts: dict[str, Any] = {"images": tensor_sha256(images), "config": config.to_dict(), "seed": seed}
+def training_identity(images: Tensor | str, config: TrainConfig, seed: int, devices: int = 1) -> str:
+    """Hash of everything that determines the weights: images in order, options, seed, devices, trainer version.
+
+    For `images` their `tensor_sha256` does, where it is known already: large sets take long to hash.
+    """
+    digest = images if isinstance(images, str) else tensor_sha256(images)
+    parts: dict[str, Any] = {"images": digest, "config": config.to_dict(), "seed": seed}
     parts |= {"trainer": TRAINER_VERSION}
     if devices > 1:
         parts["devices"] = devices
@@ -110,6 +114,7 @@ def train(
     progress: Progress | None = None,
     on_epoch: OnEpoch | None = None,
     test_images: Tensor | None = None,
+    identity: str | None = None,
 ) -> TrainResult:
     """Train a denoiser on `images`, or go on where `directory` stopped.
 
@@ -123,6 +128,7 @@ def train(
         progress: called with (images shown, images in all) after every batch; after every epoch with several devices.
         on_epoch: called with the row of history after every epoch.
         test_images: held-out images; their loss and PSNR enter the history and change nothing else.
+        identity: the `training_identity` of these arguments, where it is known already.
 
     Raises:
         Diverged: if the loss is not finite, with the step; the last good state is kept.
@@ -136,7 +142,7 @@ def train(
             f"batch: got {config.batch}, expected a multiple of devices x accumulate = {devices} x {config.accumulate}"
         )
     folder = Path(directory) if directory is not None else None
-    identity = training_identity(images, config, seed, devices) if folder else ""
+    identity = (identity or training_identity(images, config, seed, devices)) if folder else ""
     run = _Run(images, test_images, config, seed, folder, identity)
     fabric = _fabric(device, devices, config)
     if devices == 1:
