@@ -138,8 +138,8 @@ def ceiling_gap(within_a: ArrayLike, within_b: ArrayLike, across: ArrayLike) -> 
     wanted = (len(a), len(b), a.shape[2])
     if between.shape != wanted or b.shape[2] != wanted[2]:
         raise InputError(
-            f"across: found {between.shape} beside within_a {a.shape} and within_b {b.shape}, expected (trainings of A, "
-            "trainings of B, sampling seeds), the same sampling seeds in all three"
+            f"across: found {between.shape} beside {a.shape} within A and {b.shape} within B, expected (trainings of "
+            "A, trainings of B, sampling seeds), the same sampling seeds in all three"
         )
 
     def gap(weights: Weights) -> np.ndarray:
