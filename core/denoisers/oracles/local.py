@@ -13,14 +13,14 @@ from torch import Tensor
 
 from core.denoisers.oracles.base import positive
 from core.denoisers.oracles.gaussian import Gaussian
-from core.denoisers.oracles.patches import MEMORY, Part, Patchwise
+from core.denoisers.oracles.patches import MEMORY, Part, Patchwise, nearest
 from core.errors import InputError
 
 Schedule = int | Mapping[float, int]  # a window's side in pixels: one, or by noise level
 
 
 class _Windowed(Patchwise):
-    """Square windows whose side is given, or that of the noise level in a table nearest to the image's."""
+    """Square windows whose side is given, or that of the noise level in a table nearest to the image's, in ratio."""
 
     def __init__(
         self, images: Tensor, window: Schedule, *, dtype: torch.dtype = torch.float32, memory: int | str = MEMORY
@@ -38,7 +38,7 @@ class _Windowed(Patchwise):
             raise InputError(f"window: found {side} pixels; expected at least 1")
 
     def _key(self, sigma: float) -> float:
-        return self.windows[min(self.windows, key=lambda known: abs(known - sigma))]
+        return self.windows[nearest(self.windows, sigma)]
 
     def _indices(self, rows: Sequence[int], columns: Sequence[int]) -> Tensor:
         """Indices (c len(rows) len(columns),) of a rectangle of pixels in all channels."""
@@ -138,7 +138,7 @@ class WienerLocal(Patchwise):
         self.gaussian = Gaussian.from_images(images)
 
     def _key(self, sigma: float) -> float:
-        return min(self.levels, key=lambda level: max(level / sigma, sigma / level))
+        return nearest(self.levels, sigma)
 
     def masks(self, sigma: float) -> Tensor:
         """Which pixels are compared (row) for which (column), (d, d) bool, at this noise level."""

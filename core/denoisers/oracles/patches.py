@@ -8,12 +8,12 @@ images (and places) with logits -|y - x|^2 / (2 sigma^2) over the pixels compare
 Images are (n, c, h, w). Arithmetic is float32 unless float64 is asked for: distances come from one product of pixels
 less their mean gray, so that logits are off by about 1e-7 (|y|^2 + |x|^2) / sigma^2, the norms being over the part. Of
 faces of 20x20 in [0, 1] that leaves predicted pixels within 1e-4 down to sigma = 0.05. The training set is passed over
-in tiles, so that beside it at most about `memory` bytes are held.
+in tiles, so that beside it at most about `memory` bytes are held, or what one image takes.
 """
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +40,11 @@ class Part:
 
     compared: Tensor
     predicted: Tensor
+
+
+def nearest(levels: Iterable[float], sigma: float) -> float:
+    """The noise level nearest to `sigma`, in ratio."""
+    return min(levels, key=lambda level: max(level / sigma, sigma / level))
 
 
 class Patchwise(ABC):

@@ -2,10 +2,12 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.denoisers.oracles import Composite, Empirical, Gaussian, Local, Patchwise, WienerLocal
 from core.denoisers.sampling import heun, sample
@@ -223,6 +225,28 @@ def test_single_precision_is_as_accurate_as_stated(make: Callable[[Tensor, torch
         y = smooth(4, 20, seed=5) + sigma * noise(torch.empty(4, 1, 20, 20)).float()
         single, double = (make(images, dtype).denoise(y, sigma) for dtype in (torch.float32, torch.float64))
         assert 0 < float((single - double).abs().max()) < 1e-4
+
+
+class Largest(TorchDispatchMode):
+    """Bytes of the largest tensor that is made."""
+
+    nbytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor):
+            self.nbytes = max(self.nbytes, found.untyped_storage().nbytes())
+        return found
+
+
+@pytest.mark.parametrize("memory", [4_000_000, 16_000_000])
+def test_tiles_keep_to_the_memory(memory: int) -> None:
+    """Eight noisy images against all windows of 300 at once would take 440 MB."""
+    images = smooth(300, 16)
+    denoiser = Local(images, 5, anywhere=True, memory=memory)
+    with Largest() as largest:
+        denoiser.denoise(images[:8], 0.3)
+    assert memory / 4 < largest.nbytes < memory
 
 
 # --- what they plug into ---------------------------------------------------------------------------------------

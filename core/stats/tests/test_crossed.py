@@ -2,12 +2,12 @@
 
 The law of the simulations is the two-way random effects model: a value is the sum of what each network, the sampling
 seed, each network at this sampling seed, the pair of networks and the pair at this sampling seed add, all normal, the
-sampling seed also skewed. 400 repetitions measure a coverage of 95 % with a standard error of 1.1 points: the least
-stated, 92 %, is three of them below. Every draw is fixed.
+sampling seed also skewed. 250 repetitions measure a coverage of 95 % with a standard error of 1.4 points: the least
+stated, 91 %, is three of them below. Every draw is fixed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -25,9 +25,9 @@ from core.stats.crossed import (
     crossed_pairs_mean,
 )
 
-REPETITIONS = 400
+REPETITIONS = 250
 FACTORS = (SIDE_A, SIDE_B, SAMPLING)
-SIZES = [(3, 16), (3, 64), (4, 32), (6, 16)]
+SIZES = [(3, 16), (3, 64), (4, 32), (6, 16)]  # training seeds a side, sampling seeds
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ LAWS = {
     "networks": Law(1, 0.1, 0.1, 0, 0.1),
     "sampling seeds": Law(0, 1, 0, 0, 0.3),
     "nothing in common": Law(rest=1),
+    "networks at each seed": Law(0.2, 0.3, 1, 0, 0.3),
     "skewed sampling seeds": Law(0.2, 1, 0.2, 0, 0.3, skewed=True),
 }
 
@@ -93,12 +94,6 @@ def test_a_mean_covers_at_least_what_it_says(make: Callable[..., Crossed], law: 
     assert COVERAGE["mean"][0] <= min(found) and max(found) <= COVERAGE["mean"][1]
 
 
-def test_the_least_coverage_of_a_mean_is_as_stated() -> None:
-    """Within a little of the nominal, of skewed sampling seeds and three trainings, or of six trainings alone."""
-    found = (coverage(within, LAWS["skewed sampling seeds"], 3, 64), coverage(within, LAWS["networks"], 6, 16))
-    assert found == (pytest.approx(COVERAGE["mean"][0], abs=0.011), pytest.approx(0.93, abs=0.011))
-
-
 @pytest.mark.parametrize("law", ["all", "sampling seeds", "skewed sampling seeds"])
 def test_the_gap_covers_at_least_what_it_says(law: str) -> None:
     assert min(coverage(gap, LAWS[law], r, n) for r, n in SIZES[:3]) >= COVERAGE["gap"][0]
@@ -117,13 +112,15 @@ def test_three_trainings_alone_are_student_s() -> None:
 
 
 def test_variances_by_hand() -> None:
+    """Of a table of rows and columns, the analysis of variance: mean squares of rows, columns and what is left."""
     values = np.array([[1.0, 2.0, 3.0], [3.0, 4.0, 8.0]])
     found = crossed_mean(values, ("rows", "columns"))
-    assert found.estimate == values.mean()
-    assert found.variances["rows"] == pytest.approx(values.mean(1).var(ddof=1) / 2)
-    assert found.variances["columns"] == pytest.approx(values.mean(0).var(ddof=1) / 3)
-    rows, columns = found.variances.values()
-    assert found.degrees == pytest.approx((rows + columns) ** 2 / (rows**2 / 1 + columns**2 / 2))
+    rows, columns = values.mean(1), values.mean(0)
+    left = values - rows[:, None] - columns + values.mean()
+    assert found.estimate == pytest.approx(values.mean())
+    of_rows, of_columns, of_both = rows.var(ddof=1) / 2, columns.var(ddof=1) / 3, (left**2).sum() / 2 / 6
+    assert found.variances == pytest.approx({"rows": of_rows - of_both, "columns": of_columns})
+    assert found.degrees == pytest.approx((of_rows + of_columns) ** 2 / (of_rows**2 / 1 + of_columns**2 / 2))
 
 
 def test_what_each_network_adds_to_both_sides_cancels_in_the_gap() -> None:
@@ -176,7 +173,7 @@ def test_equivalence_is_declared_where_the_interval_lies_inside() -> None:
 def test_equivalence_is_declared_wrongly_in_at_most_one_case_in_twenty() -> None:
     shifted = [across(draw(np.random.default_rng([9, i]), LAWS["all"], 3, 16)) for i in range(REPETITIONS)]
     margin = 4.0
-    wrong = [Crossed(c.estimate + margin, c.sizes, c.variances).equivalence(margin).equivalent for c in shifted]
+    wrong = [replace(c, estimate=c.estimate + margin).equivalence(margin).equivalent for c in shifted]
     assert np.mean(wrong) <= 0.07
 
 
