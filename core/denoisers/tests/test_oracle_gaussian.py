@@ -24,10 +24,10 @@ def test_a_gaussian_from_images_is_their_best_affine_denoiser(n: int) -> None:
     close(found.denoise(y, 0.3).flatten(1), rows.mean(0) + (y.flatten(1) - rows.mean(0)) @ gain.T)
     close(found.gain(0.3), jacobian(lambda x: found.denoise(x, 0.3), y[0]))
 
-    copies = (rows + 0.3 * normal(20_000, n, 6, seed=3)).flatten(0, 1)
+    copies = (rows + 0.3 * normal(2000, n, 6, seed=3)).flatten(0, 1)
     design = torch.cat([copies, torch.ones(len(copies), 1, dtype=torch.float64)], dim=1)
-    fitted = torch.linalg.lstsq(design, rows.repeat(20_000, 1)).solution  # of the images on noisy copies of them
-    close(fitted[:-1].T, gain, tolerance=0.02)
+    fitted = torch.linalg.lstsq(design, rows.repeat(2000, 1)).solution  # of the images on noisy copies of them
+    close(fitted[:-1].T, gain, tolerance=0.05)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
