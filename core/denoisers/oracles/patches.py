@@ -24,7 +24,7 @@ from core.errors import InputError
 from core.machine import parse_memory
 
 MEMORY = 256 * 10**6
-LEAST = -80.0  # a smaller logit's weight is no normal float32, which is slow, and changes nothing
+LEAST = -60.0  # a smaller logit changes nothing, and its weight times a pixel is no normal float32, which is slow
 
 
 @dataclass(frozen=True)
