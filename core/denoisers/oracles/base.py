@@ -65,15 +65,22 @@ class Oracle(ABC):
         found = torch.cat(errors).numpy()
         return float(found.mean()), t_interval(found, over="simulated points")
 
+    def level(self, y: Tensor, sigmas: Sequence[float]) -> Tensor:
+        """The noise level that each y shows, (b,) float64: exp E[log sigma | y] with sigma uniform over those given.
+
+        For denoisers that must be told the level and have no density of their own to infer it from.
+        """
+        levels = _levels(sigmas)
+        densities = [log_density for _, log_density in self._posteriors(self._rows(y, min(levels)), levels)]
+        return (torch.stack(densities, dim=1).softmax(dim=1) @ torch.tensor(levels, dtype=torch.float64).log()).exp()
+
     def blind(self, sigmas: Sequence[float]) -> Callable[[Tensor], Tensor]:
         """The optimum of training without knowing sigma: E[x | y] with sigma uniform over the levels given.
 
         That is the average of the posterior means, weighted by how likely each level makes y. It plugs into the
         samplers and metrics as a network does, and keeps the dtype of its input.
         """
-        levels = [float(s) for s in sigmas]
-        if not levels or not all(math.isfinite(s) and s > 0 for s in levels):
-            raise InputError(f"sigmas: found {levels}; expected at least one noise level, all positive")
+        levels = _levels(sigmas)
 
         def denoiser(y: Tensor) -> Tensor:
             parts = self._posteriors(self._rows(y, min(levels)), levels)
@@ -91,6 +98,13 @@ class Oracle(ABC):
             raise InputError(f"y: found {count} points of {found} dimensions; expected at least one of {self.d}")
         finite(y, "y")
         return y.reshape(len(y), -1).to(torch.float64)
+
+
+def _levels(sigmas: Sequence[float]) -> list[float]:
+    levels = [float(s) for s in sigmas]
+    if not levels or not all(math.isfinite(s) and s > 0 for s in levels):
+        raise InputError(f"sigmas: found {levels}; expected at least one noise level, all positive")
+    return levels
 
 
 def positive(value: float, name: str) -> None:

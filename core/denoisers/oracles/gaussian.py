@@ -51,6 +51,35 @@ class Gaussian(Oracle):
             )
         return cls(mean, vectors, values)
 
+    @classmethod
+    def from_images(cls, images: Tensor) -> "Gaussian":
+        """The mean and covariance of images (n, ...), over n: its filter is the best affine denoiser of these images.
+
+        The covariance of n images has at most n - 1 directions: it is a subspace where they are few, and directions
+        whose variance is rounding are left out. Nothing is added to the variances.
+        """
+        if images.ndim < 2 or len(images) < 2:
+            raise InputError(f"images: found shape {tuple(images.shape)}; expected at least 2 images (n, ...)")
+        finite(images, "images")
+        rows = images.reshape(len(images), -1).to(torch.float64)
+        mean = rows.mean(dim=0)
+        centred = rows - mean
+        if len(rows) > centred.shape[1]:
+            values, basis = torch.linalg.eigh(centred.T @ centred / len(rows))
+        else:
+            _, singular, turned = torch.linalg.svd(centred, full_matrices=False)
+            values, basis = singular.square() / len(rows), turned.T
+        size = max(float(values.max()), float(mean.square().sum()))
+        kept = values > max(rows.shape) * torch.finfo(torch.float64).eps * size
+        if not kept.any():
+            raise InputError(f"images: found {len(images)} equal images; expected some that differ")
+        return cls(mean, basis[:, kept], values[kept])
+
+    def gain(self, sigma: float) -> Tensor:
+        """The Wiener filter (d, d): how each pixel (row) of the posterior mean depends on each noisy pixel (column)."""
+        positive(sigma, "sigma")
+        return (self.basis * (self.variances / (self.variances + sigma**2))) @ self.basis.T
+
     def _posterior(self, y: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         centred = y - self.mean
         inside = centred @ self.basis

@@ -175,6 +175,13 @@ def check_blind(oracle: Oracle, name: str) -> None:
     close(oracle.blind(levels)(y), (weights * means).sum(0))
 
 
+def check_level(oracle: Oracle, name: str) -> None:
+    levels, truth = [0.2, 0.5, 1.1], TRUTHS[name]()
+    y = torch.cat([noisy(name, s) for s in levels])
+    weights = torch.stack([truth.log_density(y, s) for s in levels]).softmax(0)
+    close(oracle.level(y, levels).log(), torch.tensor(levels, dtype=torch.float64).log() @ weights)
+
+
 def check_sample(oracle: Oracle, name: str) -> None:
     """Mean and every second moment of clean points."""
     n, truth = 40_000, TRUTHS[name]()
@@ -211,6 +218,7 @@ CHECKS: dict[str, Callable[[Oracle, str], None]] = {
     "score": check_score,
     "jacobian": check_jacobian,
     "blind": check_blind,
+    "level": check_level,
     "sample": check_sample,
     "mse": check_mse,
 }

@@ -16,6 +16,8 @@ SLIPS: list[tuple[type, str, str, str, str, str]] = [
     (Oracle, "score", "/ sigma**2", "/ sigma", "gaussian", "score"),
     (Oracle, "blind", ".softmax(dim=0)", ".mul(0).softmax(dim=0)", "gaussian", "blind"),
     (Oracle, "blind", "log_density for _,", "2 * log_density for _,", "mixture", "blind"),
+    (Oracle, "level", ".softmax(dim=1)", ".mul(0).softmax(dim=1)", "gaussian", "level"),
+    (Oracle, "level", ".log()).exp()", ")", "mixture", "level"),
     (Oracle, "mse_estimate", "sigma * torch.randn", "0.9 * sigma * torch.randn", "mixture", "mse"),
     (Oracle, "mse_estimate", ".sum(1)", ".mean(1)", "empirical", "mse"),
     (Gaussian, "_posterior", "self.variances + sigma**2", "self.variances + sigma", "gaussian", "score"),

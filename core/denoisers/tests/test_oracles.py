@@ -263,6 +263,8 @@ PLANE = Gaussian(torch.zeros(2), EYE, torch.ones(2))
         (lambda: Gaussian.from_covariance(torch.zeros(2), torch.diag(torch.tensor([1.0, -1.0]))), "is -1, the largest"),
         (lambda: Gaussian.from_covariance(torch.zeros(2), torch.zeros(2, 2)), "covariance: smallest eigenvalue is 0"),
         (lambda: Gaussian.from_covariance(torch.zeros(2), torch.tensor([[1, 0.5], [0, 1]])), "covariance: not symm"),
+        (lambda: gaussian().gain(0.0), "sigma: found 0.0"),
+        (lambda: gaussian().level(torch.zeros(1, 6), []), "sigmas: found"),
         (lambda: Mixture([PLANE], [0.5]), r"weights: found \[0.5\]; expected positive numbers that add up to 1"),
         (lambda: Mixture([PLANE], [math.nan]), r"weights: found \[nan\]"),
         (lambda: Mixture([PLANE], [0.5, 0.5]), r"weights: found shape \(2,\) for 1 components"),
