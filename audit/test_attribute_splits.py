@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from audit.test_metadata import cite
-from audit.test_splits import corpora, numbered
+from audit.test_splits import made_up_corpora, numbered_names
 from core.splits.build import Split, by_attribute, by_attributes
 from core.splits.leakage import count_leakage
 from core.splits.membership import Column, Membership, ordered
@@ -48,7 +48,7 @@ def measure_attribute_halves(
 ) -> None:
     totals = dict.fromkeys(("impure", "shared", "repeated", "unbalanced"), 0)
     built = 0
-    for seed, (order, _, labels) in enumerate(corpora(1)):
+    for seed, (order, _, labels) in enumerate(made_up_corpora(1)):
         groups = by_attribute(order, labels, seed).groups
         found = attribute_halves([*groups["A"], *groups["B"]], pd.Series(labels, index=order))
         found["unbalanced"] = abs(len(groups["A"]) - len(groups["B"]))
@@ -93,7 +93,7 @@ PRINTED = {"T-eyeglasses-split": 13_193, "T-male-split": 84_434}
 
 
 def built_halves(claim: str) -> tuple[list[str], pd.Series]:
-    names = numbered(202_599)
+    names = numbered_names(202_599)
     labels = np.where(np.arange(len(names)) < PRINTED[claim], 1, -1)
     groups = by_attribute(names, labels, 0).groups
     return [*groups["A"], *groups["B"]], pd.Series(labels, index=names)
@@ -322,15 +322,15 @@ def test_every_attribute(evidence: ClaimRecord, published: Published, data_docs:
         )
 
 
-def totals(attributes: pd.DataFrame, identities: pd.Series) -> dict[str, int]:
+def split_defects(attributes: pd.DataFrame, identities: pd.Series) -> dict[str, int]:
     table, _ = every_attribute(attributes, identities, seed=1)
     counts = {name: int(table[name].sum()) for name in ("impure", "unbalanced", "shared")}
     return {"splits_built": len(table), **counts}
 
 
-def forty(people: int = 30) -> tuple[pd.DataFrame, pd.Series]:
+def made_up_attributes(people: int = 30) -> tuple[pd.DataFrame, pd.Series]:
     source = np.random.default_rng(0)
-    names = numbered(20 * people)
+    names = numbered_names(20 * people)
     values = np.where(source.random((len(names), 40)) < source.random(40), 1, -1)
     values[0], values[1] = 1, -1
     table = pd.DataFrame(values, index=names, columns=[f"attribute {k}" for k in range(40)])
@@ -339,13 +339,13 @@ def forty(people: int = 30) -> tuple[pd.DataFrame, pd.Series]:
 
 @pytest.mark.control("T-other-attributes", "positive")
 def test_forty_made_up_attributes(judge: Judge) -> None:
-    assert judge("T-other-attributes", totals(*forty())) == "reproduced"
+    assert judge("T-other-attributes", split_defects(*made_up_attributes())) == "reproduced"
 
 
 @pytest.mark.control("T-other-attributes", "negative")
 @pytest.mark.parametrize("defect", ["impure", "unbalanced", "shared", "a missing attribute"])
 def test_defects_of_attribute_splits_are_noticed(judge: Judge, monkeypatch: pytest.MonkeyPatch, defect: str) -> None:
-    attributes, identities = forty()
+    attributes, identities = made_up_attributes()
     build = by_attributes
 
     def broken(names: list[str], labels: dict[str, pd.Series], seed: int) -> dict[str, Split]:
@@ -363,4 +363,4 @@ def test_defects_of_attribute_splits_are_noticed(judge: Judge, monkeypatch: pyte
         attributes = attributes.iloc[:, 1:]
     else:
         monkeypatch.setattr("audit.test_attribute_splits.by_attributes", broken)
-    assert judge("T-other-attributes", totals(attributes, identities)) == "refuted"
+    assert judge("T-other-attributes", split_defects(attributes, identities)) == "refuted"

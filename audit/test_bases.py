@@ -46,23 +46,23 @@ SEED = 0
 Measures = dict[str, Any]
 
 
-def noisy(images: Tensor, sigma: float = BASIS_SIGMA) -> Tensor:
+def noisy_images(images: Tensor, sigma: float = BASIS_SIGMA) -> Tensor:
     return images + sigma * unit_noise(images.shape[1:], range(len(images)), SEED)
 
 
 def at_images(denoiser: Denoiser, images: Tensor, sigma: float = BASIS_SIGMA) -> Iterator[Tensor]:
     """Jacobians at noisy versions of the images, one at a time."""
-    return (jacobian(denoiser, y) for y in noisy(images, sigma))
+    return (jacobian(denoiser, y) for y in noisy_images(images, sigma))
 
 
-def mean(values: Sequence[float] | np.ndarray) -> tuple[float, Interval]:
+def mean_over_images(values: Sequence[float] | np.ndarray) -> tuple[float, Interval]:
     """Mean over images and its interval."""
     return float(np.mean(values)), bootstrap_mean(values, seed=SEED, over="images")
 
 
 def homogeneity(denoiser: Denoiser, images: Tensor) -> list[float]:
     """|f(y) - J(y) y| / |f(y)| at every noisy image, in float64 where the denoiser computes in it."""
-    return [homogeneity_error(denoiser, y) for y in noisy(images).double()]
+    return [homogeneity_error(denoiser, y) for y in noisy_images(images).double()]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Bases:
         return self.vectors[:, :, :LEADING]
 
 
-def bases(jacobians: Iterable[Tensor], images: Tensor) -> Bases:
+def bases_of(jacobians: Iterable[Tensor], images: Tensor) -> Bases:
     """Of a denoiser with these Jacobians, (p, p) each, at the clean images; one of them is held at a time."""
 
     def row(j: Tensor, image: Tensor) -> tuple[Tensor, ...]:
@@ -124,7 +124,7 @@ def basis_measures(trained: Bases, untrained: Bases, images: Tensor, homogeneity
         "share of eigenvalues below 0.5": (trained.values < 0.5).double().mean(1).numpy(),
         "gradient energy of leading eigenvectors along contours, minus chance": np.array(energy),
     }
-    return {**{name: mean(x) for name, x in rows.items()}, HOMOGENEITY: (max(homogeneity_errors), None)}
+    return {**{name: mean_over_images(x) for name, x in rows.items()}, HOMOGENEITY: (max(homogeneity_errors), None)}
 
 
 def angle_cosines(a: Bases, b: Bases) -> np.ndarray:
@@ -132,7 +132,7 @@ def angle_cosines(a: Bases, b: Bases) -> np.ndarray:
     return np.stack([principal_cosines(v, w).numpy() for v, w in zip(a.leading, b.leading, strict=True)])
 
 
-def overlaps(cosines: np.ndarray) -> np.ndarray:
+def subspace_overlaps(cosines: np.ndarray) -> np.ndarray:
     """Share of one leading eigenspace that lies in the other, (images,); by chance leading / pixels."""
     return (cosines**2).mean(axis=1)
 
@@ -141,7 +141,7 @@ def desk_bases(desk: Desk, cell: Cell, images: Tensor, sigma: float = BASIS_SIGM
     """Of the network of a cell."""
 
     def make() -> dict[str, Tensor]:
-        return vars(bases(at_images(desk.denoiser(cell), images, sigma), images))
+        return vars(bases_of(at_images(desk.denoiser(cell), images, sigma), images))
 
     return Bases(
         **measured(desk.root, "bases", make, model=desk.key(cell), images=images, sigma=sigma, device=desk.device)
@@ -153,7 +153,7 @@ def untrained_bases(desk: Desk, images: Tensor) -> Bases:
 
     def make() -> dict[str, Tensor]:
         model = build_model(desk.preset.train, SEED).eval().requires_grad_(False)
-        return vars(bases(at_images(partial(denoise, model), images), images))
+        return vars(bases_of(at_images(partial(denoise, model), images), images))
 
     return Bases(**measured(desk.root, "untrained bases", make, options=desk.preset.train.to_dict(), images=images))
 
@@ -218,7 +218,7 @@ def plot_alignment(
     figure, (one, two) = plt.subplots(1, 2, figsize=(7, 2.8))
     for k, (n, found) in enumerate(cosines.items()):
         one.plot(np.arange(1, LEADING + 1), found.mean(axis=0), f"C{k}.-", label=f"N = {n}")
-        (x, xi), (y, yi) = agreements[n], mean(overlaps(found))
+        (x, xi), (y, yi) = agreements[n], mean_over_images(subspace_overlaps(found))
         bars = [[[v - i.low], [i.high - v]] for v, i in ((x, xi), (y, yi))]
         two.errorbar(x, y, np.clip(bars[1], 0, None), np.clip(bars[0], 0, None), fmt="o", color=f"C{k}", capsize=2)
     one.plot(np.arange(1, LEADING + 1), chance, "k:", label="random subspaces")
@@ -233,7 +233,7 @@ def plot_alignment(
 def record_spectra(evidence: ClaimRecord, by_level: Mapping[float, Bases], images: Tensor, kind: str) -> None:
     """Effective rank by noise level, and how sparse the clean image is in the eigenbasis and in fixed bases."""
     about: dict[str, Any] = {"kind": kind, "n": len(images), "varies": "image"}
-    ranks = {sigma: mean(found.effective_ranks) for sigma, found in by_level.items()}
+    ranks = {sigma: mean_over_images(found.effective_ranks) for sigma, found in by_level.items()}
     coefficients = {
         "eigenbasis": list(by_level[BASIS_SIGMA].coefficients),
         "Haar wavelets": [haar_coefficients(x[0]) for x in images],
@@ -246,10 +246,10 @@ def record_spectra(evidence: ClaimRecord, by_level: Mapping[float, Bases], image
         evidence.add(f"effective rank at sigma = {sigma}", value, interval=interval, **about)
     counts = {name: np.array([kept_energy(c, KEPT) for c in found]) for name, found in coefficients.items()}
     for name, found in counts.items():
-        value, interval = mean(found)
+        value, interval = mean_over_images(found)
         evidence.add(f"coefficients holding {KEPT:.1%} of the clean image, {name}", value, interval=interval, **about)
         if name != "eigenbasis":
-            value, interval = mean(found - counts["eigenbasis"])
+            value, interval = mean_over_images(found - counts["eigenbasis"])
             evidence.add(f"of them, {name} minus eigenbasis", value, interval=interval, **about)
 
 
@@ -262,10 +262,10 @@ def record_alignment(evidence: ClaimRecord, desk: Desk, images: Tensor) -> None:
     figure = evidence.figure("alignment", plot_alignment(cosines, agreements, chance, pixels))
     about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image", "figures": [figure]}
     for n, found in cosines.items():
-        value, interval = mean(overlaps(found))
+        value, interval = mean_over_images(subspace_overlaps(found))
         name, note = f"overlap of A's and B's leading eigenspaces, N = {n}", f"chance: {LEADING / pixels:.3g}"
         evidence.add(name, value, interval=interval, note=note, **about)
-    first, last = (overlaps(cosines[n]) for n in (desk.sizes[0], desk.sizes[-1]))
+    first, last = (subspace_overlaps(cosines[n]) for n in (desk.sizes[0], desk.sizes[-1]))
     growth = bootstrap_difference(last, first, seed=SEED, paired=True, over="images")
     evidence.add(
         "overlap at the largest N minus at the smallest", float((last - first).mean()), interval=growth, **about
@@ -289,9 +289,9 @@ def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, des
         note = product if name == HOMOGENEITY else None
         evidence.add(name, value, interval=interval, note=note, figures=figures, **about)
     for what, values in (("denoiser", at_basis.asymmetry), ("noise it predicts", at_basis.asymmetry_of_noise)):
-        value, interval = mean(values.numpy())
+        value, interval = mean_over_images(values.numpy())
         evidence.add(f"asymmetry of the Jacobian, {what}", value, interval=interval, **about)
-    value, interval = mean(errors)
+    value, interval = mean_over_images(errors)
     evidence.add("mean |f(y) - J(y) y| / |f(y)|", value, interval=interval, note=product, **about)
     record_spectra(evidence, by_level, images, desk.kind)
     record_alignment(evidence, desk, images)
@@ -310,7 +310,7 @@ def contour_shrinkage(images: Tensor) -> list[Tensor]:
     return made
 
 
-def contours() -> Tensor:
+def made_up_contours() -> Tensor:
     return c_alpha(8, alpha=2, size=20, seed=SEED, strict=True)
 
 
@@ -321,10 +321,10 @@ def random_matrices(n: int, seed: int = 1) -> list[Tensor]:
 
 @pytest.mark.control("K-harmonic-bases", "positive")
 def test_symmetric_shrinkage_along_contours_is_recognised(judge: Callable[..., str]) -> None:
-    images = contours()
+    images = made_up_contours()
     shrinkage = contour_shrinkage(images)
     errors = [homogeneity(lambda y, m=m: (y.flatten(1) @ m.T).view_as(y), images[:1])[0] for m in shrinkage]  # type: ignore[misc]
-    found = basis_measures(bases(shrinkage, images), bases(random_matrices(8), images), images, errors)
+    found = basis_measures(bases_of(shrinkage, images), bases_of(random_matrices(8), images), images, errors)
     assert judge("K-harmonic-bases", found, "synthetic") == "reproduced"
 
 
@@ -335,7 +335,7 @@ def test_what_is_asked_of_a_jacobian_by_hand() -> None:
     j = torch.diag(kept)
     j[0, 1], j[1, 0] = twist, -twist
     image = torch.rand(1, 1, 6, 6, generator=torch.Generator().manual_seed(SEED))
-    found = bases([j], image)
+    found = bases_of([j], image)
     assert torch.allclose(found.values[0], kept) and found.effective_ranks == pytest.approx(37 / 2)
     assert torch.allclose(found.leading[0].abs(), torch.eye(36, dtype=torch.float64)[:, :LEADING])
     assert torch.allclose(found.coefficients.abs(), image.flatten(1).double())
@@ -346,24 +346,24 @@ def test_what_is_asked_of_a_jacobian_by_hand() -> None:
 
 @pytest.mark.control("K-harmonic-bases", "negative")
 def test_a_random_map_and_a_fourier_filter_are_caught(judge: Callable[..., str]) -> None:
-    images = contours()
-    others = bases(random_matrices(8, seed=2), images)
-    found = basis_measures(bases(random_matrices(8), images), others, images, [0.0])
+    images = made_up_contours()
+    others = bases_of(random_matrices(8, seed=2), images)
+    found = basis_measures(bases_of(random_matrices(8), images), others, images, [0.0])
     assert judge("K-harmonic-bases", found, "synthetic") != "reproduced"
     wave = torch.arange(20) * (2 * torch.pi / 20)
     plane = torch.stack([(a * wave[:, None] + b * wave).cos().flatten() for a in range(5) for b in range(4)], dim=1)
     basis = torch.linalg.qr(plane.double())[0]
-    found = basis_measures(bases([basis @ basis.T] * 8, images), others, images, [0.0])
+    found = basis_measures(bases_of([basis @ basis.T] * 8, images), others, images, [0.0])
     assert judge("K-harmonic-bases", found, "synthetic") != "reproduced"
 
 
 @pytest.mark.control("K-harmonic-bases", "negative")
 def test_an_additive_constant_is_caught(judge: Callable[..., str], desk: Desk) -> None:
     """The network with a thousandth added to each pixel is a denoiser as good, but no shrinkage in a basis."""
-    images = contours()
+    images = made_up_contours()
     exact = build_model(desk.preset.train, SEED).eval().double()
     errors = homogeneity(lambda y: denoise(exact, y) + 1e-3, images[:2])
-    shrinkage, others = (bases(m, images) for m in (contour_shrinkage(images), random_matrices(8)))
+    shrinkage, others = (bases_of(m, images) for m in (contour_shrinkage(images), random_matrices(8)))
     found = basis_measures(shrinkage, others, images, errors)
     assert judge("K-harmonic-bases", found, "synthetic") == "refuted"
 
@@ -372,9 +372,9 @@ def test_an_additive_constant_is_caught(judge: Callable[..., str], desk: Desk) -
 def test_unrelated_bases_overlap_by_chance_only() -> None:
     """What the alignment of A and B is held against: 1 for a basis with itself, chance for two unrelated ones."""
     images = c_alpha(10, alpha=2, size=20, seed=SEED, strict=True)
-    a, b = (bases(random_matrices(10, seed), images) for seed in (3, 4))
-    assert overlaps(angle_cosines(a, a)) == pytest.approx(1)
+    a, b = (bases_of(random_matrices(10, seed), images) for seed in (3, 4))
+    assert subspace_overlaps(angle_cosines(a, a)) == pytest.approx(1)
     unrelated = angle_cosines(a, b)
-    value, interval = mean(overlaps(unrelated))
+    value, interval = mean_over_images(subspace_overlaps(unrelated))
     assert interval.contains(LEADING / 400) or abs(value - LEADING / 400) < 0.005
     assert np.abs(unrelated.mean(axis=0) - chance_cosines(400)).max() < 0.05

@@ -31,14 +31,14 @@ from fixtures.published.files import Published
 from fixtures.published.reported import reported_gap
 from reports.record import ClaimRecord
 
-COPY = 0.95  # rules.copies: a sample that correlates more with a training image is that image
+COPY_CORRELATION = 0.95  # rules.copies: a sample that correlates more with a training image is that image
 LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB, all below rules.gap_shrinks's 30
 SIGMAS = tuple(10 ** (-level / 20) for level in LEVELS)
 IMAGES = 256  # training and held-out images a curve is measured on, or all where the set is smaller
 SEED = 0  # of every bootstrap here
 
 
-def convergence(
+def convergence_measures(
     by_size: Sequence[Agreement], sizes: Sequence[int], to_training: np.ndarray, copies: np.ndarray
 ) -> dict[str, Any]:
     """The measures of T-convergence.
@@ -51,7 +51,7 @@ def convergence(
     trend, trend_interval = spearman_trend(sizes, [a.same for a in by_size], seed=SEED)
     above = last.same - last.weak_threshold
     beside = last.same - to_training
-    copied = copies > COPY
+    copied = copies > COPY_CORRELATION
     # A's and B's sample of one seed are not independent
     share, interval = clustered_share(copied, np.arange(len(copies)) % len(last.same))
     return {
@@ -77,7 +77,7 @@ def measure_convergence(desk: Pairs) -> tuple[list[Agreement], dict[str, Any]]:
         np.stack([nearest_training(desk.samples(c), desk.images(c)) for c in (Cell("random", n, g) for g in GROUPS)])
         for n in (desk.sizes[0], desk.sizes[-1])
     )
-    return by_size, convergence(by_size, desk.sizes, largest.mean(axis=0), smallest.reshape(-1))
+    return by_size, convergence_measures(by_size, desk.sizes, largest.mean(axis=0), smallest.reshape(-1))
 
 
 def record(evidence: ClaimRecord, found: dict[str, Any], *, kind: str = "synthetic", **more: Any) -> None:
@@ -182,7 +182,7 @@ def record_convergence(evidence: ClaimRecord, desk: Pairs, *, kind: str, figures
         record(evidence, {name: item}, kind=kind, figures=figures, **{**about, "n": n})
 
 
-def ideal(n_seeds: int = 64, size: int = 8) -> tuple[list[Agreement], np.ndarray, np.ndarray]:
+def ideal_pairs(n_seeds: int = 64, size: int = 8) -> tuple[list[Agreement], np.ndarray, np.ndarray]:
     """Made-up samples of models that converge perfectly: unrelated at the smallest N, equal at the largest."""
     source = torch.Generator().manual_seed(0)
     a, b, c = (torch.rand(n_seeds, 1, size, size, generator=source) for _ in range(3))
@@ -192,14 +192,17 @@ def ideal(n_seeds: int = 64, size: int = 8) -> tuple[list[Agreement], np.ndarray
 
 @pytest.mark.control("T-convergence", "positive")
 def test_models_that_converge_are_recognised(judge: Callable[..., str]) -> None:
-    by_size, to_training, copies = ideal()
-    assert judge("T-convergence", convergence(by_size, (4, 32, 512), to_training, copies), "synthetic") == "reproduced"
+    by_size, to_training, copies = ideal_pairs()
+    assert (
+        judge("T-convergence", convergence_measures(by_size, (4, 32, 512), to_training, copies), "synthetic")
+        == "reproduced"
+    )
 
 
 @pytest.mark.control("T-convergence", "negative")
 @pytest.mark.parametrize("defect", ["different noise", "copies at the largest N", "no copies at the smallest N"])
 def test_models_that_do_not_converge_are_caught(judge: Callable[..., str], defect: str) -> None:
-    by_size, to_training, copies = ideal()
+    by_size, to_training, copies = ideal_pairs()
     if defect == "different noise":
         similarity = np.roll(by_size[-1].similarity, 1, axis=1)
         by_size = [*by_size[:2], Agreement(similarity)]
@@ -207,7 +210,10 @@ def test_models_that_do_not_converge_are_caught(judge: Callable[..., str], defec
         by_size, to_training = [*by_size[:2], by_size[1]], np.ones_like(to_training)
     else:
         copies = np.full_like(copies, 0.5)
-    assert judge("T-convergence", convergence(by_size, (4, 32, 512), to_training, copies), "synthetic") == "refuted"
+    assert (
+        judge("T-convergence", convergence_measures(by_size, (4, 32, 512), to_training, copies), "synthetic")
+        == "refuted"
+    )
 
 
 @pytest.mark.control("T-convergence", "negative")
@@ -228,7 +234,7 @@ def test_the_table_of_measures_sees_shifted_seeds_and_a_shared_mean_face() -> No
     assert abs({row["measure"]: row for row in given}["correlation, group means removed"]["value"]) < 0.1
 
 
-def curves(desk: Pairs, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
+def train_and_test_psnr(desk: Pairs, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
     """PSNR by noise level on training images and on `test`, which must be held out."""
     check_held_out(test, desk.images(cell))
     return (
@@ -237,7 +243,7 @@ def curves(desk: Pairs, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]
     )
 
 
-def pooled(pairs: Sequence[tuple[PSNRCurve, PSNRCurve]]) -> tuple[PSNRCurve, PSNRCurve]:
+def pooled_curves(pairs: Sequence[tuple[PSNRCurve, PSNRCurve]]) -> tuple[PSNRCurve, PSNRCurve]:
     """Curves of both groups over all their images."""
     return tuple(  # type: ignore[return-value]
         PSNRCurve(
@@ -249,7 +255,7 @@ def pooled(pairs: Sequence[tuple[PSNRCurve, PSNRCurve]]) -> tuple[PSNRCurve, PSN
     )
 
 
-def gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve, PSNRCurve]) -> dict[str, Any]:
+def psnr_gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve, PSNRCurve]) -> dict[str, Any]:
     """Change of the train-test gap from the smallest to the largest N, by input PSNR."""
     changes = gap_change(first, last, seed=SEED)
     return {f"change of the gap at {level:g} dB": change for level, change in zip(LEVELS, changes, strict=True)}
@@ -272,7 +278,9 @@ def record_gap(evidence: ClaimRecord, desk: Pairs, *, kind: str) -> None:
     """Everything T-psnr-gap is judged by and shown with."""
     halves = desk.tests(IMAGES)
     by_size = {
-        n: pooled([curves(desk, Cell("random", n, g), test) for g, test in zip(GROUPS, halves, strict=True)])
+        n: pooled_curves(
+            [train_and_test_psnr(desk, Cell("random", n, g), test) for g, test in zip(GROUPS, halves, strict=True)]
+        )
         for n in desk.sizes
     }
     rows = psnr_rows(by_size, LEVELS, seed=SEED)
@@ -295,7 +303,7 @@ def record_gap(evidence: ClaimRecord, desk: Pairs, *, kind: str) -> None:
         "and sizes: how the gap closes can be compared, not how large it is"
     )
     evidence.add("train-test gap in dB, here and as published", beside, kind=kind, note=note, figures=figures[1:])
-    found = gap_measures(by_size[desk.sizes[0]], by_size[desk.sizes[-1]])
+    found = psnr_gap_measures(by_size[desk.sizes[0]], by_size[desk.sizes[-1]])
     record(
         evidence,
         found,
@@ -318,7 +326,8 @@ def made_up_curves(train_bonus: float, seed: int, images: int = 40) -> tuple[PSN
 @pytest.mark.control("T-psnr-gap", "positive")
 def test_a_gap_that_closes_is_recognised(judge: Callable[..., str]) -> None:
     assert (
-        judge("T-psnr-gap", gap_measures(made_up_curves(6.0, 0), made_up_curves(0.2, 1)), "synthetic") == "reproduced"
+        judge("T-psnr-gap", psnr_gap_measures(made_up_curves(6.0, 0), made_up_curves(0.2, 1)), "synthetic")
+        == "reproduced"
     )
 
 
@@ -336,7 +345,7 @@ def test_the_published_gap_is_read_between_its_levels_and_left_out_above_the_axi
 
 @pytest.mark.control("T-psnr-gap", "negative")
 def test_a_gap_that_stays_or_opens_is_not_taken_for_a_closing_one(judge: Callable[..., str]) -> None:
-    stays = gap_measures(made_up_curves(1.0, 0), made_up_curves(1.0, 1))
-    opens = gap_measures(made_up_curves(0.2, 0), made_up_curves(6.0, 1))
+    stays = psnr_gap_measures(made_up_curves(1.0, 0), made_up_curves(1.0, 1))
+    opens = psnr_gap_measures(made_up_curves(0.2, 0), made_up_curves(6.0, 1))
     assert judge("T-psnr-gap", stays, "synthetic") != "reproduced"
     assert judge("T-psnr-gap", opens, "synthetic") == "refuted"

@@ -23,13 +23,13 @@ from fixtures.published.files import Published
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]
-IMAGES = 202_589
+CELEBA_IMAGES = 202_589
 THRESHOLD = 0.95
 
 # -------------------------------------------------------------------------------------------------------- equivalence
 
 
-def noise(n: int, pairs: list[tuple[int, int]], seed: int, side: int = 20) -> torch.Tensor:
+def noise_images(n: int, pairs: list[tuple[int, int]], seed: int, side: int = 20) -> torch.Tensor:
     """Images (n, 1, side, side) of noise among which exactly `pairs` (i, j) are copies, every other one a negative."""
     images = torch.rand(n, 1, side, side, generator=torch.Generator().manual_seed(seed))
     for k, (i, j) in enumerate(pairs):
@@ -37,7 +37,7 @@ def noise(n: int, pairs: list[tuple[int, int]], seed: int, side: int = 20) -> to
     return images
 
 
-def planted(n: int, block: int, seed: int) -> list[tuple[int, int]]:
+def planted_pairs(n: int, block: int, seed: int) -> list[tuple[int, int]]:
     """Disjoint pairs with the gaps that a loop over blocks can trip over: 1, next to and at block edges, arbitrary."""
     rng = np.random.default_rng(seed)
     gaps = [1, block - 1, block, block + 1, 2 * block, *rng.integers(1, n, 5).tolist()]
@@ -51,7 +51,7 @@ def planted(n: int, block: int, seed: int) -> list[tuple[int, int]]:
     return pairs
 
 
-def compare(
+def compare_procedures(
     corpora: list[tuple[torch.Tensor, int]], blockwise: Callable[[torch.Tensor, float, int], list[int]]
 ) -> dict[str, int]:
     """On how many corpora (images, block size) the two procedures differ, and by how many images."""
@@ -70,9 +70,9 @@ def test_equivalence(evidence: ClaimRecord) -> None:
     blocks = [
         (n, block, seed) for seed, (n, block) in enumerate([(40, 7), (300, 50), (300, 100), (300, 300), (99, 100)])
     ]
-    corpora = [(noise(n, planted(n, block, seed), seed), block) for n, block, seed in blocks]
-    published = noise(BLOCK + 50, planted(BLOCK + 50, BLOCK, 9), 9)
-    found = compare([*corpora, (published, BLOCK)], remove_repeats_block)
+    corpora = [(noise_images(n, planted_pairs(n, block, seed), seed), block) for n, block, seed in blocks]
+    published = noise_images(BLOCK + 50, planted_pairs(BLOCK + 50, BLOCK, 9), 9)
+    found = compare_procedures([*corpora, (published, BLOCK)], remove_repeats_block)
     ours = kept(near_duplicates(published), len(published)).removed.tolist()
     assert ours == remove_repeats(published_rows(published))  # the exact join sides with the dense procedure
     note = (
@@ -98,7 +98,7 @@ def _missed_at_random(seed: int, n: int = 400, block: int = 20, copies: int = 15
     """Share of randomly placed copies that the loop misses, times the block size."""
     places = np.random.default_rng(seed).permutation(n)[: 2 * copies].reshape(copies, 2)
     pairs = [(int(min(p)), int(max(p))) for p in places]
-    rows = published_rows(noise(n, pairs, seed))
+    rows = published_rows(noise_images(n, pairs, seed))
     return (copies - len(remove_repeats_block(rows, THRESHOLD, block))) / copies * block
 
 
@@ -108,8 +108,8 @@ def test_a_loop_that_compares_whole_numbers_is_equivalent(judge: Judge) -> None:
         del block
         return kept(near_duplicates(rows, threshold=threshold), len(rows)).removed.tolist()
 
-    corpora = [(noise(300, planted(300, 50, seed), seed), 50) for seed in range(3)]
-    assert judge("T-dedup-equivalence", compare(corpora, exact)) == "reproduced"
+    corpora = [(noise_images(300, planted_pairs(300, 50, seed), seed), 50) for seed in range(3)]
+    assert judge("T-dedup-equivalence", compare_procedures(corpora, exact)) == "reproduced"
 
 
 @pytest.mark.control("T-dedup-equivalence", "negative")
@@ -119,8 +119,8 @@ def test_lost_and_invented_removals_are_noticed(judge: Judge, gap: int) -> None:
         removed = remove_repeats(rows, threshold)
         return removed[1:] if gap else [*removed, 0]
 
-    corpora = [(noise(300, [(10, 20), (30, 40)], 0), 50)]
-    assert judge("T-dedup-equivalence", compare(corpora, broken)) == "refuted"
+    corpora = [(noise_images(300, [(10, 20), (30, 40)], 0), 50)]
+    assert judge("T-dedup-equivalence", compare_procedures(corpora, broken)) == "refuted"
 
 
 # ------------------------------------------------------------------------------------------------------------- memory
@@ -133,18 +133,24 @@ def dense_gigabytes(images: int) -> int:
 
 @pytest.mark.claim("T-dedup-dense-memory")
 def test_dense_memory(evidence: ClaimRecord) -> None:
-    evidence.add("dense_matrix", dense_gigabytes(IMAGES), kind="arithmetic", unit="GB", note=f"{IMAGES:,}^2 x 4 bytes")
+    evidence.add(
+        "dense_matrix",
+        dense_gigabytes(CELEBA_IMAGES),
+        kind="arithmetic",
+        unit="GB",
+        note=f"{CELEBA_IMAGES:,}^2 x 4 bytes",
+    )
 
 
 @pytest.mark.control("T-dedup-dense-memory", "positive")
 def test_the_allocation_is_what_is_asked_for(judge: Judge) -> None:
     n = 1000
-    measured = torch.empty(n, n).nbytes * (IMAGES / n) ** 2 / 1e9
+    measured = torch.empty(n, n).nbytes * (CELEBA_IMAGES / n) ** 2 / 1e9
     assert judge("T-dedup-dense-memory", {"dense_matrix": round(measured)}) == "reproduced"
 
 
 @pytest.mark.control("T-dedup-dense-memory", "negative")
-@pytest.mark.parametrize("images", [IMAGES // 2, 203_600])
+@pytest.mark.parametrize("images", [CELEBA_IMAGES // 2, 203_600])
 def test_another_count_is_another_matrix(judge: Judge, images: int) -> None:
     assert judge("T-dedup-dense-memory", {"dense_matrix": dense_gigabytes(images)}) == "refuted"
 
@@ -189,14 +195,14 @@ def test_block_memory(evidence: ClaimRecord) -> None:
     printed = 2 * BLOCK**2 * 4 / 1e6
     evidence.add("expression", hundreds(printed), kind="arithmetic", unit="MB", note=f"2 x 5000^2 x 4 = {printed:g} MB")
     with ThreadPoolExecutor() as side_by_side:  # each in a process of its own
-        found, small = side_by_side.map(lambda n: measured_peak(n, 20, BLOCK, products=3), (IMAGES, 2 * BLOCK))
+        found, small = side_by_side.map(lambda n: measured_peak(n, 20, BLOCK, products=3), (CELEBA_IMAGES, 2 * BLOCK))
     evidence.add(
         "peak",
         hundreds(found["peak"]),
         kind="property",
-        n=IMAGES,
+        n=CELEBA_IMAGES,
         unit="MB",
-        note=f"{found['peak']:.0f} MB, the peak resident set of a fresh process at {IMAGES:,} images already reduced "
+        note=f"{found['peak']:.0f} MB, the peak resident set of a fresh process at {CELEBA_IMAGES:,} images already reduced "
         f"to 20x20 (at 40x40 the tensor alone takes 1,297 MB), three block products; {found['data']:.0f} MB of it are "
         f"those images, and {found['pooled']:.0f} MB are reached while they are centred and normalised",
     )
@@ -229,7 +235,7 @@ def test_other_blocks_have_another_peak(judge: Judge, block: int) -> None:
 # -------------------------------------------------------------------------------------------------------------- count
 
 
-def counts(pairs: Pairs, n: int) -> dict[str, int]:
+def dedup_counts(pairs: Pairs, n: int) -> dict[str, int]:
     """Images before, removed and kept under the published rule."""
     result = kept(pairs, n)
     return {"before": n, "removed": len(result.removed), "kept": len(result.kept)}
@@ -245,7 +251,7 @@ def count_on_celeba(celeba: Path, published: Published | None) -> tuple[dict[str
             "in CelebA's own order: the published list, which --published brings, fixes another; in chains of "
             "near-duplicates the order decides how many images have an earlier one that they are like"
         )
-    return counts(near_duplicates(corpus.images), len(corpus)), note
+    return dedup_counts(near_duplicates(corpus.images), len(corpus)), note
 
 
 @pytest.mark.claim("T-dedup-count")
@@ -261,7 +267,7 @@ def test_count(evidence: ClaimRecord, celeba_dir: Path | None, published_or_none
 def test_planted_counts_are_found(judge: Judge) -> None:
     """At 1/100 of the size: as many copies as printed are found; scaled, the printed counts judge as reproduced."""
     pairs = [(k, k + 1) for k in range(0, 128, 2)]
-    found = counts(near_duplicates(noise(2026, pairs, 0)), 2026)
+    found = dedup_counts(near_duplicates(noise_images(2026, pairs, 0)), 2026)
     assert found == {"before": 2026, "removed": 64, "kept": 1962}
     assert judge("T-dedup-count", {"before": 202_589, "removed": 6_354, "kept": 196_235}) == "reproduced"
 
@@ -362,7 +368,7 @@ def _exempt_on_celeba(evidence: ClaimRecord, celeba: Path, published: Published 
         )
 
 
-def exempt(random_minus_across: list[float]) -> dict[str, object]:
+def exempt_measures(random_minus_across: list[float]) -> dict[str, object]:
     """Evidence for both attributes from differences, one a corpus."""
     interval = bootstrap_mean(random_minus_across, seed=0)
     value = (float(np.mean(random_minus_across)), (interval.low, interval.high))
@@ -382,7 +388,7 @@ def test_copies_that_keep_their_attribute_stay_inside(judge: Judge) -> None:
         by_chance = redundancy(pairs, order[:200], order[200:])["across"]
         assert redundancy(pairs, a, b) == {"inside": 0.1, "across": 0.0}
         differences.append(by_chance)
-    assert judge("T-dedup-attribute-exempt", exempt(differences)) == "reproduced"
+    assert judge("T-dedup-attribute-exempt", exempt_measures(differences)) == "reproduced"
 
 
 @pytest.mark.control("T-dedup-attribute-exempt", "negative")
@@ -397,4 +403,4 @@ def test_copies_planted_across_the_halves_are_counted(judge: Judge) -> None:
         found = redundancy(pairs, np.arange(200), np.arange(200, 400))
         assert found == {"inside": 0.0, "across": 0.1}
         differences.append(redundancy(pairs, order[:200], order[200:])["across"] - found["across"])
-    assert judge("T-dedup-attribute-exempt", exempt(differences)) == "refuted"
+    assert judge("T-dedup-attribute-exempt", exempt_measures(differences)) == "refuted"

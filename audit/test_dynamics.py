@@ -74,7 +74,7 @@ def unit_length(data: MixtureData) -> float:
     return float(data.deviation.pow(-2).mean().sqrt())
 
 
-def expected(data: MixtureData, config: DynamicsConfig) -> dict[str, float]:
+def expected_distances(data: MixtureData, config: DynamicsConfig) -> dict[str, float]:
     """Standardised distances of a fresh point of the mixture, in closed form."""
     unit, n = unit_length(data), len(data.train)
     raw = data.centres.double() * data.deviation
@@ -88,7 +88,7 @@ def expected(data: MixtureData, config: DynamicsConfig) -> dict[str, float]:
 # --- V-gap -----------------------------------------------------------------------------------------------
 
 
-def gap_measures(to_centre: np.ndarray, to_train: np.ndarray) -> Measures:
+def distance_gap_measures(to_centre: np.ndarray, to_train: np.ndarray) -> Measures:
     """What V-gap is judged by: distances of single samples, in the standardised units of the published script."""
     gap = to_train - to_centre
     return {
@@ -107,7 +107,7 @@ def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk)
         whole = epochs == scale.epochs
         size = f", N = {n}" if whole else f", N = {n} after {epochs:,} of {scale.epochs:,} epochs"
         suffix = "" if n == SCRIPT["training points"] else size
-        levels = expected(draw_mixture(scale.published, n, 0), scale.published)
+        levels = expected_distances(draw_mixture(scale.published, n, 0), scale.published)
         figures = [evidence.figure(f"dynamics-{n}", plot_dynamics(found, epoch, levels, size[2:]))]
         about: dict[str, Any] = {
             "kind": "synthetic",
@@ -116,7 +116,7 @@ def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk)
             "varies": "generated sample",
             "note": None if whole else "the whole training: --scale desk-long",
         }
-        for name, (value, interval) in gap_measures(
+        for name, (value, interval) in distance_gap_measures(
             found.to_centre[:, -1].reshape(-1).numpy(), found.to_train[:, -1].reshape(-1).numpy()
         ).items():
             evidence.add(name + suffix, value, interval=interval, figures=figures, **about)
@@ -133,14 +133,17 @@ def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk)
 @pytest.mark.control("V-gap", "positive")
 def test_distances_as_printed_are_recognised(judge: Callable[..., str]) -> None:
     rng = np.random.default_rng(0)
-    assert judge("V-gap", gap_measures(rng.normal(11, 0.5, 100), rng.normal(15, 0.5, 100)), "synthetic") == "reproduced"
+    assert (
+        judge("V-gap", distance_gap_measures(rng.normal(11, 0.5, 100), rng.normal(15, 0.5, 100)), "synthetic")
+        == "reproduced"
+    )
 
 
 @pytest.mark.control("V-gap", "negative")
 def test_a_memoriser_has_no_gap(judge: Callable[..., str]) -> None:
     data = draw_mixture(DynamicsConfig(), 1000, 0)
     copies = [x.numpy() for x in distances(data.train[:100], data)[:2]]
-    assert judge("V-gap", gap_measures(*copies), "synthetic") == "refuted"
+    assert judge("V-gap", distance_gap_measures(*copies), "synthetic") == "refuted"
 
 
 # --- V-criterion -----------------------------------------------------------------------------------------
@@ -169,7 +172,7 @@ def kept_sampler(desk: Desk, name: str, oracle: Oracle, config: DynamicsConfig, 
     return measured(desk.root, "exact sampler", make, **about)["points"]
 
 
-def answers(samplers: dict[str, Tensor], data: MixtureData, n: int) -> dict[str, str]:
+def criterion_answers(samplers: dict[str, Tensor], data: MixtureData, n: int) -> dict[str, str]:
     """What the criterion says of each sampler."""
     return {f"criterion on the {name}, N = {n}": criterion(samples, data) for name, samples in samplers.items()}
 
@@ -183,7 +186,7 @@ def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord, 
         data = draw_mixture(config, n, 0)
         oracles = {GENERALISER: data.oracle, MEMORISER: Empirical(data.train.double())}
         samplers = {name: kept_sampler(desk, name, oracle, config, n) for name, oracle in oracles.items()}
-        for name, answer in answers(samplers, data, n).items():
+        for name, answer in criterion_answers(samplers, data, n).items():
             evidence.add(
                 name, answer, kind="property", n=SAMPLED[name.split(", ")[0].removeprefix("criterion on the ")]
             )
@@ -208,7 +211,9 @@ def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord, 
     evidence.add("criterion on a sampler that always returns one centre", criterion(collapsed, data), kind="property")
     for d in (2, 8, 32):
         evidence.add(
-            f"points at which a perfect sampler in {d} dimensions counts as memorising", flip(d), kind="property"
+            f"points at which a perfect sampler in {d} dimensions counts as memorising",
+            points_until_memorising(d),
+            kind="property",
         )
 
 
@@ -222,7 +227,7 @@ def record_distances(
 ) -> dict[str, float]:
     """Distances found of the exact samplers, what closed forms expect, the difference; returns the lines to draw."""
     n, length = len(data.train), unit_length(data) * config.sigma
-    levels = expected(data, config)
+    levels = expected_distances(data, config)
     formulas = {
         CENTRE: ("sigma sqrt(D)", length * config.dimensions**0.5, "of the mean length of a Gaussian vector"),
         POINT: ("sigma sqrt(2 D)", length * (2 * config.dimensions) ** 0.5, "of the nearest of N in all clusters"),
@@ -249,7 +254,7 @@ def record_distances(
     return lines | {"expected nearest of N": levels[POINT]}
 
 
-def flip(dimensions: int) -> int:
+def points_until_memorising(dimensions: int) -> int:
     """Training points of a round Gaussian at which a fresh point is as near to one of them as to the centre."""
     centre = expected_to_centre(dimensions, 1.0)
 
@@ -275,7 +280,7 @@ def known_answers(config: DynamicsConfig) -> dict[str, str]:
     data = draw_mixture(config, 500, 3)
     fresh = data.oracle.sample(200, torch.Generator().manual_seed(0))
     samplers = {GENERALISER: fresh, MEMORISER: data.train[:200]}
-    return {name: answer for n in STATED for name, answer in answers(samplers, data, n).items()}
+    return {name: answer for n in STATED for name, answer in criterion_answers(samplers, data, n).items()}
 
 
 @pytest.mark.control("V-criterion", "negative")
@@ -284,7 +289,7 @@ def test_a_closed_form_that_is_slightly_wrong_is_told_from_the_samples(wrong: st
     """2,000 exact points: the right form is within 0.5 %, one with a part forgotten is not."""
     config = DynamicsConfig()
     data = draw_mixture(config, 1000, 0)
-    right = expected(data, config)[POINT]
+    right = expected_distances(data, config)[POINT]
     found = distances(data.oracle.sample(2000, torch.Generator().manual_seed(1)), data)[1].mean()
     assert right == pytest.approx(float(found), rel=0.005)
     changed = {
@@ -292,7 +297,7 @@ def test_a_closed_form_that_is_slightly_wrong_is_told_from_the_samples(wrong: st
         "sigma": config.replace(sigma=config.sigma * 1.01),
         "two dimensions too many": config.replace(dimensions=config.dimensions + 2),
     }[wrong]
-    assert expected(data, changed)[POINT] != pytest.approx(float(found), rel=0.005)
+    assert expected_distances(data, changed)[POINT] != pytest.approx(float(found), rel=0.005)
 
 
 # --- B-memorised-fraction --------------------------------------------------------------------------------

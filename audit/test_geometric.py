@@ -36,7 +36,7 @@ from reports.record import ClaimRecord
 
 Measures = dict[str, Any]
 SMOOTHNESS = (1, 2, 3, 4, 5)  # that of the images shown; trained on are those of the scale
-JUDGED = (2, 4)  # the document's alphas, the ledger's checks
+JUDGED_ALPHAS = (2, 4)  # the document's alphas, the ledger's checks
 LEVELS = (28.0, 20.0, 12.0, 4.0)  # input PSNR in dB, below rules.gap_shrinks's 30
 CURVE = (32.0, 28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # of the picture
 SLOPE_SIGMAS = tuple(np.geomspace(0.03, 0.3, 7).tolist())  # a decade of noise, its ends away from white and from pixels
@@ -46,7 +46,7 @@ SEED = 0
 # --- K-geometric-optimal ---------------------------------------------------------------------------------
 
 
-def sheet(faces: Tensor) -> dict[str, Tensor]:
+def geometric_images(faces: Tensor) -> dict[str, Tensor]:
     """Every kind of geometric image by name, (12, 1, size, size), whether or not a network is trained on it."""
     size, faces = faces.shape[-1], faces[:12]
     rows = {alpha_name(a): c_alpha(12, alpha=a, size=size, seed=SEED, strict=True) for a in SMOOTHNESS}
@@ -90,7 +90,7 @@ def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord,
     slopes = {a: slope(errors, SLOPE_SIGMAS) for a, errors in tables.items()}
     curves = {alpha_name(a): (errors, optimal_slope(a)) for a, errors in tables.items()}
     figures = [
-        evidence.figure("geometric-images", plot_rows(list(sheet(desk.held_out.images).items()))),
+        evidence.figure("geometric-images", plot_rows(list(geometric_images(desk.held_out.images).items()))),
         evidence.figure("errors", plot_errors(curves, SLOPE_SIGMAS)),
         evidence.figure("slopes", plot_slopes(slopes)),
     ]
@@ -101,7 +101,7 @@ def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord,
             value,
             interval=interval,
             varies="image and noise level",
-            note=f"optimal: {optimal_slope(alpha):.3g}{'' if alpha in JUDGED else '; not judged'}",
+            note=f"optimal: {optimal_slope(alpha):.3g}{'' if alpha in JUDGED_ALPHAS else '; not judged'}",
             figures=figures,
             **about,
         )
@@ -111,7 +111,7 @@ def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord,
 @pytest.mark.control("K-geometric-optimal", "positive")
 def test_every_kind_of_image_is_shown() -> None:
     """Five smoothnesses, disks, faces and the same shuffled, textures: all different, none blank."""
-    rows = sheet(torch.rand(20, 1, 20, 20, generator=torch.Generator().manual_seed(SEED)))
+    rows = geometric_images(torch.rand(20, 1, 20, 20, generator=torch.Generator().manual_seed(SEED)))
     assert list(rows) == [*map(alpha_name, SMOOTHNESS), DISKS, "faces", SHUFFLED, "textures"]
     assert {tuple(images.shape) for images in rows.values()} == {(12, 1, 20, 20)}
     assert all(float(images.flatten(1).std(1).min()) > 0.01 for images in rows.values())
@@ -119,7 +119,7 @@ def test_every_kind_of_image_is_shown() -> None:
     assert all(not torch.equal(a, b) for a, b in itertools.combinations(flat, 2))
 
 
-def power_law(exponent: float, images: int = 256) -> np.ndarray:
+def made_up_errors(exponent: float, images: int = 256) -> np.ndarray:
     rng = np.random.default_rng(SEED)
     return (np.asarray(SLOPE_SIGMAS) ** exponent)[:, None] * rng.lognormal(0, 0.3, images)
 
@@ -127,13 +127,15 @@ def power_law(exponent: float, images: int = 256) -> np.ndarray:
 @pytest.mark.control("K-geometric-optimal", "positive")
 def test_the_optimal_power_law_is_recognised(judge: Callable[..., str]) -> None:
     jitter = np.exp(np.random.default_rng(1).normal(0, 0.01, len(SLOPE_SIGMAS)))[:, None]
-    found = {f"slope, alpha = {a}": slope(power_law(optimal_slope(a)) * jitter, SLOPE_SIGMAS) for a in JUDGED}
+    found = {
+        f"slope, alpha = {a}": slope(made_up_errors(optimal_slope(a)) * jitter, SLOPE_SIGMAS) for a in JUDGED_ALPHAS
+    }
     assert judge("K-geometric-optimal", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("K-geometric-optimal", "negative")
 def test_a_linear_smoother_s_slope_is_caught(judge: Callable[..., str]) -> None:
-    found = {f"slope, alpha = {a}": slope(power_law(1.0), SLOPE_SIGMAS) for a in JUDGED}
+    found = {f"slope, alpha = {a}": slope(made_up_errors(1.0), SLOPE_SIGMAS) for a in JUDGED_ALPHAS}
     assert judge("K-geometric-optimal", found, "synthetic") == "refuted"
 
 
@@ -141,7 +143,7 @@ def test_a_linear_smoother_s_slope_is_caught(judge: Callable[..., str]) -> None:
 def test_an_error_of_the_network_s_own_is_told_from_the_images_rate(judge: Callable[..., str]) -> None:
     """The optimal law with a floor added has a shallow slope; the levels below the floor are named, the rest fit."""
     floor = 0.01  # sigma^2 reaches it at 0.1
-    tables = {a: 0.5 * power_law(optimal_slope(a)) * 0.03 ** (2 - optimal_slope(a)) + floor for a in JUDGED}
+    tables = {a: 0.5 * made_up_errors(optimal_slope(a)) * 0.03 ** (2 - optimal_slope(a)) + floor for a in JUDGED_ALPHAS}
     found = {f"slope, alpha = {a}": slope(errors, SLOPE_SIGMAS) for a, errors in tables.items()}
     assert judge("K-geometric-optimal", found, "synthetic") == "refuted"
     for errors in tables.values():
@@ -162,7 +164,7 @@ def shuffled_measures(faces: np.ndarray, shuffled: np.ndarray) -> Measures:
     }
 
 
-def plot_psnr(curves: dict[str, np.ndarray]) -> Figure:
+def plot_shuffled_psnr(curves: dict[str, np.ndarray]) -> Figure:
     """Output PSNR (levels, images) by input PSNR, means with intervals over images."""
     figure, axes = plt.subplots(figsize=(5, 3.2))
     for (name, output), style in zip(curves.items(), ("C0o-", "C3s-"), strict=True):
@@ -188,7 +190,7 @@ def test_shuffled_faces_are_denoised_worse(evidence: ClaimRecord, desk: Desk) ->
         SHUFFLED: denoiser_psnr(denoiser, shuffled, sigmas, seed=SEED).output,
     }
     figures = [
-        evidence.figure("psnr", plot_psnr(output)),
+        evidence.figure("psnr", plot_shuffled_psnr(output)),
         evidence.figure("images", plot_rows([("faces", faces), ("shuffled", shuffled)])),
     ]
     judged = [CURVE.index(level) for level in LEVELS]

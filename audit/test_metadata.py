@@ -26,7 +26,7 @@ def cite(evidence: ClaimRecord, *files: str) -> None:
 # ------------------------------------------------------------------------------------------------------------- counts
 
 
-def counts(attributes: pd.DataFrame, identities: pd.Series) -> dict[str, float]:
+def metadata_counts(attributes: pd.DataFrame, identities: pd.Series) -> dict[str, float]:
     """The numbers that T 2.2 prints, of an attribute table and an identity table."""
     found: dict[str, float] = {
         "images": len(attributes),
@@ -45,14 +45,14 @@ def counts(attributes: pd.DataFrame, identities: pd.Series) -> dict[str, float]:
 def test_counts(evidence: ClaimRecord, published_or_none: Published | None, celeba_dir: Path | None) -> None:
     if published_or_none is not None:
         cite(evidence, "attributes.zip", "links_identities-faces.txt")
-        for name, value in counts(published_or_none.attributes, published_or_none.identities).items():
+        for name, value in metadata_counts(published_or_none.attributes, published_or_none.identities).items():
             evidence.add(name, value, kind="published", n=len(published_or_none.attributes))
     if celeba_dir is not None:
         files = [require_file(celeba_dir, name) for name in ("list_attr_celeba.txt", "identity_CelebA.txt")]
         for path in files:
             evidence.input(f"CelebA: {path.name}", sha256=sha256_file(path))
         attributes = read_attributes(files[0])
-        for name, value in counts(attributes, read_identities(files[1])).items():
+        for name, value in metadata_counts(attributes, read_identities(files[1])).items():
             evidence.add(name, value, kind="celeba", n=len(attributes))
 
 
@@ -68,7 +68,7 @@ def celeba_sized() -> tuple[pd.DataFrame, pd.Series]:
 
 @pytest.mark.control("T-counts", "positive")
 def test_counts_of_tables_of_the_printed_size(celeba_sized: tuple[pd.DataFrame, pd.Series], judge: Judge) -> None:
-    assert judge("T-counts", counts(*celeba_sized)) == "reproduced"
+    assert judge("T-counts", metadata_counts(*celeba_sized)) == "reproduced"
 
 
 @pytest.mark.control("T-counts", "negative")
@@ -83,7 +83,7 @@ def test_counts_notice(celeba_sized: tuple[pd.DataFrame, pd.Series], judge: Judg
         identities[identities == 10177] = 1
     else:
         attributes = attributes.drop(columns="Bald")
-    assert judge("T-counts", counts(attributes, identities)) == "refuted"
+    assert judge("T-counts", metadata_counts(attributes, identities)) == "refuted"
 
 
 # ------------------------------------------------------------------------------------------------------------ hold-out
@@ -153,7 +153,7 @@ def test_holdout_notices(
 # ---------------------------------------------------------------------------------------------------- attribute repair
 
 
-def as_text(names: Sequence[str], values: np.ndarray) -> str:
+def attribute_text(names: Sequence[str], values: np.ndarray) -> str:
     """An attribute file in CelebA's own layout."""
     rows = [f"{name} {' '.join(f'{v:2d}' for v in row)}" for name, row in zip(names, values.tolist(), strict=True)]
     return "\n".join([str(len(names)), " ".join(ATTRIBUTES) + " ", *rows, ""])
@@ -182,7 +182,7 @@ def wrong_rows(reader: Callable[[str], AttributeTable], text: str, names: Sequen
     return int((read.values != values).any(axis=1).sum())
 
 
-def repaired(text: str) -> AttributeTable:
+def repair(text: str) -> AttributeTable:
     """The reader under test."""
     return repair_attribute_text(text, source="attributes")
 
@@ -197,8 +197,8 @@ def repair_property(reader: Callable[[str], AttributeTable], tables: int, seed: 
         values = rng.choice(np.array([-1, 1], dtype=np.int8), size=(n, 40))
         rows = int(rng.integers(1, n + 1))
         broken += rows
-        wrong += wrong_rows(reader, break_rows(as_text(names, values), rng, rows), names, values)
-        lines = as_text(names, values).split("\n")
+        wrong += wrong_rows(reader, break_rows(attribute_text(names, values), rng, rows), names, values)
+        lines = attribute_text(names, values).split("\n")
         words = lines[-2].split()
         del words[int(rng.integers(1, 41))]
         lines[-2] = " ".join(words)
@@ -214,7 +214,7 @@ def repair_property(reader: Callable[[str], AttributeTable], tables: int, seed: 
 @pytest.mark.claim("T-attribute-repair")
 def test_attribute_repair(evidence: ClaimRecord, published_or_none: Published | None) -> None:
     tables = 400
-    found = repair_property(repaired, tables, seed=0)
+    found = repair_property(repair, tables, seed=0)
     note = f"{found.pop('rows_broken')} rows of {tables} random tables broken by one to four line ends each"
     for name, value in found.items():
         evidence.add(name, value, kind="property", n=tables, seeds="0", note=note)
@@ -245,7 +245,7 @@ def test_attribute_repair(evidence: ClaimRecord, published_or_none: Published | 
     text = break_rows(published_or_none.attribute_text, np.random.default_rng(1), rows)
     evidence.add(
         "rows_wrong_after_breaking",
-        wrong_rows(repaired, text, table.names, table.values),
+        wrong_rows(repair, text, table.names, table.values),
         kind="published",
         n=rows,
         seeds="1",
@@ -262,8 +262,8 @@ def lost_padding(text: str) -> int:
 @pytest.mark.control("T-attribute-repair", "positive")
 def test_a_row_split_in_two_is_joined() -> None:
     names, values = ["000001.jpg", "000002.jpg"], np.ones((2, 40), dtype=np.int8)
-    text = as_text(names, values)
-    assert wrong_rows(repaired, text[:-60] + "\n" + text[-60:], names, values) == 0
+    text = attribute_text(names, values)
+    assert wrong_rows(repair, text[:-60] + "\n" + text[-60:], names, values) == 0
     assert lost_padding(text) == 0 and lost_padding(text[:-60] + text[-59:]) == 1
 
 
@@ -276,7 +276,7 @@ def test_readers_that_do_not_repair_are_caught(judge: Judge) -> None:
         return AttributeTable(ATTRIBUTES, tuple(words[0] for words in lines if words), values, ())
 
     def off_by_one(text: str) -> AttributeTable:
-        read = repaired(text)
+        read = repair(text)
         values = read.values.copy()
         values[-1] = np.roll(values[-1], 1)
         return AttributeTable(read.attributes, read.names, values, read.repaired)
@@ -285,4 +285,4 @@ def test_readers_that_do_not_repair_are_caught(judge: Judge) -> None:
         found = repair_property(reader, 20, seed=2)
         assert found["rows_wrong"] > 0
         assert judge("T-attribute-repair", found) == "refuted"
-    assert judge("T-attribute-repair", repair_property(repaired, 20, seed=2)) == "reproduced"
+    assert judge("T-attribute-repair", repair_property(repair, 20, seed=2)) == "reproduced"

@@ -30,7 +30,7 @@ SEED = 0
 # -------------------------------------------------------------------------------------------------------- the network
 
 
-def structure(model: UNet) -> dict[str, int]:
+def network_structure(model: UNet) -> dict[str, int]:
     """What T 4.1 says of the network, counted."""
     (side,) = {side for m in model.modules() if isinstance(m, nn.Conv2d) for side in m.kernel_size}
     return {
@@ -54,7 +54,7 @@ def described_parameters(width: int = 64, blocks: int = 3) -> int:
 
 @pytest.mark.claim("T-unet-parameters")
 def test_parameters(evidence: ClaimRecord) -> None:
-    for name, value in structure(UNet()).items():
+    for name, value in network_structure(UNet()).items():
         evidence.add(name, value, kind="arithmetic")
     note = "counted from the description: kernels of every layer, one factor a channel of every normalisation"
     evidence.add("parameters_as_described", described_parameters(), kind="arithmetic", note=note)
@@ -64,7 +64,9 @@ def test_parameters(evidence: ClaimRecord) -> None:
 def test_networks_of_other_sizes_are_counted_alike(judge: Judge) -> None:
     for size in ((16, 2), (8, 1), (4, 4)):
         assert described_parameters(*size) == parameter_count(UNet(*size))
-    assert judge("T-unet-parameters", {**structure(UNet()), "parameters_as_described": 7_659_264}) == "reproduced"
+    assert (
+        judge("T-unet-parameters", {**network_structure(UNet()), "parameters_as_described": 7_659_264}) == "reproduced"
+    )
 
 
 @pytest.mark.control("T-unet-parameters", "negative")
@@ -75,7 +77,7 @@ def test_another_network_is_noticed(judge: Judge, defect: str) -> None:
         model.mid_block.register_parameter("bias", nn.Parameter(torch.zeros(1)))
     if defect == "a second factor":
         model.mid_block.register_parameter("scale", nn.Parameter(torch.ones(512)))
-    assert judge("T-unet-parameters", {**structure(model), "parameters_as_described": 7_659_264}) == "refuted"
+    assert judge("T-unet-parameters", {**network_structure(model), "parameters_as_described": 7_659_264}) == "refuted"
 
 
 # -------------------------------------------------------------------------------------------------------- homogeneity
@@ -138,7 +140,7 @@ def rounding_bound(model: UNet, y: Tensor, start: float) -> Tensor:
 
 
 @torch.no_grad()
-def homogeneity(build: Callable[[int], UNet], networks: int = 5) -> dict[str, float]:
+def scaling_errors(build: Callable[[int], UNet], networks: int = 5) -> dict[str, float]:
     """Additive constants, and the largest error of f(a y) = a f(y) over `networks` and scales of several decades.
 
     The bound is that of the network as described: `build` may give one that has something added to it.
@@ -166,7 +168,7 @@ def test_nothing_is_added(evidence: ClaimRecord) -> None:
         "error_for_powers_of_two": "largest |f(a y) - a f(y)| for a = 2^-12, 2^-3, 2, 2^10",
         "error_over_rounding_bound": "largest |f(a y) - a f(y)| for a = 1e-4 to 1e4, in units of the proven bound",
     }
-    for name, value in homogeneity(random_network).items():
+    for name, value in scaling_errors(random_network).items():
         evidence.add(name, value, kind="property", n=5, seeds="0:5", varies="weights and inputs", note=notes[name])
 
 
@@ -187,7 +189,7 @@ def test_float32_stays_within_the_proven_bound_of_float64(judge: Judge) -> None:
         with torch.no_grad():
             error = (model(y).double() - in_double(seed)(y.double())).abs()
         assert (error <= rounding_bound(model, y, 0.0)).all() and error.max() > 0
-    assert judge("T-unet-bias-free", homogeneity(random_network, 1)) == "reproduced"
+    assert judge("T-unet-bias-free", scaling_errors(random_network, 1)) == "reproduced"
 
 
 @pytest.mark.control("T-unet-bias-free", "negative")
@@ -204,7 +206,7 @@ def test_an_additive_constant_is_noticed(judge: Judge, defect: str) -> None:
             modules["mid_block.1"].register_forward_hook(lambda module, inputs, output: output - 0.01)
         return model
 
-    assert judge("T-unet-bias-free", homogeneity(spoiled, 1)) == "refuted"
+    assert judge("T-unet-bias-free", scaling_errors(spoiled, 1)) == "refuted"
 
 
 # -------------------------------------------------------------------------------------------------------------- noise
@@ -212,7 +214,7 @@ def test_an_additive_constant_is_noticed(judge: Judge, defect: str) -> None:
 IMAGES = 256
 
 
-def published_default(u: np.ndarray) -> np.ndarray:
+def published_noise_law(u: np.ndarray) -> np.ndarray:
     """Noise levels of the training code's default, `quadratic_noise`: a uniform root, squared, on the scale of 255."""
     low, high = 0.0, 255.0
     return (u * (high**0.5 - low**0.5) + low**0.5) ** 2 / 255
@@ -242,7 +244,7 @@ def quadratic_job(desk: Desk) -> ModelJob:
 def test_the_noise_law(evidence: ClaimRecord, desk: Desk) -> None:
     note = "the code of Kadkhodaie et al. sets quadratic_noise by default: the level is the square of a uniform number"
     evidence.add(
-        "distance_of_distribution_functions", distance_from_uniform(published_default), kind="arithmetic", note=note
+        "distance_of_distribution_functions", distance_from_uniform(published_noise_law), kind="arithmetic", note=note
     )
     uniform, (quadratic,) = desk.model(Cell(RANDOM, desk.sizes[-1], "A")), desk.trained([quadratic_job(desk)])
     images = desk.held_out.images[:IMAGES]
@@ -273,7 +275,7 @@ def test_another_law_and_a_worse_model_are_noticed(judge: Judge) -> None:
 # ---------------------------------------------------------------------------------------------------------- optimiser
 
 
-def small(config: TrainConfig) -> TrainConfig:
+def on_a_small_network(config: TrainConfig) -> TrainConfig:
     """The same options on a network and a set that take milliseconds."""
     return config.replace(image_size=4, base_channels=4, blocks=1, exposures=1)
 
@@ -281,12 +283,12 @@ def small(config: TrainConfig) -> TrainConfig:
 def first_step(config: TrainConfig) -> float:
     """Median change of a weight in the first step of a training with these options."""
     images = torch.rand((1, 1, 4, 4), generator=torch.Generator().manual_seed(0))
-    before = build_model(small(config), SEED).state_dict()
-    after = train(images, small(config).replace(epochs=1), seed=SEED).model.state_dict()
+    before = build_model(on_a_small_network(config), SEED).state_dict()
+    after = train(images, on_a_small_network(config).replace(epochs=1), seed=SEED).model.state_dict()
     return float(torch.cat([(after[k] - before[k]).abs().flatten() for k in before if k.endswith("weight")]).median())
 
 
-def optimiser(rates: list[float], batch: int, step: float) -> dict[str, float]:
+def optimiser_figures(rates: list[float], batch: int, step: float) -> dict[str, float]:
     """The figures of T 4.2, from the learning rate of every epoch, the batch and the first step."""
     expected = [0.001 * 0.5 ** (epoch // 100) for epoch in range(len(rates))]
     return {
@@ -302,9 +304,9 @@ def optimiser(rates: list[float], batch: int, step: float) -> dict[str, float]:
 def test_the_optimiser(evidence: ClaimRecord) -> None:
     config = preset("paper40").train
     images = torch.rand((1, 1, 4, 4), generator=torch.Generator().manual_seed(0))
-    rates = [row["learning_rate"] for row in train(images, small(config), seed=SEED).history]
+    rates = [row["learning_rate"] for row in train(images, on_a_small_network(config), seed=SEED).history]
     note = "median change of a weight in the first step: Adam moves each by the learning rate, whatever its gradient"
-    for name, value in optimiser(rates, config.batch, first_step(config)).items():
+    for name, value in optimiser_figures(rates, config.batch, first_step(config)).items():
         evidence.add(name, value, kind="property", n=len(rates), note=note if name == "first_step" else None)
 
 
@@ -320,14 +322,14 @@ def published_rates(rate: float = 1e-3, every: int = 100, epochs: int = 1000) ->
 
 @pytest.mark.control("T-optimiser", "positive")
 def test_the_published_loop_is_the_same_schedule(judge: Judge) -> None:
-    found = optimiser(published_rates(), TrainConfig().batch, first_step(TrainConfig()))
+    found = optimiser_figures(published_rates(), TrainConfig().batch, first_step(TrainConfig()))
     assert judge("T-optimiser", found) == "reproduced"
 
 
 @pytest.mark.control("T-optimiser", "negative")
 @pytest.mark.parametrize("change", [{"rate": 2e-3}, {"every": 99}, {"epochs": 999}], ids=str)
 def test_another_schedule_is_noticed(judge: Judge, change: dict[str, Any]) -> None:
-    assert judge("T-optimiser", optimiser(published_rates(**change), 512, 1e-3)) == "refuted"
+    assert judge("T-optimiser", optimiser_figures(published_rates(**change), 512, 1e-3)) == "refuted"
 
 
 @pytest.mark.control("T-optimiser", "negative")
@@ -335,9 +337,9 @@ def test_another_optimiser_or_batch_is_noticed(judge: Judge, monkeypatch: pytest
     def sgd(parameters: Any, lr: float, fused: bool) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, lr=lr)
 
-    assert judge("T-optimiser", optimiser(published_rates(), 256, first_step(TrainConfig()))) == "refuted"
+    assert judge("T-optimiser", optimiser_figures(published_rates(), 256, first_step(TrainConfig()))) == "refuted"
     monkeypatch.setattr(torch.optim, "Adam", sgd)
-    assert judge("T-optimiser", optimiser(published_rates(), 512, first_step(TrainConfig()))) == "refuted"
+    assert judge("T-optimiser", optimiser_figures(published_rates(), 512, first_step(TrainConfig()))) == "refuted"
 
 
 # --------------------------------------------------------------------------------------------------------- monitoring
@@ -351,7 +353,7 @@ class Interrupted(Exception):
     """Stands for the loss of the process; the real one, by signal, is among the trainer's own tests."""
 
 
-def monitored(directory: Path, stop_after: int | None = None) -> int:
+def train_monitored(directory: Path, stop_after: int | None = None) -> int:
     """Run a small training; how many of its epochs left a readable state behind them."""
     images = torch.rand((12, 1, 8, 8), generator=torch.Generator().manual_seed(SEED))
     states = 0
@@ -368,13 +370,13 @@ def monitored(directory: Path, stop_after: int | None = None) -> int:
     return states
 
 
-def kept(directory: Path) -> list[dict[str, Any]]:
+def kept_history(directory: Path) -> list[dict[str, Any]]:
     """The rows of history on disk, without the times."""
     rows = [json.loads(line) for line in (directory / HISTORY).read_text().splitlines()]
     return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows]
 
 
-def monitoring(rows: list[dict[str, Any]], states: int, resumed: list[dict[str, Any]]) -> dict[str, int]:
+def missing_records(rows: list[dict[str, Any]], states: int, resumed: list[dict[str, Any]]) -> dict[str, int]:
     """Missing records of a run of six epochs, and in how many rows a run that was stopped and resumed differs."""
     return {
         "missing_losses": MONITORED.epochs - sum("loss" in row and "test_loss" in row for row in rows),
@@ -386,11 +388,11 @@ def monitoring(rows: list[dict[str, Any]], states: int, resumed: list[dict[str, 
 
 def monitored_twice(directory: Path) -> tuple[list[dict[str, Any]], int, list[dict[str, Any]]]:
     """Rows and states of an uninterrupted run, and rows of one stopped after two epochs and resumed."""
-    states = monitored(directory / "whole")
+    states = train_monitored(directory / "whole")
     with pytest.raises(Interrupted):
-        monitored(directory / "cut", stop_after=2)
-    assert monitored(directory / "cut") == MONITORED.epochs - 2
-    return kept(directory / "whole"), states, kept(directory / "cut")
+        train_monitored(directory / "cut", stop_after=2)
+    assert train_monitored(directory / "cut") == MONITORED.epochs - 2
+    return kept_history(directory / "whole"), states, kept_history(directory / "cut")
 
 
 def plot_histories(histories: dict[str, History]) -> Figure:
@@ -409,14 +411,17 @@ def plot_histories(histories: dict[str, History]) -> Figure:
 def test_everything_is_kept(evidence: ClaimRecord, desk: Desk, tmp_path: Path) -> None:
     pair = [Cell("random", desk.sizes[-1], group) for group in GROUPS]
     figures = [evidence.figure("history", plot_histories({str(cell): desk.model(cell).history for cell in pair}))]
-    for name, value in monitoring(*monitored_twice(tmp_path)).items():
+    for name, value in missing_records(*monitored_twice(tmp_path)).items():
         evidence.add(name, value, kind="synthetic", n=MONITORED.epochs, varies="epoch", figures=figures)
 
 
 @pytest.mark.control("T-monitoring", "positive")
 def test_two_uninterrupted_runs_are_the_same(judge: Judge, tmp_path: Path) -> None:
-    states = [monitored(tmp_path / name) for name in "ab"]
-    assert judge("T-monitoring", monitoring(kept(tmp_path / "a"), states[0], kept(tmp_path / "b"))) == "reproduced"
+    states = [train_monitored(tmp_path / name) for name in "ab"]
+    assert (
+        judge("T-monitoring", missing_records(kept_history(tmp_path / "a"), states[0], kept_history(tmp_path / "b")))
+        == "reproduced"
+    )
 
 
 @pytest.mark.control("T-monitoring", "negative")
@@ -431,4 +436,4 @@ def test_a_gap_in_the_records_is_noticed(judge: Judge, tmp_path: Path, defect: s
         states -= 1
     else:
         resumed[4]["loss"] *= 1 + 1e-7
-    assert judge("T-monitoring", monitoring(rows, states, resumed)) == "refuted"
+    assert judge("T-monitoring", missing_records(rows, states, resumed)) == "refuted"

@@ -47,7 +47,7 @@ def candidates(samples: Tensor, train: Tensor) -> tuple[np.ndarray, Tensor]:
     return found.value.numpy(), found.index
 
 
-def inversion(
+def inversion_measures(
     correlation: np.ndarray, lpips: np.ndarray, control: np.ndarray, seeds: np.ndarray, which: str = "not copies"
 ) -> Measures:
     """Share of samples whose nearest changes, and what the LPIPS order carries; similarities and distances (n, 10).
@@ -78,7 +78,7 @@ class Ranked:
         return Ranked(*(getattr(self, field.name)[mask] for field in fields(self)))
 
 
-def gather(desk: Pairs, embedding: Embedding, n: int) -> Ranked:
+def ranked_candidates(desk: Pairs, embedding: Embedding, n: int) -> Ranked:
     """The candidates of the samples at size n, A's samples first."""
     parts: list[tuple[np.ndarray, ...]] = []
     for group in GROUPS:
@@ -98,7 +98,7 @@ def record_inversion(evidence: ClaimRecord, desk: Pairs, ranked: Ranked, figures
         "kind": kind, "n": len(fresh.seeds), "varies": "sample, in clusters of one seed",
         "seeds": f"0:{len(desk.seeds)}, A and B",
     }  # fmt: skip
-    found = inversion(fresh.correlation, fresh.lpips, fresh.ssim, fresh.seeds)
+    found = inversion_measures(fresh.correlation, fresh.lpips, fresh.ssim, fresh.seeds)
     for name, distance in (("structural similarity", -fresh.ssim), ("L2", fresh.l2)):
         change = nearest_change(-fresh.correlation, distance, clusters=fresh.seeds)
         found[f"share whose nearest changes by {name} instead, not copies"] = (change.share, change.interval)
@@ -120,7 +120,7 @@ def record_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked], kind: str
         copies = every.where(mask)
         if len(np.unique(copies.seeds)) < 2:
             continue
-        found = inversion(copies.correlation, copies.lpips, copies.ssim, copies.seeds, f"copies, N = {n}")
+        found = inversion_measures(copies.correlation, copies.lpips, copies.ssim, copies.seeds, f"copies, N = {n}")
         note = f"{copies.lpips.shape[1]} candidates: an unrelated order changes {1 - 1 / copies.lpips.shape[1]:.0%}"
         about |= {"n": len(copies.seeds), "kind": kind, "note": note}
         for name, (value, interval) in found.items():
@@ -182,7 +182,7 @@ def record_order(
     evidence: ClaimRecord, desk: Pairs, lpips: Embedding, sizes: Sequence[int], kind: str
 ) -> dict[int, Ranked]:
     """The candidates at some sizes; at the last, everything the claim is judged by, with a picture."""
-    ranked = {n: gather(desk, lpips, n) for n in sizes}
+    ranked = {n: ranked_candidates(desk, lpips, n) for n in sizes}
     last = ranked[desk.sizes[-1]]
     cell = Cell("random", desk.sizes[-1], "A")
     samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
@@ -197,7 +197,7 @@ def record_order(
     return ranked
 
 
-def orders(seed: int, agreeing: float, n: int = 120) -> np.ndarray:
+def made_up_orders(seed: int, agreeing: float, n: int = 120) -> np.ndarray:
     """Similarities (n, 10) that share `agreeing` of their variance with those of every other call."""
     common = np.random.default_rng(0).normal(size=(n, K))
     own = np.random.default_rng(seed).normal(size=(n, K))
@@ -206,15 +206,18 @@ def orders(seed: int, agreeing: float, n: int = 120) -> np.ndarray:
 
 @pytest.mark.control("T-rank-inversion", "positive")
 def test_an_order_that_differs_and_still_says_something_is_recognised(judge: Callable[..., str]) -> None:
-    found = inversion(orders(1, 0.4), -orders(2, 0.4), orders(3, 0.4), np.arange(120))
+    found = inversion_measures(made_up_orders(1, 0.4), -made_up_orders(2, 0.4), made_up_orders(3, 0.4), np.arange(120))
     assert judge("T-rank-inversion", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-rank-inversion", "negative")
 def test_equal_orders_and_unrelated_ones_are_caught(judge: Callable[..., str]) -> None:
-    same, each = orders(1, 0.4), np.arange(120)
-    assert judge("T-rank-inversion", inversion(same, -same, orders(3, 0.4), each), "synthetic") == "refuted"
-    unrelated = inversion(orders(1, 0.0), -orders(2, 0.0), orders(3, 0.0), each)
+    same, each = made_up_orders(1, 0.4), np.arange(120)
+    assert (
+        judge("T-rank-inversion", inversion_measures(same, -same, made_up_orders(3, 0.4), each), "synthetic")
+        == "refuted"
+    )
+    unrelated = inversion_measures(made_up_orders(1, 0.0), -made_up_orders(2, 0.0), made_up_orders(3, 0.0), each)
     assert judge("T-rank-inversion", unrelated, "synthetic") != "reproduced"
 
 

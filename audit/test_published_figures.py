@@ -130,7 +130,7 @@ def test_a_screenshot_leads_to_its_seed(made_up: tuple[Tiles, Tiles]) -> None:
 # --- LPIPS ---------------------------------------------------------------------------------------------------------
 
 
-def scores(seed: int) -> np.ndarray:
+def made_up_scores(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).random((30, 10))
 
 
@@ -141,21 +141,26 @@ def judged_by(printed: np.ndarray, computed: np.ndarray, drawn: np.ndarray) -> d
 
 @pytest.mark.control("T-lpips-protocol", "positive")
 def test_values_that_follow_the_network_are_recognised(judge: Judge) -> None:
-    printed = scores(0)
-    found = judged_by(printed, printed + 0.3 * scores(1), scores(2))
+    printed = made_up_scores(0)
+    found = judged_by(printed, printed + 0.3 * made_up_scores(1), made_up_scores(2))
     assert judge("T-lpips-protocol", found, "published") == "reproduced"
 
 
 @pytest.mark.control("T-lpips-protocol", "negative")
 def test_values_of_a_random_network_are_caught(judge: Judge) -> None:
-    printed = scores(0)
-    assert judge("T-lpips-protocol", judged_by(printed, scores(2), printed + 0.3 * scores(1)), "published") == "refuted"
-    assert judge("T-lpips-protocol", judged_by(printed, scores(1), scores(2)), "published") != "reproduced"
+    printed = made_up_scores(0)
+    assert (
+        judge("T-lpips-protocol", judged_by(printed, made_up_scores(2), printed + 0.3 * made_up_scores(1)), "published")
+        == "refuted"
+    )
+    assert (
+        judge("T-lpips-protocol", judged_by(printed, made_up_scores(1), made_up_scores(2)), "published") != "reproduced"
+    )
 
 
 def test_follows_is_the_correlation_of_the_chosen_values() -> None:
-    printed, computed, use = scores(0), scores(0) + scores(3), scores(4) < 0.8
-    found = neighbours.follows(printed, computed, scores(5), use)["computed"]
+    printed, computed, use = made_up_scores(0), made_up_scores(0) + made_up_scores(3), made_up_scores(4) < 0.8
+    found = neighbours.follows(printed, computed, made_up_scores(5), use)["computed"]
     assert found[0] == pytest.approx(np.corrcoef(printed[use], computed[use])[0, 1])
     assert found[1].low < found[0] < found[1].high
 
@@ -263,8 +268,8 @@ def test_reranking_counts_changes_and_copies() -> None:
 
 
 def test_values_of_the_trap_are_told_from_those_of_the_stated_protocol() -> None:
-    stated, trapped = scores(0) * 0.2 + 0.3, scores(1) * 0.1 + 0.7
-    assert not neighbours.nearer_to(stated + 0.05 * scores(2), trapped, stated).any()
+    stated, trapped = made_up_scores(0) * 0.2 + 0.3, made_up_scores(1) * 0.1 + 0.7
+    assert not neighbours.nearer_to(stated + 0.05 * made_up_scores(2), trapped, stated).any()
     one = stated.copy()
     one[4] = trapped[4] - 0.02
     assert np.flatnonzero(neighbours.nearer_to(one, trapped, stated)).tolist() == [4]
@@ -272,9 +277,9 @@ def test_values_of_the_trap_are_told_from_those_of_the_stated_protocol() -> None
 
 def test_correlation_by_size_counts_only_what_is_used() -> None:
     rows = pd.DataFrame({"n_label": np.repeat([10, 100], 150)})
-    printed, use = scores(0), np.ones((30, 10), dtype=bool)
+    printed, use = made_up_scores(0), np.ones((30, 10), dtype=bool)
     use[:, 0] = False
-    computed = np.where(np.arange(30)[:, None] < 15, printed, scores(1))
+    computed = np.where(np.arange(30)[:, None] < 15, printed, made_up_scores(1))
     computed[:, 0] = 9.0
     table = neighbours.correlation_by_size(rows, printed, computed, use).set_index("set_size")
     assert table["values"].tolist() == [135, 135]
@@ -285,9 +290,9 @@ def test_correlation_by_size_counts_only_what_is_used() -> None:
 
 def test_backbones_leave_copies_out_and_hold_the_control_against_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "VARIANTS", ())
-    r = np.sort(scores(0), axis=1)[:, ::-1] * 0.9
+    r = np.sort(made_up_scores(0), axis=1)[:, ::-1] * 0.9
     r[0, 0] = 1.0
-    rows = pd.DataFrame({"correlation": r.ravel(), "lpips_vgg": scores(1).ravel()})
+    rows = pd.DataFrame({"correlation": r.ravel(), "lpips_vgg": made_up_scores(1).ravel()})
     table, missing = neighbours.backbones(rows, torch.rand(30, 1, 8, 8), torch.rand(30, 10, 1, 8, 8), r)
     assert set(table["n"]) == {29} and not missing
     control = table.set_index("network").loc["structural similarity"]

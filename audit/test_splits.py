@@ -23,18 +23,18 @@ from fixtures.published.notebooks import EXPERIMENTS, Tiles, notebook_tiles, pub
 from reports.record import ClaimRecord
 
 Judge = Callable[..., str]
-KEPT = 196_235  # images after removal of near-duplicates, as printed
+KEPT_IMAGES = 196_235  # images after removal of near-duplicates, as printed
 SIZES = (10, 100, 1000, 10_000, 98_117)
 CHANGE = "agreement by consecutive minus agreement by ends"
 IMAGES = 256  # held-out images of a PSNR comparison
 SEED = 0
 
 
-def numbered(n: int) -> list[str]:
+def numbered_names(n: int) -> list[str]:
     return [f"{i:06d}.jpg" for i in range(1, n + 1)]
 
 
-def corpora(seed: int, count: int = 40) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
+def made_up_corpora(seed: int, count: int = 40) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
     """Names, identities and labels: some people have most images, some one; some labels are nearly constant."""
     source = np.random.default_rng(seed)
     for _ in range(count):
@@ -43,10 +43,10 @@ def corpora(seed: int, count: int = 40) -> Iterator[tuple[list[str], np.ndarray,
         n = len(identities)
         labels = np.where(source.random(n) < source.choice([0.02, 0.3, 0.7]), 1, -1)
         labels[source.permutation(n)[:2]] = (-1, 1)
-        yield source.permutation(numbered(n)).tolist(), identities, labels
+        yield source.permutation(numbered_names(n)).tolist(), identities, labels
 
 
-def shared(groups: Mapping[str, Sequence[str]]) -> int:
+def shared_names(groups: Mapping[str, Sequence[str]]) -> int:
     a, b = groups.values()
     return len(set(a) & set(b))
 
@@ -54,35 +54,37 @@ def shared(groups: Mapping[str, Sequence[str]]) -> int:
 # -------------------------------------------------------------------------------------------------------------- sizes
 
 
-def sizes(kept: int) -> dict[str, int]:
+def split_sizes(kept: int) -> dict[str, int]:
     """What T 3.4 says about the sizes, for a tensor of `kept` images."""
     return {"largest": kept // 2, "sizes_that_fit": sum(2 * n <= kept for n in SIZES)}
 
 
 @pytest.mark.claim("T-split-sizes")
 def test_sizes(evidence: ClaimRecord) -> None:
-    for name, value in sizes(KEPT).items():
+    for name, value in split_sizes(KEPT_IMAGES).items():
         note = "100,000 itself would take 200,000 images: it is a label" if name == "sizes_that_fit" else None
         evidence.add(name, value, kind="arithmetic", note=note)
 
 
 @pytest.mark.control("T-split-sizes", "positive")
 def test_the_largest_split_can_be_built(judge: Judge) -> None:
-    split = baseline(numbered(KEPT), 98_117)
-    assert shared(split.groups) == 0
-    assert judge("T-split-sizes", sizes(sum(split.sizes.values()) + 1)) == "reproduced"
+    split = baseline(numbered_names(KEPT_IMAGES), 98_117)
+    assert shared_names(split.groups) == 0
+    assert judge("T-split-sizes", split_sizes(sum(split.sizes.values()) + 1)) == "reproduced"
 
 
 @pytest.mark.control("T-split-sizes", "negative")
 @pytest.mark.parametrize("kept", [196_233, 196_236])
 def test_sizes_notice_other_counts(judge: Judge, kept: int) -> None:
-    assert judge("T-split-sizes", sizes(kept)) == "refuted"
+    assert judge("T-split-sizes", split_sizes(kept)) == "refuted"
 
 
 # --------------------------------------------------------------------------------------------------------- definition
 
 
-def differing(names: Sequence[str], by: Callable[[Sequence[str], int, str], set[str]] | None = None) -> dict[int, int]:
+def differing_images(
+    names: Sequence[str], by: Callable[[Sequence[str], int, str], set[str]] | None = None
+) -> dict[int, int]:
     """Images of B under one definition that are not in B under the other, by set size."""
     b_of = by or (lambda names, n, definition: set(baseline(names, n, definition).groups["B"]))
     return {n: len(b_of(names, n, DEFINITIONS[0]) - b_of(names, n, DEFINITIONS[1])) for n in SIZES}
@@ -129,11 +131,11 @@ def record_definitions(evidence: ClaimRecord, published_or_none: Published | Non
     """Where the two readings of the definition differ, and which of them the notebooks used."""
 
     def add(kind: str, names: Sequence[str]) -> None:
-        counts = differing(names)
+        counts = differing_images(names)
         note = ", ".join(f"N = {n:,}: {k:,} of {n:,} images of B differ" for n, k in counts.items())
         evidence.add("sizes_that_differ", sum(k > 0 for k in counts.values()), kind=kind, n=len(SIZES), note=note)
 
-    add("arithmetic", numbered(KEPT))
+    add("arithmetic", numbered_names(KEPT_IMAGES))
     if published_or_none is None:
         return
     cite(evidence, "train_filenames.txt")
@@ -151,32 +153,34 @@ def record_definitions(evidence: ClaimRecord, published_or_none: Published | Non
     )
 
 
-def made_up(seed: int, level: float, spread: float = 0.05) -> Agreement:
+def made_up_definition(seed: int, level: float, spread: float = 0.05) -> Agreement:
     source = np.random.default_rng(seed)
     return Agreement(np.where(np.eye(64) > 0, source.normal(level, spread, (64, 64)), 0.1))
 
 
 @pytest.mark.control("T-split-definition", "positive")
 def test_definitions_that_agree_alike_make_no_difference(judge: Judge) -> None:
-    found = definition_measures(made_up(0, 0.7, 0.01), made_up(1, 0.7, 0.01))
+    found = definition_measures(made_up_definition(0, 0.7, 0.01), made_up_definition(1, 0.7, 0.01))
     assert judge("T-split-definition", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-split-definition", "negative")
 def test_a_definition_that_changes_agreement_is_noticed(judge: Judge) -> None:
-    found = definition_measures(made_up(0, 0.7), made_up(1, 0.6))
+    found = definition_measures(made_up_definition(0, 0.7), made_up_definition(1, 0.6))
     assert judge("T-split-definition", found, "synthetic") == "refuted"
 
 
 @pytest.mark.control("T-split-definition", "positive")
 def test_two_readings_that_agree_are_seen_to_agree(judge: Judge) -> None:
-    counts = differing(numbered(KEPT), by=lambda names, n, _: set(names[n : 2 * n]))
+    counts = differing_images(numbered_names(KEPT_IMAGES), by=lambda names, n, _: set(names[n : 2 * n]))
     assert judge("T-split-definition", {"sizes_that_differ": sum(counts.values())}, "arithmetic") == "reproduced"
 
 
 @pytest.mark.control("T-split-definition", "negative")
 def test_one_differing_size_is_noticed(judge: Judge) -> None:
-    counts = differing(numbered(2 * SIZES[-1]))  # exactly two halves: only here do the two definitions agree
+    counts = differing_images(
+        numbered_names(2 * SIZES[-1])
+    )  # exactly two halves: only here do the two definitions agree
     assert [n for n, k in counts.items() if not k] == [SIZES[-1]]
     assert judge("T-split-definition", {"sizes_that_differ": 1}, "arithmetic") == "refuted"
 
@@ -188,29 +192,29 @@ def test_one_differing_size_is_noticed(judge: Judge) -> None:
 def test_disjoint(evidence: ClaimRecord, published_or_none: Published | None) -> None:
     built = [
         baseline(names, n, definition).groups
-        for names, _, _ in corpora(0)
+        for names, _, _ in made_up_corpora(0)
         for n in range(1, len(names) // 2 + 1)
         for definition in DEFINITIONS
     ]
-    evidence.add("shared", sum(map(shared, built)), kind="property", n=len(built), varies="corpus, N, definition")
+    evidence.add("shared", sum(map(shared_names, built)), kind="property", n=len(built), varies="corpus, N, definition")
     if published_or_none is None:
         return
     cite(evidence, "train_filenames.txt")
     names = published_or_none.train
-    found = [shared(baseline(names, n, definition).groups) for n in SIZES for definition in DEFINITIONS]
+    found = [shared_names(baseline(names, n, definition).groups) for n in SIZES for definition in DEFINITIONS]
     note = "on the order before near-duplicates went, the only one that was published; taking images out keeps it so"
     evidence.add("shared", max(found), kind="published", n=len(found), varies="N, definition", note=note)
 
 
 @pytest.mark.control("T-split-disjoint", "positive")
 def test_halves_without_a_common_image(judge: Judge) -> None:
-    assert judge("T-split-disjoint", {"shared": shared({"A": ["a", "b"], "B": ["c"]})}) == "reproduced"
+    assert judge("T-split-disjoint", {"shared": shared_names({"A": ["a", "b"], "B": ["c"]})}) == "reproduced"
 
 
 @pytest.mark.control("T-split-disjoint", "negative")
 def test_a_border_that_is_off_by_one_is_noticed(judge: Judge) -> None:
-    names = numbered(200_000)
-    assert judge("T-split-disjoint", {"shared": shared({"A": names[:100_000], "B": names[99_999:]})}) == "refuted"
+    names = numbered_names(200_000)
+    assert judge("T-split-disjoint", {"shared": shared_names({"A": names[:100_000], "B": names[99_999:]})}) == "refuted"
 
 
 # ----------------------------------------------------------------------------------------- disjoint, but by identity?
@@ -259,7 +263,7 @@ def test_identity_overlap(evidence: ClaimRecord, published: Published) -> None:
             f"B ({row['share_of_b']:.1%})",
         )
     people = published.identities.loc[list(published.train)].to_numpy()
-    removed = len(published.train) - KEPT
+    removed = len(published.train) - KEPT_IMAGES
     evidence.add(
         "identities_at_least",
         least_shared(people[: SIZES[-1]], people[-SIZES[-1] :], removed),
@@ -270,8 +274,8 @@ def test_identity_overlap(evidence: ClaimRecord, published: Published) -> None:
     )
 
 
-def overlap_of(identities: np.ndarray) -> dict[str, int]:
-    names = numbered(len(identities))
+def made_up_overlap(identities: np.ndarray) -> dict[str, int]:
+    names = numbered_names(len(identities))
     table = identity_overlap(names, pd.Series(identities, index=names), [len(names) // 2])
     counts = zip(table.definition, table.identities, strict=True)
     return {f"identities_{definition}_98117": count for definition, count in counts}
@@ -280,12 +284,12 @@ def overlap_of(identities: np.ndarray) -> dict[str, int]:
 @pytest.mark.control("T-split-identity-overlap", "positive")
 def test_shuffled_people_overlap(judge: Judge) -> None:
     people = np.random.default_rng(0).permutation(np.arange(2000) // 20)
-    assert judge("T-split-identity-overlap", overlap_of(people)) == "reproduced"
+    assert judge("T-split-identity-overlap", made_up_overlap(people)) == "reproduced"
 
 
 @pytest.mark.control("T-split-identity-overlap", "negative")
 def test_people_in_order_do_not_overlap(judge: Judge) -> None:
-    assert judge("T-split-identity-overlap", overlap_of(np.arange(2000) // 20)) == "refuted"
+    assert judge("T-split-identity-overlap", made_up_overlap(np.arange(2000) // 20)) == "refuted"
 
 
 def test_the_least_overlap_is_that_of_the_worst_removal() -> None:
@@ -311,7 +315,7 @@ def identity_halves(a: Sequence[str], b: Sequence[str], identities: pd.Series) -
 @pytest.mark.claim("T-identity-split")
 def test_identity_split(evidence: ClaimRecord, published_or_none: Published | None) -> None:
     totals: dict[str, int] = {}
-    built = list(corpora(2))
+    built = list(made_up_corpora(2))
     for seed, (names, owners, _) in enumerate(built):
         groups = by_identity(names, owners, seed).groups
         for key, value in identity_halves(groups["A"], groups["B"], pd.Series(owners, index=names)).items():
@@ -353,8 +357,8 @@ def tensor_images(published: Published, experiment: str) -> int:
     return int(printed[0])
 
 
-def halves_of(n: int) -> tuple[list[str], list[str], pd.Series]:
-    names = numbered(n)
+def made_up_halves(n: int) -> tuple[list[str], list[str], pd.Series]:
+    names = numbered_names(n)
     owners = pd.Series(np.arange(n) // 20, index=names)
     groups = by_identity(names, owners.to_numpy(), 0).groups
     return list(groups["A"]), list(groups["B"]), owners
@@ -363,13 +367,13 @@ def halves_of(n: int) -> tuple[list[str], list[str], pd.Series]:
 @pytest.mark.control("T-identity-split", "positive")
 @pytest.mark.parametrize("kind", ["published", "property"])
 def test_identity_halves_as_built(judge: Judge, kind: str) -> None:
-    assert judge("T-identity-split", identity_halves(*halves_of(100_000)), kind) == "reproduced"
+    assert judge("T-identity-split", identity_halves(*made_up_halves(100_000)), kind) == "reproduced"
 
 
 @pytest.mark.control("T-identity-split", "negative")
 @pytest.mark.parametrize("defect", ["one image in both", "one image on the wrong side"])
 def test_one_leaked_image_among_a_hundred_thousand_is_noticed(judge: Judge, defect: str) -> None:
-    a, b, owners = halves_of(100_000)
+    a, b, owners = made_up_halves(100_000)
     b.append(a[123] if defect == "one image in both" else a.pop(123))
     assert judge("T-identity-split", identity_halves(a, b, owners), "published") == "refuted"
 
@@ -379,7 +383,7 @@ def test_one_leaked_image_among_a_hundred_thousand_is_noticed(judge: Judge, defe
 EXPOSED = (10, 100, 1000, 10_000, 13_193, 84_434, 98_117)
 
 
-def exposure(config: TrainConfig, set_sizes: Iterable[int] = EXPOSED) -> dict[str, int]:
+def exposure_measures(config: TrainConfig, set_sizes: Iterable[int] = EXPOSED) -> dict[str, int]:
     """How many different numbers of samples an epoch has, over set sizes."""
     return {"different_exposures": len({exposures(n, config) for n in set_sizes})}
 
@@ -411,7 +415,9 @@ def record_exposures(evidence: ClaimRecord) -> None:
     config = TrainConfig(exposures=100_000, repetition="whole")
     shown = {n: exposures(n, config) for n in EXPOSED}
     note = ", ".join(f"N = {n:,}: {100_000 // n:,} times, {k:,} samples" for n, k in shown.items())
-    evidence.add("different_exposures", exposure(config)["different_exposures"], kind="arithmetic", n=7, note=note)
+    evidence.add(
+        "different_exposures", exposure_measures(config)["different_exposures"], kind="arithmetic", n=7, note=note
+    )
     evidence.add("repeats_at_100", shown[100] // 100, kind="arithmetic", unit="repeats")
     fewest = min(shown, key=shown.__getitem__)
     shortfall = f"at N = {fewest:,}; rounding up instead would give 105,544, 168,868 and 196,234 at the three largest"
@@ -435,11 +441,11 @@ def test_a_training_that_denoises_worse_is_noticed(judge: Judge) -> None:
 
 @pytest.mark.control("T-exposure", "positive")
 def test_exact_repetition_exposes_equally(judge: Judge) -> None:
-    found = exposure(TrainConfig(exposures=100_000, repetition="exact"))
+    found = exposure_measures(TrainConfig(exposures=100_000, repetition="exact"))
     assert judge("T-exposure", {**found, "repeats_at_100": 1000}) == "reproduced"
 
 
 @pytest.mark.control("T-exposure", "negative")
 def test_whole_repetition_of_one_odd_size_is_noticed(judge: Judge) -> None:
-    found = exposure(TrainConfig(exposures=100_000, repetition="whole"), [10, 99_999])
+    found = exposure_measures(TrainConfig(exposures=100_000, repetition="whole"), [10, 99_999])
     assert judge("T-exposure", {**found, "repeats_at_100": 1000}) == "refuted"

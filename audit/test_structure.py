@@ -47,7 +47,7 @@ def over_seeds(desk: Pairs) -> dict[str, Any]:
     return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
 
 
-def means(desk: Pairs, *cells: tuple[str, int]) -> Measures:
+def mean_agreements(desk: Pairs, *cells: tuple[str, int]) -> Measures:
     """Mean agreement of each (protocol, n), for the reader; no check hangs on it."""
     return {f"agreement, {protocol}, N = {n}": desk.agreement(protocol, n).mean(seed=SEED) for protocol, n in cells}
 
@@ -84,7 +84,7 @@ def thinned(corpus: Corpus, most: int = 20_000) -> Corpus:
     return corpus if len(corpus) <= most else corpus.select(np.linspace(0, len(corpus) - 1, most).astype(int))
 
 
-def carries(attribute: str, corpus: Corpus, used: set[str]) -> tuple[Callable[[Tensor], np.ndarray], float]:
+def attribute_reader(attribute: str, corpus: Corpus, used: set[str]) -> tuple[Callable[[Tensor], np.ndarray], float]:
     """A linear reader of one attribute from pixels, and its balanced accuracy on images it was not fitted to.
 
     Ridge regression of the label on pixels, classes weighted equally, fitted on every other one of the images that are
@@ -136,16 +136,16 @@ def test_glasses_weaken_agreement(
 def record_glasses(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     n = desk.largest("Eyeglasses")
     used = {name for group in GROUPS for name in desk.names(Cell("Eyeglasses", n, group))}
-    reader, accuracy = carries("Eyeglasses", desk.source("Eyeglasses"), used)
+    reader, accuracy = attribute_reader("Eyeglasses", desk.source("Eyeglasses"), used)
     a, b = (desk.samples(Cell("Eyeglasses", n, g)) for g in GROUPS)
     found = eyeglasses_measures(desk.agreement("random", n), desk.agreement("Eyeglasses", n), reader(a), reader(b))
     evidence.add("balanced accuracy of the reader of glasses", accuracy, kind=kind)
-    record(evidence, means(desk, ("random", n), ("Eyeglasses", n)), kind=kind, **over_seeds(desk))
+    record(evidence, mean_agreements(desk, ("random", n), ("Eyeglasses", n)), kind=kind, **over_seeds(desk))
     figures = [evidence.figure(f"samples-{kind}", plot_rows([("with", a), ("without", b)]))]
     record(evidence, found, kind=kind, figures=figures, **over_seeds(desk))
 
 
-def made_up(same: float, seeds: int = 64, spread: float = 0.05, seed: int = 0) -> Agreement:
+def made_up_agreement(same: float, seeds: int = 64, spread: float = 0.05, seed: int = 0) -> Agreement:
     """Agreement whose diagonal is about `same` and whose mismatched seeds are about 0."""
     rng = np.random.default_rng(seed)
     similarity = rng.normal(0, 0.1, (seeds, seeds))
@@ -153,19 +153,19 @@ def made_up(same: float, seeds: int = 64, spread: float = 0.05, seed: int = 0) -
     return Agreement(similarity.clip(-1, 1))
 
 
-ALL, NONE = np.ones(64, dtype=bool), np.zeros(64, dtype=bool)
+EVERYONE, NOBODY = np.ones(64, dtype=bool), np.zeros(64, dtype=bool)
 
 
 @pytest.mark.control("T-eyeglasses-convergence", "positive")
 def test_a_split_that_weakens_agreement_is_recognised(judge: Callable[..., str]) -> None:
-    found = eyeglasses_measures(made_up(0.9), made_up(0.6, seed=1), ALL, NONE)
+    found = eyeglasses_measures(made_up_agreement(0.9), made_up_agreement(0.6, seed=1), EVERYONE, NOBODY)
     assert judge("T-eyeglasses-convergence", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-eyeglasses-convergence", "negative")
 def test_equal_agreement_or_swapped_groups_are_caught(judge: Callable[..., str]) -> None:
-    same = eyeglasses_measures(made_up(0.9), made_up(0.9), ALL, NONE)
-    swapped = eyeglasses_measures(made_up(0.9), made_up(0.6, seed=1), NONE, ALL)
+    same = eyeglasses_measures(made_up_agreement(0.9), made_up_agreement(0.9), EVERYONE, NOBODY)
+    swapped = eyeglasses_measures(made_up_agreement(0.9), made_up_agreement(0.6, seed=1), NOBODY, EVERYONE)
     assert judge("T-eyeglasses-convergence", same, "synthetic") != "reproduced"
     assert judge("T-eyeglasses-convergence", swapped, "synthetic") == "refuted"
 
@@ -200,23 +200,23 @@ def record_sex(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     order = np.argsort(-split.same)[[0, 1, 2, len(split.same) // 2, -3, -2, -1]].tolist()
     rows = [(name, desk.samples(Cell("Male", n, g))[order]) for name, g in zip(("male", "female"), GROUPS, strict=True)]
     figures = [evidence.figure(f"best-median-worst-{kind}", plot_rows(rows))]
-    record(evidence, means(desk, ("random", n), ("Male", n)), kind=kind, **over_seeds(desk))
+    record(evidence, mean_agreements(desk, ("random", n), ("Male", n)), kind=kind, **over_seeds(desk))
     record_mixture(evidence, desk, ("random", n), ("Male", n), kind=kind)
     record(evidence, varies_measures(split, baseline), kind=kind, figures=figures, **over_seeds(desk))
 
 
 @pytest.mark.control("T-male-convergence", "positive")
 def test_agreement_from_strong_to_none_is_recognised(judge: Callable[..., str]) -> None:
-    mixed = made_up(0.95, spread=0.01).similarity.copy()
+    mixed = made_up_agreement(0.95, spread=0.01).similarity.copy()
     mixed[np.arange(32), np.arange(32)] = 0.0
-    found = varies_measures(Agreement(mixed), made_up(0.95, spread=0.01))
+    found = varies_measures(Agreement(mixed), made_up_agreement(0.95, spread=0.01))
     assert judge("T-male-convergence", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-male-convergence", "negative")
 @pytest.mark.parametrize("level", [0.98, 0.0])
 def test_uniform_agreement_is_caught(judge: Callable[..., str], level: float) -> None:
-    found = varies_measures(made_up(level, spread=0.005), made_up(0.95, spread=0.005))
+    found = varies_measures(made_up_agreement(level, spread=0.005), made_up_agreement(0.95, spread=0.005))
     assert judge("T-male-convergence", found, "synthetic") == "refuted"
 
 
@@ -274,14 +274,14 @@ def record_identity(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
         cell_psnr(desk, Cell(protocol, n, "A"), images, SIGMAS, seed=SEED) for protocol in ("identity", "random")
     )
     found = identity_measures(split, overlap, desk.agreement("identity", n), desk.agreement("random", n))
-    record(evidence, means(desk, ("random", n), ("identity", n)), kind=kind, **over_seeds(desk))
+    record(evidence, mean_agreements(desk, ("random", n), ("identity", n)), kind=kind, **over_seeds(desk))
     record_mixture(evidence, desk, ("random", n), ("identity", n), kind=kind)
     for name, item in found.items():
         about = {"n": len(images), "varies": "image", "unit": "dB"} if name.startswith("PSNR") else over_seeds(desk)
         record(evidence, {name: item}, kind=kind, **about)
 
 
-def flat_curve(offset: float, spread: float = 0.2, seed: int = 0, images: int = 200) -> PSNRCurve:
+def made_up_psnr(offset: float, spread: float = 0.2, seed: int = 0, images: int = 200) -> PSNRCurve:
     noise = np.random.default_rng(seed).normal(offset, spread, (len(LEVELS), images))
     base = np.repeat(np.array(LEVELS)[:, None], images, axis=1)
     return PSNRCurve(SIGMAS, base, base + 5 + noise)
@@ -289,17 +289,19 @@ def flat_curve(offset: float, spread: float = 0.2, seed: int = 0, images: int = 
 
 @pytest.mark.control("T-identity-convergence", "positive")
 def test_equal_psnr_with_a_few_diverging_seeds_is_recognised(judge: Callable[..., str]) -> None:
-    diverging = made_up(0.95, spread=0.01).similarity.copy()
+    diverging = made_up_agreement(0.95, spread=0.01).similarity.copy()
     diverging[np.arange(10), np.arange(10)] = 0.2
     found = identity_measures(
-        flat_curve(0.0), flat_curve(0.0, seed=1), Agreement(diverging), made_up(0.95, spread=0.01, seed=2)
+        made_up_psnr(0.0), made_up_psnr(0.0, seed=1), Agreement(diverging), made_up_agreement(0.95, spread=0.01, seed=2)
     )
     assert judge("T-identity-convergence", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-identity-convergence", "negative")
 def test_half_a_decibel_is_not_indistinguishable(judge: Callable[..., str]) -> None:
-    found = identity_measures(flat_curve(0.5), flat_curve(0.0, seed=1), made_up(0.9), made_up(0.9, seed=2))
+    found = identity_measures(
+        made_up_psnr(0.5), made_up_psnr(0.0, seed=1), made_up_agreement(0.9), made_up_agreement(0.9, seed=2)
+    )
     assert judge("T-identity-convergence", found, "synthetic") == "refuted"
 
 
@@ -348,13 +350,13 @@ def record_confound(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
 
 @pytest.mark.control("T-size-confound", "positive")
 def test_an_effect_of_the_attribute_is_recognised(judge: Callable[..., str]) -> None:
-    found = confound_measures(made_up(0.9), made_up(0.9, seed=1), made_up(0.6, seed=2))
+    found = confound_measures(made_up_agreement(0.9), made_up_agreement(0.9, seed=1), made_up_agreement(0.6, seed=2))
     assert judge("T-size-confound", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-size-confound", "negative")
 def test_an_effect_of_size_alone_is_caught(judge: Callable[..., str]) -> None:
-    found = confound_measures(made_up(0.9), made_up(0.5, seed=1), made_up(0.6, seed=2))
+    found = confound_measures(made_up_agreement(0.9), made_up_agreement(0.5, seed=1), made_up_agreement(0.6, seed=2))
     assert judge("T-size-confound", found, "synthetic") == "refuted"
 
 
@@ -387,12 +389,18 @@ def record_starts(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
 
 @pytest.mark.control("T-same-start", "positive")
 def test_equal_starts_make_no_difference(judge: Callable[..., str]) -> None:
-    assert judge("T-same-start", start_measures(made_up(0.9), made_up(0.9)), "synthetic") == "reproduced"
+    assert (
+        judge("T-same-start", start_measures(made_up_agreement(0.9), made_up_agreement(0.9)), "synthetic")
+        == "reproduced"
+    )
 
 
 @pytest.mark.control("T-same-start", "negative")
 def test_a_start_that_matters_is_caught(judge: Callable[..., str]) -> None:
-    assert judge("T-same-start", start_measures(made_up(0.9), made_up(0.8, seed=1)), "synthetic") == "refuted"
+    assert (
+        judge("T-same-start", start_measures(made_up_agreement(0.9), made_up_agreement(0.8, seed=1)), "synthetic")
+        == "refuted"
+    )
 
 
 def other_group_measures(other: PSNRCurve, own: PSNRCurve) -> Measures:
@@ -425,13 +433,13 @@ def record_other_group(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
 
 @pytest.mark.control("T-test-set", "positive")
 def test_a_fair_test_set_is_recognised(judge: Callable[..., str]) -> None:
-    found = other_group_measures(flat_curve(0.0), flat_curve(0.0, seed=1))
+    found = other_group_measures(made_up_psnr(0.0), made_up_psnr(0.0, seed=1))
     assert judge("T-test-set", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-test-set", "negative")
 def test_a_harder_test_set_is_caught(judge: Callable[..., str]) -> None:
-    found = other_group_measures(flat_curve(-1.0), flat_curve(0.0, seed=1))
+    found = other_group_measures(made_up_psnr(-1.0), made_up_psnr(0.0, seed=1))
     assert judge("T-test-set", found, "synthetic") == "refuted"
 
 
@@ -443,7 +451,7 @@ def test_the_reader_of_an_attribute_needs_the_attribute(desk: Desk) -> None:
     assert desk.raw.attributes is not None
     shuffled = desk.raw.attributes.sample(frac=1.0, random_state=0).reset_index(drop=True)
     scrambled = Corpus(desk.raw.images, desk.raw.names, desk.raw.identities, shuffled)
-    _, honest = carries("Eyeglasses", desk.raw, used)
-    _, chance = carries("Eyeglasses", scrambled, used)
+    _, honest = attribute_reader("Eyeglasses", desk.raw, used)
+    _, chance = attribute_reader("Eyeglasses", scrambled, used)
     assert honest > 0.75
     assert abs(chance - 0.5) < 0.1

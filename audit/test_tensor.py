@@ -60,7 +60,7 @@ def gray_first(image: Image.Image, size: int = 40) -> np.ndarray:
     return bicubic(np.round(gray).astype(np.uint8)[..., None], size)[..., 0].astype(np.float32) / np.float32(255)
 
 
-def compare(
+def compare_pixels(
     images: Iterable[Image.Image], implementation: Callable[[Image.Image], np.ndarray]
 ) -> tuple[dict[str, float], int]:
     """Pixels in which the implementation differs from the stated steps, and in which exchanged steps would."""
@@ -74,7 +74,7 @@ def compare(
     return {"side": side, "pixels_different": different, "share_changed_by_gray_first": exchanged / pixels}, pixels
 
 
-def implemented(image: Image.Image) -> np.ndarray:
+def preprocessed(image: Image.Image) -> np.ndarray:
     """The implementation under test, as (40, 40)."""
     return preprocess(image)[0].numpy()
 
@@ -103,7 +103,7 @@ def test_preprocess(evidence: ClaimRecord, celeba_dir: Path | None, tmp_path: Pa
     with Image.open(tmp_path / "img_align_celeba" / "000001.jpg") as image:
         figure = evidence.figure("steps", steps_figure(image))
     n = 60
-    found, pixels = compare(generated_photographs(n, seed=0), implemented)
+    found, pixels = compare_pixels(generated_photographs(n, seed=0), preprocessed)
     for name, value in found.items():
         shown = [figure] if name == "share_changed_by_gray_first" else []
         note = f"{n} generated photographs"
@@ -119,7 +119,7 @@ def test_preprocess(evidence: ClaimRecord, celeba_dir: Path | None, tmp_path: Pa
     if celeba_dir is not None:
         folder = require_file(celeba_dir, "img_align_celeba")
         names = shuffled((path.name for path in folder.glob("*.jpg")), 0)[:200]
-        found, pixels = compare((Image.open(folder / name) for name in names), implemented)
+        found, pixels = compare_pixels((Image.open(folder / name) for name in names), preprocessed)
         for name, value in found.items():
             evidence.add(name, value, kind="celeba", n=pixels, seeds="0", note=f"{len(names)} photographs")
 
@@ -132,8 +132,8 @@ def steps_figure(image: Image.Image) -> Figure:
     left, top, right, bottom = CROP_BOX
     axes[0].plot([left, right, right, left, left], [top, top, bottom, bottom, top], color="tab:red", lw=1)
     axes[1].imshow(resize_rgb(image))
-    axes[2].imshow(implemented(image), cmap="gray", vmin=0, vmax=1)
-    change = axes[3].imshow((gray_first(image) - implemented(image)) * 255, cmap="RdBu", vmin=-1.5, vmax=1.5)
+    axes[2].imshow(preprocessed(image), cmap="gray", vmin=0, vmax=1)
+    change = axes[3].imshow((gray_first(image) - preprocessed(image)) * 255, cmap="RdBu", vmin=-1.5, vmax=1.5)
     figure.colorbar(change, ax=axes[3], shrink=0.6, label="levels")
     titles = ("178 x 218, crop", "bicubic, 40 x 40", "mean of channels", "gray first: change")
     for panel, title in zip(axes, titles, strict=True):
@@ -147,7 +147,7 @@ def test_colours_that_need_no_rounding_survive_exactly() -> None:
     for colour in ((0, 0, 0), (255, 255, 255), (10, 20, 30)):
         image = Image.new("RGB", (178, 218), colour)
         assert (by_the_book(image) == np.float32(sum(colour) / 765)).all()
-        assert compare([image], implemented)[0]["pixels_different"] == 0
+        assert compare_pixels([image], preprocessed)[0]["pixels_different"] == 0
 
 
 @pytest.mark.control("T-preprocess", "negative")
@@ -162,7 +162,7 @@ def test_other_steps_are_caught(judge: Judge, defect: str) -> None:
         return (np.asarray(small).astype(np.float64).mean(axis=2) / 255).astype(np.float32)
 
     implementation = gray_first if defect == "gray first" else planted
-    found, _ = compare(generated_photographs(5, seed=1), implementation)
+    found, _ = compare_pixels(generated_photographs(5, seed=1), implementation)
     assert found["pixels_different"] > 0
     found["largest_gray_difference"] = 0.0
     assert judge("T-preprocess", found) == "refuted"

@@ -44,7 +44,7 @@ def test_the_denoiser_gives_the_score(evidence: ClaimRecord) -> None:
 def test_miyasawa_holds_for_a_single_gaussian(judge: Callable[..., str]) -> None:
     oracle = random_gaussian(3, 5)
     error = max(score_error(oracle, sigma, oracle.denoise) for sigma in SIGMAS)
-    assert judge("T-miyasawa", dict.fromkeys(_miyasawa_names(), error)) == "reproduced"
+    assert judge("T-miyasawa", dict.fromkeys(miyasawa_names(), error)) == "reproduced"
 
 
 @pytest.mark.control("T-miyasawa", "negative")
@@ -56,10 +56,10 @@ def test_a_wrong_denoiser_does_not_give_the_score(judge: Callable[..., str], def
         "a constant added": lambda y, sigma: oracle.denoise(y, sigma) + 1e-3,
     }[defect]
     error = max(score_error(oracle, sigma, wrong) for sigma in SIGMAS)
-    assert judge("T-miyasawa", dict.fromkeys(_miyasawa_names(), error)) == "refuted"
+    assert judge("T-miyasawa", dict.fromkeys(miyasawa_names(), error)) == "refuted"
 
 
-def _miyasawa_names() -> list[str]:
+def miyasawa_names() -> list[str]:
     return [f"largest relative difference, {name}" for name in oracles()]
 
 
@@ -111,16 +111,16 @@ def perturbations(oracle: Empirical) -> dict[str, Callable[[Tensor, float], Tens
 
 
 SET = 24  # training faces of the memorising sampler; more only cost time
-COPY = 0.95  # rules.copies
+COPY_CORRELATION = 0.95  # rules.copies
 
 
 def copies_drawn(desk: Desk, oracle: Oracle, train: Tensor) -> tuple[int, Tensor]:
     """How many samples of an oracle, started as published, correlate above 0.95 with a training image."""
     samples = oracle_samples(desk, oracle, LEVELS, train.mean(dim=0))
-    return int((nearest(samples, train, 1).value[:, 0] > COPY).sum()), samples
+    return int((nearest(samples, train, 1).value[:, 0] > COPY_CORRELATION).sum()), samples
 
 
-def points(n: int, seed: int = 2) -> Tensor:
+def finite_set(n: int, seed: int = 2) -> Tensor:
     """A finite set in six dimensions."""
     return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed))
 
@@ -139,7 +139,7 @@ def formula_measures(train: Tensor) -> dict[str, tuple[float, Interval | None]]:
 
 @pytest.mark.claim("K-empirical-optimum")
 def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk: Desk) -> None:
-    for name, (value, interval) in formula_measures(points(40)).items():
+    for name, (value, interval) in formula_measures(finite_set(40)).items():
         n = NOISY_POINTS if interval else 72
         evidence.add(name, value, kind="property", n=n, interval=interval)
     train = desk.corpus.images[:SET]
@@ -166,7 +166,7 @@ def test_the_optimum_of_one_point_is_that_point(judge: Callable[..., str], desk:
 
 @pytest.mark.control("K-empirical-optimum", "positive")
 def test_the_formula_is_recognised_on_another_set(judge: Callable[..., str]) -> None:
-    assert judge("K-empirical-optimum", formula_measures(points(7, seed=6)), "property") == "reproduced"
+    assert judge("K-empirical-optimum", formula_measures(finite_set(7, seed=6)), "property") == "reproduced"
 
 
 @pytest.mark.control("K-empirical-optimum", "negative")
@@ -191,7 +191,7 @@ def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Callab
         "share of training images among samples, counted": hits / len(samples),
     }
     assert judge("K-empirical-optimum", found, "synthetic") == "refuted"
-    oracle = Empirical(points(40))
+    oracle = Empirical(finite_set(40))
     wrong: dict[str, Any] = {
         "formula, largest error": formula_error(perturbations(oracle)["sigma 20 % too large"], oracle.points.double())
     }
@@ -201,7 +201,7 @@ def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Callab
 
 @pytest.mark.control("K-empirical-optimum", "negative")
 def test_a_denoiser_that_is_not_the_optimum_is_improved_by_some_step(judge: Callable[..., str]) -> None:
-    oracle = Empirical(points(40))
+    oracle = Empirical(finite_set(40))
     shrunk = perturbations(oracle)["shrunk by 5 %"]
     towards = excess_of_perturbation(oracle, lambda y, sigma: shrunk(y, sigma) / 0.95, base=shrunk)
     cost = (float(towards.mean()), t_interval(towards, over="noisy points"))

@@ -85,12 +85,12 @@ def times_of(
     return Times(tuple(curves), read(range), tuple(halves), tuple(float(steps[-1]) for steps, _ in curves.values()))
 
 
-def named(found: Mapping[int, Curves] | Mapping[int, ImageCurves], what: str) -> dict[int, tuple[Tensor, Tensor]]:
+def curves_of(found: Mapping[int, Curves] | Mapping[int, ImageCurves], what: str) -> dict[int, tuple[Tensor, Tensor]]:
     """Looks and one measure of the curves."""
     return {n: (c.steps, getattr(c, what)) for n, c in found.items()}
 
 
-def of_features(found: Mapping[int, Sequence[RandomFeatures]], what: str) -> dict[int, tuple[Tensor, Tensor]]:
+def feature_losses(found: Mapping[int, Sequence[RandomFeatures]], what: str) -> dict[int, tuple[Tensor, Tensor]]:
     """Times and one loss of the models."""
     return {n: (FEATURE_TIMES, torch.stack([getattr(m, what) for m in models])) for n, models in found.items()}
 
@@ -149,7 +149,7 @@ def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk)
     record_times(
         evidence,
         SYSTEMS[0],
-        times_of(named(mixtures, "quality"), GOOD, falling=True, log=True),
+        times_of(curves_of(mixtures, "quality"), GOOD, falling=True, log=True),
         unit="steps",
         varies="training set and weights",
         figures=[
@@ -169,7 +169,7 @@ def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk)
     record_times(
         evidence,
         SYSTEMS[1],
-        times_of(named(faces, "error"), good_denoiser(mark), falling=True, log=True),
+        times_of(curves_of(faces, "error"), good_denoiser(mark), falling=True, log=True),
         unit="steps",
         varies="training set and weights",
         figures=[evidence.figure("faces", plot_law(faces, "error", "error on held-out faces", good_denoiser(mark)))],
@@ -179,7 +179,7 @@ def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk)
     record_times(
         evidence,
         SYSTEMS[2],
-        times_of(of_features(models, "test"), level, falling=True),
+        times_of(feature_losses(models, "test"), level, falling=True),
         unit="training time",
         varies="training set and features",
         figures=[evidence.figure("random-features", plot_features(models, FEATURE_TIMES, 1 - NOISE, level))],
@@ -213,14 +213,14 @@ def record_copying(evidence: ClaimRecord, desk: Desk) -> None:
         evidence.figure("random-features", plot_features(models, FEATURE_TIMES, 1 - NOISE, level)),
         evidence.figure("spectrum", plot_spectrum(models, NOISE)),
     ]
-    found = times_of(of_features(models, "train"), level, falling=True)
+    found = times_of(feature_losses(models, "train"), level, falling=True)
     record_times(evidence, SYSTEMS[2], found, unit="training time", varies="training set and features", figures=figures)
     record_prediction(evidence, scale.features, found.sizes)
 
 
 def record_copies(evidence: ClaimRecord, system: str, found: Mapping[int, Curves] | Mapping[int, ImageCurves]) -> None:
     """Times at which the share of copies among samples passes `MEMORISED`."""
-    times = times_of(named(found, "memorised"), MEMORISED)
+    times = times_of(curves_of(found, "memorised"), MEMORISED)
     name = system.removeprefix(", ").replace(" ", "-") or "mixture"
     figures = [evidence.figure(name, plot_law(found, "memorised", "share of samples that are copies", MEMORISED))]
     record_times(evidence, system, times, unit="steps", varies="training set and weights", figures=figures)
@@ -246,7 +246,7 @@ def record_prediction(evidence: ClaimRecord, features: int, sizes: Sequence[int]
 # --- controls --------------------------------------------------------------------------------------------
 
 
-def made_up(power: float, *, gap: float = 1.19, cut: float = np.inf) -> dict[str, Any]:
+def made_up_exponents(power: float, *, gap: float = 1.19, cut: float = np.inf) -> dict[str, Any]:
     """What both claims are judged by, read off made-up curves whose crossing time is a power of N, with scatter."""
     rng = np.random.default_rng(0)
     steps = torch.from_numpy(gap ** np.arange(70, dtype=float))
@@ -261,30 +261,30 @@ def made_up(power: float, *, gap: float = 1.19, cut: float = np.inf) -> dict[str
 
 @pytest.mark.control("B-generation-time", "positive")
 def test_a_constant_time_is_recognised(judge: Callable[..., str]) -> None:
-    assert judge("B-generation-time", made_up(0.0), KIND) == "reproduced"
+    assert judge("B-generation-time", made_up_exponents(0.0), KIND) == "reproduced"
 
 
 @pytest.mark.control("B-generation-time", "negative")
 def test_a_time_that_grows_is_caught(judge: Callable[..., str]) -> None:
-    assert judge("B-generation-time", made_up(0.5), KIND) == "refuted"
+    assert judge("B-generation-time", made_up_exponents(0.5), KIND) == "refuted"
 
 
 @pytest.mark.control("B-memorisation-time", "positive")
 @pytest.mark.parametrize("kind", [KIND, "full"])
 def test_a_linear_time_is_recognised(judge: Callable[..., str], kind: str) -> None:
-    assert judge("B-memorisation-time", made_up(1.0), kind) == "reproduced"
+    assert judge("B-memorisation-time", made_up_exponents(1.0), kind) == "reproduced"
 
 
 @pytest.mark.control("B-memorisation-time", "negative")
 @pytest.mark.parametrize("kind", [KIND, "full"])
 def test_a_time_that_grows_as_the_root_is_caught(judge: Callable[..., str], kind: str) -> None:
-    assert judge("B-memorisation-time", made_up(0.5), kind) == "refuted"
+    assert judge("B-memorisation-time", made_up_exponents(0.5), kind) == "refuted"
 
 
 @pytest.mark.control("B-memorisation-time", "negative")
 def test_trainings_that_end_too_early_decide_nothing(judge: Callable[..., str]) -> None:
     """The largest sets never cross: without them the slope would come out, and be wrong about how sure it is."""
-    assert judge("B-memorisation-time", made_up(1.0, cut=600.0), KIND) == "inconclusive"
+    assert judge("B-memorisation-time", made_up_exponents(1.0, cut=600.0), KIND) == "inconclusive"
 
 
 @pytest.mark.control("B-memorisation-time", "negative")
@@ -313,5 +313,7 @@ def test_at_a_full_scale_the_published_network_alone_is_evidence(tmp_path: Path)
 
 @pytest.mark.control("B-generation-time", "negative")
 def test_one_system_that_breaks_the_law_is_enough(judge: Callable[..., str]) -> None:
-    found = made_up(0.0) | {"exponent in N, small faces": made_up(0.5)["exponent in N, small faces"]}
+    found = made_up_exponents(0.0) | {
+        "exponent in N, small faces": made_up_exponents(0.5)["exponent in N, small faces"]
+    }
     assert judge("B-generation-time", found, KIND) == "refuted"

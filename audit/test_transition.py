@@ -119,7 +119,7 @@ def plot_transition(
     return figure
 
 
-def plot_settings(
+def plot_critical_settings(
     groups: Mapping[str, Mapping[int, Setting]], sizes: Sequence[int], near: Mapping[Setting, np.ndarray]
 ) -> Figure:
     """Share of copies by N for every network width and every image size."""
@@ -140,7 +140,7 @@ def record_settings(evidence: ClaimRecord, desk: Desk) -> None:
     theory, near = desk.preset.theory, nearest_by_setting(desk)
     sizes, exposures = theory.critical_sizes, theory.critical.exposures * theory.critical.epochs
     groups = settings(desk)
-    figure = evidence.figure("width-and-size", plot_settings(groups, sizes, near))
+    figure = evidence.figure("width-and-size", plot_critical_settings(groups, sizes, near))
     about: dict[str, Any] = {
         "kind": desk.kind,
         "n": len(desk.seeds),
@@ -209,7 +209,7 @@ def test_beyond_a_critical_size_the_sample_does_not_matter(
             record_settings(evidence, desk)
 
 
-def made_up(same: float, seed: int = 0) -> Agreement:
+def made_up_agreement(same: float, seed: int = 0) -> Agreement:
     """Agreement of 64 seeds whose diagonal is about `same` and whose mismatched seeds are about 0."""
     rng = np.random.default_rng(seed)
     similarity = rng.normal(0, 0.1, (64, 64))
@@ -280,13 +280,13 @@ def test_an_exponent_is_given_where_the_sizes_hold_every_critical_size(
 
 @pytest.mark.control("K-strong-generalization", "positive")
 def test_strong_generalization_is_recognised(judge: Callable[..., str]) -> None:
-    found = strong_measures(made_up(0.9), made_up(0.1, seed=1), np.full(64, 0.8), np.ones(64))
+    found = strong_measures(made_up_agreement(0.9), made_up_agreement(0.1, seed=1), np.full(64, 0.8), np.ones(64))
     assert judge("K-strong-generalization", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("K-strong-generalization", "negative")
 def test_memorisers_at_every_size_are_caught(judge: Callable[..., str]) -> None:
-    found = strong_measures(made_up(0.1), made_up(0.1, seed=1), np.ones(64), np.ones(64))
+    found = strong_measures(made_up_agreement(0.1), made_up_agreement(0.1, seed=1), np.ones(64), np.ones(64))
     assert judge("K-strong-generalization", found, "synthetic") == "refuted"
 
 
@@ -296,5 +296,5 @@ def test_samples_of_other_noise_are_caught(judge: Callable[..., str], desk: Desk
     cells = [Cell("random", desk.sizes[-1], g) for g in GROUPS]
     near = np.mean([nearest_training(desk.samples(c), desk.images(c)) for c in cells], axis=0)
     shifted = Agreement(np.roll(desk.agreement("random", desk.sizes[-1]).similarity, 1, axis=1))
-    found = strong_measures(shifted, made_up(0.1, seed=1), near, np.ones(64))
+    found = strong_measures(shifted, made_up_agreement(0.1, seed=1), near, np.ones(64))
     assert judge("K-strong-generalization", found, "synthetic") == "refuted"

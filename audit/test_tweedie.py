@@ -30,7 +30,7 @@ LEVEL = 1 - 0.05 / TOGETHER
 # --- one density on the line, by quadrature ------------------------------------------------------------------
 
 
-class Line:
+class LineMixture:
     """A two-component mixture on the line, all by quadrature: shares no code with the oracles."""
 
     means, deviations, weights = np.array([-1.0, 0.7]), np.array([0.3, 0.5]), np.array([0.35, 0.65])
@@ -132,11 +132,11 @@ def simulated(density: Density, n: int = POINTS) -> Means:
         y, f, divergence = y.detach(), f.detach(), torch.einsum("jnj->n", slopes)
         for g in (function(y, f) for function in FUNCTIONS.values()):
             size = sigma * math.sqrt(d) * float(g.square().sum(1).mean().sqrt())
-            found[ORTHOGONAL].append(mean_of(((x - f) * g).sum(1) / size))
+            found[ORTHOGONAL].append(mean_and_interval(((x - f) * g).sum(1) / size))
         squared = (x - f).square().sum(1)
-        found[DIVERGENCE].append(mean_of((squared - sigma**2 * divergence) / (sigma**2 * d)))
+        found[DIVERGENCE].append(mean_and_interval((squared - sigma**2 * divergence) / (sigma**2 * d)))
         if density.mse:
-            found[EXACT].append(mean_of((squared - density.mse(sigma)) / (sigma**2 * d)))
+            found[EXACT].append(mean_and_interval((squared - density.mse(sigma)) / (sigma**2 * d)))
     return found
 
 
@@ -161,7 +161,7 @@ def kept_means(root: Path, name: str) -> Means:
     }
 
 
-def mean_of(values: Tensor) -> tuple[float, Interval]:
+def mean_and_interval(values: Tensor) -> tuple[float, Interval]:
     return float(values.mean()), t_interval(values.numpy(), level=LEVEL, over="noisy points")
 
 
@@ -191,7 +191,7 @@ def draw_scores(sigma: float = 0.3) -> Figure:
 
 @pytest.mark.claim("K-tweedie")
 def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord, desk: Desk) -> None:
-    forth, back = tweedie_errors(Line().posterior_mean, Line().score)
+    forth, back = tweedie_errors(LineMixture().posterior_mean, LineMixture().score)
     evidence.add("score from posterior mean, largest error", forth, kind="property", n=27, varies="point and sigma")
     evidence.add("posterior mean from score, largest error", back, kind="property", n=27, varies="point and sigma")
     densities = {name: Density.of(oracle) for name, oracle in oracles().items()}
@@ -216,7 +216,7 @@ def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord, de
         )  # fmt: skip
 
 
-def measures(density: Density, line: tuple[float, float]) -> dict[str, float | tuple[float, Interval]]:
+def tweedie_measures(density: Density, line: tuple[float, float]) -> dict[str, float | tuple[float, Interval]]:
     """What the row judges, of one density."""
     found: dict[str, float | tuple[float, Interval]] = {
         "score from posterior mean, largest error": line[0],
@@ -248,15 +248,15 @@ def two_points() -> Density:
 @pytest.mark.control("K-tweedie", "positive")
 def test_tweedie_holds_for_two_points_by_hand(judge: Callable[..., str]) -> None:
     line = tweedie_errors(lambda y, s: y / (1 + s**2), lambda y, s: -y / (1 + s**2))
-    assert judge("K-tweedie", measures(two_points(), line)) == "reproduced"
+    assert judge("K-tweedie", tweedie_measures(two_points(), line)) == "reproduced"
 
 
 @pytest.mark.control("K-tweedie", "negative")
 def test_another_density_s_score_is_caught(judge: Callable[..., str]) -> None:
-    other = Line()
+    other = LineMixture()
     other.weights = np.array([0.36, 0.64])
-    wrong = tweedie_errors(Line().posterior_mean, other.score)
-    assert judge("K-tweedie", measures(two_points(), wrong)) == "refuted"
+    wrong = tweedie_errors(LineMixture().posterior_mean, other.score)
+    assert judge("K-tweedie", tweedie_measures(two_points(), wrong)) == "refuted"
 
 
 @pytest.mark.control("K-tweedie", "negative")
@@ -275,5 +275,5 @@ def test_every_equation_alone_catches_a_wrong_denoiser(
 ) -> None:
     right = Density.of(oracles()["gaussian"])
     wrong = Density(right.sample, right.log_density, defect(right.denoise), right.mse)
-    found = measures(right, (0.0, 0.0)) | {equation: measures(wrong, (0.0, 0.0))[equation]}
+    found = tweedie_measures(right, (0.0, 0.0)) | {equation: tweedie_measures(wrong, (0.0, 0.0))[equation]}
     assert judge("K-tweedie", found) == "refuted"
