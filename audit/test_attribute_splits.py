@@ -1,6 +1,6 @@
 """Claims on splits by attribute: purity and balance, overlap in identity, and all forty attributes (T 5.2, 6.4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +9,15 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from audit.test_metadata import cite
+from audit.measures.record import cite
 from audit.test_splits import made_up_corpora, numbered_names
 from core.splits.build import Split, by_attribute, by_attributes
 from core.splits.leakage import count_leakage
 from core.splits.membership import Column, Membership, ordered
 from fixtures.published.files import Published
 from reports.expectations import CELEBA, group_suite, metadata_suite, validate
+from reports.judge import Judge
 from reports.record import ClaimRecord
-
-Judge = Callable[..., str]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """In which basis a denoiser shrinks, and whose basis it is (Kadkhodaie et al. 2024, sections 3.1 and 3.2)."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from audit.measures.networks import full_elsewhere
+from audit.measures.record import SEED, Measures
 from audit.plots.shared import draw_with_intervals
 from core.denoisers.unet import Denoiser, denoise
 from core.metrics.psnr import unit_noise
@@ -34,6 +35,7 @@ from core.training.train import build_model
 from fixtures.experiments.desk import GROUPS, Cell, Desk, random_pairs
 from fixtures.experiments.geometric import c_alpha
 from fixtures.experiments.measured import measured
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
 BASIS_SIGMA = 0.15
@@ -42,8 +44,6 @@ LEADING = 20  # eigenvectors that count as leading
 SHOWN = [0, 1, 2, 4, 8, 16, 32]  # eigenvectors in the picture
 KEPT = 0.995  # share of the clean image's energy that the counted coefficients hold
 HOMOGENEITY = "largest |f(y) - J(y) y| / |f(y)|"
-SEED = 0
-Measures = dict[str, Any]
 
 
 def noisy_images(images: Tensor, sigma: float = BASIS_SIGMA) -> Tensor:
@@ -320,7 +320,7 @@ def random_matrices(n: int, seed: int = 1) -> list[Tensor]:
 
 
 @pytest.mark.control("K-harmonic-bases", "positive")
-def test_symmetric_shrinkage_along_contours_is_recognised(judge: Callable[..., str]) -> None:
+def test_symmetric_shrinkage_along_contours_is_recognised(judge: Judge) -> None:
     images = made_up_contours()
     shrinkage = contour_shrinkage(images)
     errors = [homogeneity(lambda y, m=m: (y.flatten(1) @ m.T).view_as(y), images[:1])[0] for m in shrinkage]  # type: ignore[misc]
@@ -345,7 +345,7 @@ def test_what_is_asked_of_a_jacobian_by_hand() -> None:
 
 
 @pytest.mark.control("K-harmonic-bases", "negative")
-def test_a_random_map_and_a_fourier_filter_are_caught(judge: Callable[..., str]) -> None:
+def test_a_random_map_and_a_fourier_filter_are_caught(judge: Judge) -> None:
     images = made_up_contours()
     others = bases_of(random_matrices(8, seed=2), images)
     found = basis_measures(bases_of(random_matrices(8), images), others, images, [0.0])
@@ -358,7 +358,7 @@ def test_a_random_map_and_a_fourier_filter_are_caught(judge: Callable[..., str])
 
 
 @pytest.mark.control("K-harmonic-bases", "negative")
-def test_an_additive_constant_is_caught(judge: Callable[..., str], desk: Desk) -> None:
+def test_an_additive_constant_is_caught(judge: Judge, desk: Desk) -> None:
     """The network with a thousandth added to each pixel is a denoiser as good, but no shrinkage in a basis."""
     images = made_up_contours()
     exact = build_model(desk.preset.train, SEED).eval().double()

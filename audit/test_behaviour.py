@@ -1,6 +1,6 @@
 """What trained pairs of denoisers do (Kadkhodaie et al. 2024; Topeza 2025, section 5), on the generated corpus."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from audit.measures.agreement import agreement_table, mixture_row
 from audit.measures.lpips_neighbours import lpips_neighbours
-from audit.measures.networks import cell_psnr, nearest_training
+from audit.measures.networks import CURVE_IMAGES, LEVELS, SIGMAS, cell_psnr, nearest_training
 from audit.measures.psnr import gap_beside_published, plot_gaps, plot_psnr, psnr_rows
+from audit.measures.record import SEED, over_seeds, record
 from audit.measures.replication import replication_rows
 from audit.plots.shared import plot_rows
 from audit.published.figures import published_convergence, published_psnr_gap
@@ -22,6 +23,7 @@ from core.metrics.agreement import Agreement, agreement
 from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding
 from core.metrics.psnr import PSNRCurve, gap, gap_change
+from core.metrics.replication import COPY_CORRELATION
 from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
 from core.stats.clustered import clustered_share
 from fixtures.experiments.desk import GROUPS, Cell, Desk, random_pairs
@@ -29,13 +31,8 @@ from fixtures.experiments.stored import Pairs, Trained
 from fixtures.faces.corpus import grid
 from fixtures.published.files import Published
 from fixtures.published.reported import reported_gap
+from reports.judge import Judge
 from reports.record import ClaimRecord
-
-COPY_CORRELATION = 0.95  # rules.copies: a sample that correlates more with a training image is that image
-LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB, all below rules.gap_shrinks's 30
-SIGMAS = tuple(10 ** (-level / 20) for level in LEVELS)
-IMAGES = 256  # training and held-out images a curve is measured on, or all where the set is smaller
-SEED = 0  # of every bootstrap here
 
 
 def convergence_measures(
@@ -80,17 +77,6 @@ def measure_convergence(desk: Pairs) -> tuple[list[Agreement], dict[str, Any]]:
     return by_size, convergence_measures(by_size, desk.sizes, largest.mean(axis=0), smallest.reshape(-1))
 
 
-def record(evidence: ClaimRecord, found: dict[str, Any], *, kind: str = "synthetic", **more: Any) -> None:
-    """Record a table of measures, each a value or a pair of value and interval."""
-    for name, item in found.items():
-        value, interval = item if isinstance(item, tuple) else (item, None)
-        evidence.add(name, value, kind=kind, interval=interval, **more)
-
-
-def seeds_of(desk: Pairs) -> dict[str, Any]:
-    return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
-
-
 def plot_agreement(desk: Pairs, by_size: Sequence[Agreement]) -> Figure:
     """Same-noise agreement of every seed by set size, mismatched seeds behind it."""
     figure, axes = plt.subplots(figsize=(6, 3.2))
@@ -131,7 +117,7 @@ def record_tables(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) ->
             near = lpips_neighbours(desk, lpips, cell) if lpips is not None and group == "A" else None
             label = {"N": n, "group": group}
             replication += replication_rows(samples.clamp(0, 1), desk.images(cell), label, near)
-    about = {"kind": desk.kind, **seeds_of(desk)}
+    about = {"kind": desk.kind, **over_seeds(desk)}
     note = "mean over seeds with its BCa bootstrap interval; mean over mismatched seeds; share of seeds retrieved"
     evidence.add("agreement by measure and N", agreements, note=note, **about)
     note = "strong: above 0.9; weak: below the 95th percentile of mismatched seeds; Clopper-Pearson"
@@ -173,10 +159,10 @@ def record_convergence(evidence: ClaimRecord, desk: Pairs, *, kind: str, figures
     for n, a in zip(desk.sizes, by_size, strict=True):
         mean, interval = a.mean(seed=SEED)
         retrieval, exact = a.retrieval()
-        evidence.add(f"agreement at N = {n}", mean, kind=kind, interval=interval, **seeds_of(desk))
+        evidence.add(f"agreement at N = {n}", mean, kind=kind, interval=interval, **over_seeds(desk))
         evidence.add(f"mismatched seeds at N = {n}, 95th percentile", a.weak_threshold, kind=kind, n=len(a.mismatched))
-        evidence.add(f"B's image retrieved at N = {n}", retrieval, kind=kind, interval=exact, **seeds_of(desk))
-    about = seeds_of(desk)
+        evidence.add(f"B's image retrieved at N = {n}", retrieval, kind=kind, interval=exact, **over_seeds(desk))
+    about = over_seeds(desk)
     for name, item in found.items():
         n = 2 * len(desk.seeds) if name.startswith("share of copies") else len(desk.seeds)
         record(evidence, {name: item}, kind=kind, figures=figures, **{**about, "n": n})
@@ -191,7 +177,7 @@ def ideal_pairs(n_seeds: int = 64, size: int = 8) -> tuple[list[Agreement], np.n
 
 
 @pytest.mark.control("T-convergence", "positive")
-def test_models_that_converge_are_recognised(judge: Callable[..., str]) -> None:
+def test_models_that_converge_are_recognised(judge: Judge) -> None:
     by_size, to_training, copies = ideal_pairs()
     assert (
         judge("T-convergence", convergence_measures(by_size, (4, 32, 512), to_training, copies), "synthetic")
@@ -201,7 +187,7 @@ def test_models_that_converge_are_recognised(judge: Callable[..., str]) -> None:
 
 @pytest.mark.control("T-convergence", "negative")
 @pytest.mark.parametrize("defect", ["different noise", "copies at the largest N", "no copies at the smallest N"])
-def test_models_that_do_not_converge_are_caught(judge: Callable[..., str], defect: str) -> None:
+def test_models_that_do_not_converge_are_caught(judge: Judge, defect: str) -> None:
     by_size, to_training, copies = ideal_pairs()
     if defect == "different noise":
         similarity = np.roll(by_size[-1].similarity, 1, axis=1)
@@ -238,8 +224,8 @@ def train_and_test_psnr(desk: Pairs, cell: Cell, test: Tensor) -> tuple[PSNRCurv
     """PSNR by noise level on training images and on `test`, which must be held out."""
     check_held_out(test, desk.images(cell))
     return (
-        cell_psnr(desk, cell, desk.images(cell)[:IMAGES], SIGMAS, seed=SEED),
-        cell_psnr(desk, cell, test[:IMAGES], SIGMAS, seed=SEED + 1),
+        cell_psnr(desk, cell, desk.images(cell)[:CURVE_IMAGES], SIGMAS, seed=SEED),
+        cell_psnr(desk, cell, test[:CURVE_IMAGES], SIGMAS, seed=SEED + 1),
     )
 
 
@@ -276,7 +262,7 @@ def test_the_train_test_gap_shrinks(
 
 def record_gap(evidence: ClaimRecord, desk: Pairs, *, kind: str) -> None:
     """Everything T-psnr-gap is judged by and shown with."""
-    halves = desk.tests(IMAGES)
+    halves = desk.tests(CURVE_IMAGES)
     by_size = {
         n: pooled_curves(
             [train_and_test_psnr(desk, Cell("random", n, g), test) for g, test in zip(GROUPS, halves, strict=True)]
@@ -296,7 +282,7 @@ def record_gap(evidence: ClaimRecord, desk: Pairs, *, kind: str) -> None:
         name = f"gap at N = {n}, input 20 dB"
         count = train.output.shape[1]
         evidence.add(name, value, kind=kind, unit="dB", interval=interval, n=count, varies="image")
-    note = f"means over up to {2 * IMAGES} training and as many held-out images, BCa bootstrap over images"
+    note = f"means over up to {2 * CURVE_IMAGES} training and as many held-out images, BCa bootstrap over images"
     evidence.add("PSNR in dB by N and noise level", rows, kind=kind, note=note, figures=figures)
     note = (
         "published: random halves, read off cell 13, between the two drawn levels beside each; other images, networks "
@@ -324,7 +310,7 @@ def made_up_curves(train_bonus: float, seed: int, images: int = 40) -> tuple[PSN
 
 
 @pytest.mark.control("T-psnr-gap", "positive")
-def test_a_gap_that_closes_is_recognised(judge: Callable[..., str]) -> None:
+def test_a_gap_that_closes_is_recognised(judge: Judge) -> None:
     assert (
         judge("T-psnr-gap", psnr_gap_measures(made_up_curves(6.0, 0), made_up_curves(0.2, 1)), "synthetic")
         == "reproduced"
@@ -344,7 +330,7 @@ def test_the_published_gap_is_read_between_its_levels_and_left_out_above_the_axi
 
 
 @pytest.mark.control("T-psnr-gap", "negative")
-def test_a_gap_that_stays_or_opens_is_not_taken_for_a_closing_one(judge: Callable[..., str]) -> None:
+def test_a_gap_that_stays_or_opens_is_not_taken_for_a_closing_one(judge: Judge) -> None:
     stays = psnr_gap_measures(made_up_curves(1.0, 0), made_up_curves(1.0, 1))
     opens = psnr_gap_measures(made_up_curves(0.2, 0), made_up_curves(6.0, 1))
     assert judge("T-psnr-gap", stays, "synthetic") != "reproduced"

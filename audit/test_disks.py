@@ -1,6 +1,5 @@
 """Above the optimum on a manifold of few dimensions: images of one disk (Kadkhodaie et al. 2024, section 3.2)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,16 +9,16 @@ from torch import Tensor
 
 from audit.measures.denoising import DISKS, denoiser_jobs, denoisers, error_table, plot_errors, slope
 from audit.measures.networks import full_elsewhere
+from audit.measures.record import SEED, Measures
 from audit.plots.shared import plot_rows
 from core.metrics.psnr import unit_noise
 from core.stats import bootstrap_mean
 from fixtures.experiments.desk import Desk
 from fixtures.experiments.geometric import disk_parameters, draw_disks
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
-Measures = dict[str, Any]
 SMALL_SIGMAS = tuple(np.geomspace(0.01, 0.1, 5).tolist())
-SEED = 0
 
 
 def fitted_disks(noisy: Tensor, start: Tensor, steps: int = 12) -> Tensor:
@@ -97,7 +96,7 @@ def test_the_network_stays_above_the_optimum_on_disks(evidence: ClaimRecord, des
 
 
 @pytest.mark.control("K-low-dimensional-suboptimal", "positive")
-def test_a_shallower_and_larger_error_is_recognised(judge: Callable[..., str]) -> None:
+def test_a_shallower_and_larger_error_is_recognised(judge: Judge) -> None:
     rng, sigmas = np.random.default_rng(0), np.asarray(SMALL_SIGMAS)[:, None]
     spread = rng.lognormal(0, 0.2, (1, 100))
     found = low_dimensional_measures(0.2 * sigmas**1.5 * spread, 0.0125 * sigmas**2 * spread)
@@ -125,7 +124,7 @@ def test_the_fit_errs_by_five_dimensions_wherever_it_starts_near_the_truth(sigma
 
 
 @pytest.mark.control("K-low-dimensional-suboptimal", "negative")
-def test_an_optimal_denoiser_is_caught(judge: Callable[..., str]) -> None:
+def test_an_optimal_denoiser_is_caught(judge: Judge) -> None:
     rng, sigmas = np.random.default_rng(0), np.asarray(SMALL_SIGMAS)[:, None]
     fitted = 0.0125 * sigmas**2 * rng.lognormal(0, 0.2, (1, 100))
     jitter = rng.normal(1, 0.02, fitted.shape)

@@ -1,6 +1,5 @@
 """The denoiser's excess error bounds how far its density is from the data's (Kadkhodaie et al. 2024, section 2.1)."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,6 +29,7 @@ from audit.measures.divergence import (
 )
 from core.stats import Interval
 from fixtures.experiments.desk import Desk
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
 
@@ -96,7 +96,7 @@ def normal_divergence(a: float, mean: float, b: float) -> float:
 
 
 @pytest.mark.control("K-kl-bound", "positive")
-def test_the_bound_is_tight_for_gaussians_by_hand(judge: Callable[..., str]) -> None:
+def test_the_bound_is_tight_for_gaussians_by_hand(judge: Judge) -> None:
     """Denoisers true to a Gaussian on a Gaussian: both sides by hand, within the errors that they state.
 
     The generator with the other Gaussian's denoiser draws from that Gaussian's posterior, given a start from p.
@@ -157,19 +157,19 @@ def sound(**changes: Sides) -> dict[str, Sides]:
     ],
     ids=["bound too small", "not equal", "networks above", "broken is the smallest", "quadrature too coarse"],
 )
-def test_every_check_alone_catches_its_defect(judge: Callable[..., str], changes: dict[str, Sides]) -> None:
+def test_every_check_alone_catches_its_defect(judge: Judge, changes: dict[str, Sides]) -> None:
     high = high_measures()
     assert judge("K-kl-bound", kl_measures(sound()) | high) == "reproduced"
     assert judge("K-kl-bound", kl_measures(sound(**changes)) | high) == "refuted"
 
 
 @pytest.mark.control("K-kl-bound", "negative")
-def test_a_bound_without_its_power_of_sigma_is_caught(judge: Callable[..., str]) -> None:
+def test_a_bound_without_its_power_of_sigma_is_caught(judge: Judge) -> None:
     assert judge("K-kl-bound", kl_measures(sound()) | high_measures(power=2)) == "refuted"
 
 
 @pytest.mark.control("K-kl-bound", "negative")
-def test_a_quadrature_too_coarse_says_so(judge: Callable[..., str]) -> None:
+def test_a_quadrature_too_coarse_says_so(judge: Judge) -> None:
     p = line()
     rough = sides(p, Line([0.1], [0.9], [1.0]).denoise, np.geomspace(*RANGE, 17))
     assert judge("K-kl-bound", kl_measures(sound(**{"a Gaussian's": rough})) | high_measures()) == "refuted"

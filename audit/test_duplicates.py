@@ -13,18 +13,17 @@ import torch
 
 from core.data.celeba import read_celeba
 from core.data.lists import read_list
-from core.dedup.pairs import Pairs, kept
+from core.dedup.pairs import THRESHOLD, Pairs, kept
 from core.dedup.published import BLOCK, published_rows, remove_repeats, remove_repeats_block
 from core.dedup.search import near_duplicates
 from core.splits.build import by_attribute
 from core.stats import bootstrap_mean
 from fixtures.faces.corpus import generate
 from fixtures.published.files import Published
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
-Judge = Callable[..., str]
 CELEBA_IMAGES = 202_589
-THRESHOLD = 0.95
 
 # -------------------------------------------------------------------------------------------------------- equivalence
 
@@ -202,8 +201,8 @@ def test_block_memory(evidence: ClaimRecord) -> None:
         kind="property",
         n=CELEBA_IMAGES,
         unit="MB",
-        note=f"{found['peak']:.0f} MB, the peak resident set of a fresh process at {CELEBA_IMAGES:,} images already reduced "
-        f"to 20x20 (at 40x40 the tensor alone takes 1,297 MB), three block products; {found['data']:.0f} MB of it are "
+        note=f"{found['peak']:.0f} MB, the peak resident set of a fresh process at {CELEBA_IMAGES:,} images already "
+        f"reduced to 20x20 (at 40x40 the tensor alone takes 1,297 MB), three block products; {found['data']:.0f} MB of it are "
         f"those images, and {found['pooled']:.0f} MB are reached while they are centred and normalised",
     )
     evidence.add(

@@ -1,6 +1,5 @@
 """What the Gaussian-mixture experiment of Verkhovensky (2025) shows, and the criteria of copying it leans on."""
 
-from collections.abc import Callable
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,6 +10,7 @@ from scipy import optimize
 from torch import Tensor
 
 from audit.measures.calibration import record_desk_calibration
+from audit.measures.record import Measures
 from audit.plots.dynamics import plot_dynamics, plot_exact, plot_settings, plot_shares
 from core.denoisers.oracles import Empirical, Oracle
 from core.metrics.lpips import Embedding
@@ -24,6 +24,7 @@ from core.training.presets import Mixtures
 from fixtures.experiments.curves import published_curves, published_jobs
 from fixtures.experiments.desk import Desk
 from fixtures.experiments.measured import measured
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
 README = {"training points": 5000, "dimensions": 128}
@@ -32,7 +33,6 @@ STATED = (SCRIPT["training points"], README["training points"])
 CENTRE, POINT = "distance to the nearest centre", "distance to the nearest training point"
 GENERALISER, MEMORISER = "exact generaliser", "exact memoriser"
 SAMPLED = {GENERALISER: 64, MEMORISER: 16}  # points drawn from each exact sampler; copies are all at distance 0
-Measures = dict[str, Any]
 
 
 # --- V-setup ---------------------------------------------------------------------------------------------
@@ -54,12 +54,12 @@ def test_readme_and_script_describe_one_experiment(evidence: ClaimRecord) -> Non
 
 
 @pytest.mark.control("V-setup", "positive")
-def test_equal_settings_are_one_experiment(judge: Callable[..., str]) -> None:
+def test_equal_settings_are_one_experiment(judge: Judge) -> None:
     assert judge("V-setup", setting_differences(SCRIPT, SCRIPT)) == "reproduced"
 
 
 @pytest.mark.control("V-setup", "negative")
-def test_other_dimensions_are_another_experiment(judge: Callable[..., str]) -> None:
+def test_other_dimensions_are_another_experiment(judge: Judge) -> None:
     assert judge("V-setup", setting_differences(SCRIPT, {**SCRIPT, "dimensions": 64})) == "refuted"
 
 
@@ -131,7 +131,7 @@ def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk)
 
 
 @pytest.mark.control("V-gap", "positive")
-def test_distances_as_printed_are_recognised(judge: Callable[..., str]) -> None:
+def test_distances_as_printed_are_recognised(judge: Judge) -> None:
     rng = np.random.default_rng(0)
     assert (
         judge("V-gap", distance_gap_measures(rng.normal(11, 0.5, 100), rng.normal(15, 0.5, 100)), "synthetic")
@@ -140,7 +140,7 @@ def test_distances_as_printed_are_recognised(judge: Callable[..., str]) -> None:
 
 
 @pytest.mark.control("V-gap", "negative")
-def test_a_memoriser_has_no_gap(judge: Callable[..., str]) -> None:
+def test_a_memoriser_has_no_gap(judge: Judge) -> None:
     data = draw_mixture(DynamicsConfig(), 1000, 0)
     copies = [x.numpy() for x in distances(data.train[:100], data)[:2]]
     assert judge("V-gap", distance_gap_measures(*copies), "synthetic") == "refuted"
@@ -265,12 +265,12 @@ def points_until_memorising(dimensions: int) -> int:
 
 
 @pytest.mark.control("V-criterion", "positive")
-def test_the_criterion_tells_copies_from_fresh_points(judge: Callable[..., str]) -> None:
+def test_the_criterion_tells_copies_from_fresh_points(judge: Judge) -> None:
     assert judge("V-criterion", known_answers(DynamicsConfig())) == "reproduced"
 
 
 @pytest.mark.control("V-criterion", "negative")
-def test_a_criterion_that_errs_is_caught(judge: Callable[..., str]) -> None:
+def test_a_criterion_that_errs_is_caught(judge: Judge) -> None:
     """In two dimensions the nearest of many points is nearer than the centre, whoever draws."""
     assert judge("V-criterion", known_answers(DynamicsConfig(dimensions=2, clusters=1))) == "refuted"
 
@@ -302,9 +302,9 @@ def test_a_closed_form_that_is_slightly_wrong_is_told_from_the_samples(wrong: st
 
 # --- B-memorised-fraction --------------------------------------------------------------------------------
 
-COPIES = 100
+COPIER_SAMPLES = 100
 INEXACT = 0.05  # how far a copier's copies are from their original, in the points' own deviation
-TWIN = 0.1  # how far a near-duplicate is from its original: a correlation of 0.995
+TWIN_DISTANCE = 0.1  # how far a near-duplicate is from its original: a correlation of 0.995
 
 
 def found_share(neighbours: Neighbours) -> tuple[float, Interval]:
@@ -321,8 +321,8 @@ def copier_measures(
     """
     source = torch.Generator().manual_seed(4)
     noise, blur = (torch.randn(points.shape, dtype=points.dtype, generator=source) for _ in range(2))
-    twins, repeated = torch.cat([points, points + TWIN * noise]), torch.cat([points, points])
-    exact, near = points[:COPIES], (points + inexact * blur)[:COPIES]
+    twins, repeated = torch.cat([points, points + TWIN_DISTANCE * noise]), torch.cat([points, points])
+    exact, near = points[:COPIER_SAMPLES], (points + inexact * blur)[:COPIER_SAMPLES]
     found = {
         name: found_share(nearest_l2(copies, train, 2, value_range=None))
         for name, copies, train in (
@@ -346,20 +346,20 @@ def test_the_gap_ratio_finds_every_copy(evidence: ClaimRecord, desk: Desk, lpips
     found["share found, inexact copies, near-duplicates counted once"] = joined
     figures = [evidence.figure("shares", plot_shares({n.removeprefix("share found, "): v for n, v in found.items()}))]
     for name, (value, interval) in found.items():
-        evidence.add(name, value, kind="property", interval=interval, n=COPIES, varies="copy", figures=figures)
+        evidence.add(name, value, kind="property", interval=interval, n=COPIER_SAMPLES, varies="copy", figures=figures)
     fresh = draw_mixture(DynamicsConfig(), 500, 0).oracle.sample(500, torch.Generator().manual_seed(1)).float()
     alarms, interval = found_share(nearest_l2(fresh, points, 2, value_range=None))
     evidence.add("share of fresh points called memorised", alarms, kind="property", interval=interval, n=500)
 
 
 @pytest.mark.control("B-memorised-fraction", "positive")
-def test_a_ratio_that_counts_twins_once_finds_every_copy(judge: Callable[..., str]) -> None:
+def test_a_ratio_that_counts_twins_once_finds_every_copy(judge: Judge) -> None:
     found, joined = copier_measures(draw_mixture(DynamicsConfig(), 200, 1).train)
     assert judge("B-memorised-fraction", dict.fromkeys(found, joined)) == "reproduced"
 
 
 @pytest.mark.control("B-memorised-fraction", "negative")
-def test_a_criterion_that_misses_copies_is_caught(judge: Callable[..., str]) -> None:
+def test_a_criterion_that_misses_copies_is_caught(judge: Judge) -> None:
     """Copies as far from their original as points are from each other: nothing tells them from fresh points."""
     points = draw_mixture(DynamicsConfig(), 200, 1).train
     sound, joined = copier_measures(points)

@@ -1,7 +1,6 @@
 """Where a network denoises as well as anything can, and where it does not (Kadkhodaie et al. 2024, section 3)."""
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -26,21 +25,20 @@ from audit.measures.denoising import (
     slope,
     useful_levels,
 )
-from audit.measures.networks import full_elsewhere
+from audit.measures.networks import JUDGED_LEVELS, full_elsewhere
+from audit.measures.record import SEED, Measures
 from audit.plots.shared import draw_with_intervals, plot_rows
 from core.metrics.psnr import denoiser_psnr
 from core.stats import bootstrap_mean
 from fixtures.experiments.desk import GROUPS, Cell, Desk
 from fixtures.experiments.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels, textures
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
-Measures = dict[str, Any]
 SMOOTHNESS = (1, 2, 3, 4, 5)  # that of the images shown; trained on are those of the scale
 JUDGED_ALPHAS = (2, 4)  # the document's alphas, the ledger's checks
-LEVELS = (28.0, 20.0, 12.0, 4.0)  # input PSNR in dB, below rules.gap_shrinks's 30
 CURVE = (32.0, 28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # of the picture
 SLOPE_SIGMAS = tuple(np.geomspace(0.03, 0.3, 7).tolist())  # a decade of noise, its ends away from white and from pixels
-SEED = 0
 
 
 # --- K-geometric-optimal ---------------------------------------------------------------------------------
@@ -125,7 +123,7 @@ def made_up_errors(exponent: float, images: int = 256) -> np.ndarray:
 
 
 @pytest.mark.control("K-geometric-optimal", "positive")
-def test_the_optimal_power_law_is_recognised(judge: Callable[..., str]) -> None:
+def test_the_optimal_power_law_is_recognised(judge: Judge) -> None:
     jitter = np.exp(np.random.default_rng(1).normal(0, 0.01, len(SLOPE_SIGMAS)))[:, None]
     found = {
         f"slope, alpha = {a}": slope(made_up_errors(optimal_slope(a)) * jitter, SLOPE_SIGMAS) for a in JUDGED_ALPHAS
@@ -134,13 +132,13 @@ def test_the_optimal_power_law_is_recognised(judge: Callable[..., str]) -> None:
 
 
 @pytest.mark.control("K-geometric-optimal", "negative")
-def test_a_linear_smoother_s_slope_is_caught(judge: Callable[..., str]) -> None:
+def test_a_linear_smoother_s_slope_is_caught(judge: Judge) -> None:
     found = {f"slope, alpha = {a}": slope(made_up_errors(1.0), SLOPE_SIGMAS) for a in JUDGED_ALPHAS}
     assert judge("K-geometric-optimal", found, "synthetic") == "refuted"
 
 
 @pytest.mark.control("K-geometric-optimal", "negative")
-def test_an_error_of_the_network_s_own_is_told_from_the_images_rate(judge: Callable[..., str]) -> None:
+def test_an_error_of_the_network_s_own_is_told_from_the_images_rate(judge: Judge) -> None:
     """The optimal law with a floor added has a shallow slope; the levels below the floor are named, the rest fit."""
     floor = 0.01  # sigma^2 reaches it at 0.1
     tables = {a: 0.5 * made_up_errors(optimal_slope(a)) * 0.03 ** (2 - optimal_slope(a)) + floor for a in JUDGED_ALPHAS}
@@ -160,7 +158,7 @@ def shuffled_measures(faces: np.ndarray, shuffled: np.ndarray) -> Measures:
             float((a - b).mean()),
             bootstrap_mean(a - b, seed=SEED, over="images"),
         )
-        for level, a, b in zip(LEVELS, faces, shuffled, strict=True)
+        for level, a, b in zip(JUDGED_LEVELS, faces, shuffled, strict=True)
     }
 
 
@@ -193,23 +191,23 @@ def test_shuffled_faces_are_denoised_worse(evidence: ClaimRecord, desk: Desk) ->
         evidence.figure("psnr", plot_shuffled_psnr(output)),
         evidence.figure("images", plot_rows([("faces", faces), ("shuffled", shuffled)])),
     ]
-    judged = [CURVE.index(level) for level in LEVELS]
+    judged = [CURVE.index(level) for level in JUDGED_LEVELS]
     for name, (value, interval) in shuffled_measures(*(rows[judged] for rows in output.values())).items():
         about: dict[str, Any] = {"n": len(faces), "varies": "image", "unit": "dB", "figures": figures}
         evidence.add(name, value, kind=desk.kind, interval=interval, **about)
 
 
 @pytest.mark.control("K-shuffled-suboptimal", "positive")
-def test_a_worse_denoiser_is_recognised(judge: Callable[..., str]) -> None:
-    base = np.random.default_rng(0).normal(25, 1, (len(LEVELS), 100))
+def test_a_worse_denoiser_is_recognised(judge: Judge) -> None:
+    base = np.random.default_rng(0).normal(25, 1, (len(JUDGED_LEVELS), 100))
     worse = base - np.random.default_rng(1).normal(1, 0.5, base.shape)
     assert judge("K-shuffled-suboptimal", shuffled_measures(base, worse), "synthetic") == "reproduced"
 
 
 @pytest.mark.control("K-shuffled-suboptimal", "negative")
-def test_a_denoiser_blind_to_place_is_caught(judge: Callable[..., str], desk: Desk) -> None:
+def test_a_denoiser_blind_to_place_is_caught(judge: Judge, desk: Desk) -> None:
     """Shrinking pixels alone cannot tell faces from shuffled ones: measured by the same code, no difference."""
     faces = desk.held_out.images[:64]
-    sigmas = tuple(10 ** (-level / 20) for level in LEVELS)
+    sigmas = tuple(10 ** (-level / 20) for level in JUDGED_LEVELS)
     shrink = [denoiser_psnr(lambda y: 0.9 * y, x, sigmas, seed=SEED).output for x in (faces, shuffle_pixels(faces))]
     assert judge("K-shuffled-suboptimal", shuffled_measures(*shrink), "synthetic") != "reproduced"

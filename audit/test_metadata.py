@@ -7,21 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audit.measures.record import cite
 from core.data.attributes import ATTRIBUTES, AttributeTable, repair_attribute_text
 from core.data.celeba import read_attributes, read_identities, require_file
 from core.errors import InputError
 from core.files import sha256_file
-from fixtures.published.files import SHA256, Published
+from fixtures.published.files import Published
+from reports.judge import Judge
 from reports.record import ClaimRecord
-
-Judge = Callable[..., str]
-
-
-def cite(evidence: ClaimRecord, *files: str) -> None:
-    """Name the published files that the evidence was computed from."""
-    for name in files:
-        evidence.input(f"published: {name}", sha256=SHA256[f"datasets/{name}"])
-
 
 # ------------------------------------------------------------------------------------------------------------- counts
 

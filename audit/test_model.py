@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audit.measures.networks import LEVELS, output_psnr, psnr_differences
+from audit.measures.networks import CURVE_IMAGES, LEVELS, output_psnr, psnr_differences
+from audit.measures.record import SEED
 from core.denoisers.unet import BiasFreeNorm, UNet, parameter_count
 from core.tensors import read_tensors
 from core.training.config import TrainConfig
@@ -22,10 +23,8 @@ from core.training.presets import preset
 from core.training.state import HISTORY, INDEX, History
 from core.training.train import build_model, train
 from fixtures.experiments.desk import GROUPS, RANDOM, Cell, Desk, ModelJob
+from reports.judge import Judge
 from reports.record import ClaimRecord
-
-Judge = Callable[..., str]
-SEED = 0
 
 # -------------------------------------------------------------------------------------------------------- the network
 
@@ -211,8 +210,6 @@ def test_an_additive_constant_is_noticed(judge: Judge, defect: str) -> None:
 
 # -------------------------------------------------------------------------------------------------------------- noise
 
-IMAGES = 256
-
 
 def published_noise_law(u: np.ndarray) -> np.ndarray:
     """Noise levels of the training code's default, `quadratic_noise`: a uniform root, squared, on the scale of 255."""
@@ -247,7 +244,7 @@ def test_the_noise_law(evidence: ClaimRecord, desk: Desk) -> None:
         "distance_of_distribution_functions", distance_from_uniform(published_noise_law), kind="arithmetic", note=note
     )
     uniform, (quadratic,) = desk.model(Cell(RANDOM, desk.sizes[-1], "A")), desk.trained([quadratic_job(desk)])
-    images = desk.held_out.images[:IMAGES]
+    images = desk.held_out.images[:CURVE_IMAGES]
     curves = [output_psnr(desk.as_denoiser(result), images, seed=SEED) for result in (uniform, quadratic)]
     for name, (value, interval) in noise_differences(*curves).items():
         evidence.add(name, value, kind="synthetic", n=len(images), interval=interval, unit="dB", varies="image")

@@ -1,6 +1,6 @@
 """Pixel correlation against LPIPS in the search for the nearest training image (Topeza 2025, sections 5.4 and 6.4)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -21,6 +21,7 @@ from audit.measures.perception import (
     trap_measures,
     trapped,
 )
+from audit.measures.record import SEED, Measures
 from audit.plots.shared import plot_rows
 from audit.published.lpips import published_lpips_exhaustive, published_rank_inversion
 from audit.published.neighbours import with_random_trunk
@@ -33,12 +34,11 @@ from core.stats.clustered import clustered_share
 from fixtures.experiments.desk import GROUPS, Cell, Desk
 from fixtures.experiments.stored import Pairs, Trained
 from fixtures.published.files import Published
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
 K = 10  # candidates, as published
 PEOPLE, EACH = 75, 4  # faces of known identity
-SEED = 0
-Measures = dict[str, Any]
 
 
 def candidates(samples: Tensor, train: Tensor) -> tuple[np.ndarray, Tensor]:
@@ -205,13 +205,13 @@ def made_up_orders(seed: int, agreeing: float, n: int = 120) -> np.ndarray:
 
 
 @pytest.mark.control("T-rank-inversion", "positive")
-def test_an_order_that_differs_and_still_says_something_is_recognised(judge: Callable[..., str]) -> None:
+def test_an_order_that_differs_and_still_says_something_is_recognised(judge: Judge) -> None:
     found = inversion_measures(made_up_orders(1, 0.4), -made_up_orders(2, 0.4), made_up_orders(3, 0.4), np.arange(120))
     assert judge("T-rank-inversion", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-rank-inversion", "negative")
-def test_equal_orders_and_unrelated_ones_are_caught(judge: Callable[..., str]) -> None:
+def test_equal_orders_and_unrelated_ones_are_caught(judge: Judge) -> None:
     same, each = made_up_orders(1, 0.4), np.arange(120)
     assert (
         judge("T-rank-inversion", inversion_measures(same, -same, made_up_orders(3, 0.4), each), "synthetic")
@@ -290,21 +290,21 @@ def test_lpips_over_the_whole_training_set(
 
 
 @pytest.mark.control("T-lpips-exhaustive", "positive")
-def test_a_nearest_image_outside_the_ten_is_counted(judge: Callable[..., str]) -> None:
+def test_a_nearest_image_outside_the_ten_is_counted(judge: Judge) -> None:
     index = np.tile(np.arange(10), (64, 1))
     found = outside_ten(index, np.where(np.arange(64) % 2, 3, 77)) | {DIFFERENCE: 0.0}
     assert judge("T-lpips-exhaustive", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-lpips-exhaustive", "negative")
-def test_a_harmless_preselection_is_recognised_as_such(judge: Callable[..., str]) -> None:
+def test_a_harmless_preselection_is_recognised_as_such(judge: Judge) -> None:
     index = np.tile(np.arange(10), (64, 1))
     found = outside_ten(index, np.full(64, 3)) | {DIFFERENCE: 0.0}
     assert judge("T-lpips-exhaustive", found, "synthetic") != "reproduced"
 
 
 @pytest.mark.control("T-lpips-exhaustive", "negative")
-def test_a_random_trunk_is_not_lpips(judge: Callable[..., str], desk: Desk, lpips: Embedding | None) -> None:
+def test_a_random_trunk_is_not_lpips(judge: Judge, desk: Desk, lpips: Embedding | None) -> None:
     if lpips is None:
         pytest.skip("needs VGG-16's weights: samenoise weights")
     a, b = desk.corpus.images[:8], desk.corpus.images[8:16]

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +23,8 @@ from fixtures.published.files import Published
 from fixtures.published.made_up import changed, publication
 from fixtures.published.notebooks import SET_SIZES, notebook_tiles
 from fixtures.published.tiles import Tiles
+from reports.judge import Judge
 from reports.record import ClaimRecord
-
-Judge = Callable[..., str]
 
 
 @pytest.mark.claim("T-convergence-order")
@@ -63,11 +61,11 @@ def test_equal_or_reversed_protocols_are_caught(made_up: tuple[Tiles, Tiles], ju
     backwards = dict(zip(found, reversed(found.values()), strict=True))
     assert judge("T-convergence-order", measures.steps(backwards), "published") == "refuted"
     rng = np.random.default_rng(1)
-    noisy = {name: made_up_agreement(0.9, rng) for name in found}
+    noisy = {name: made_up_similarity(0.9, rng) for name in found}
     assert judge("T-convergence-order", measures.steps(noisy), "published") != "reproduced"
 
 
-def made_up_agreement(mean: float, rng: np.random.Generator) -> Agreement:
+def made_up_similarity(mean: float, rng: np.random.Generator) -> Agreement:
     similarity = rng.normal(0.2, 0.1, (20, 20))
     np.fill_diagonal(similarity, rng.normal(mean, 0.04, 20))
     return Agreement(similarity)

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from audit.measures.networks import output_psnr, psnr_differences
-from audit.test_metadata import cite
+from audit.measures.networks import CURVE_IMAGES, output_psnr, psnr_differences
+from audit.measures.record import SEED, cite
 from core.metrics.agreement import Agreement
 from core.splits.build import DEFINITIONS, baseline, by_identity
 from core.stats import bootstrap_difference
@@ -20,14 +20,12 @@ from core.training.schedule import exposures
 from fixtures.experiments.desk import GROUPS, Cell, Desk
 from fixtures.published.files import Published
 from fixtures.published.notebooks import EXPERIMENTS, Tiles, notebook_tiles, published_bytes
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
-Judge = Callable[..., str]
 KEPT_IMAGES = 196_235  # images after removal of near-duplicates, as printed
 SIZES = (10, 100, 1000, 10_000, 98_117)
 CHANGE = "agreement by consecutive minus agreement by ends"
-IMAGES = 256  # held-out images of a PSNR comparison
-SEED = 0
 
 
 def numbered_names(n: int) -> list[str]:
@@ -399,7 +397,7 @@ def test_exposure(evidence: ClaimRecord, desk: Desk) -> None:
     record_exposures(evidence)
     n, repeated, _ = desk.choices()
     usual = desk.model(Cell("random", n, GROUPS[0]))
-    images = desk.held_out.images[:IMAGES]
+    images = desk.held_out.images[:CURVE_IMAGES]
     pair = [output_psnr(desk.as_denoiser(model), images, seed=SEED) for model in (usual, repeated)]
     exact, whole = pair if desk.preset.train.repetition == "exact" else reversed(pair)
     train = desk.preset.train

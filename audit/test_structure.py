@@ -9,7 +9,8 @@ import pytest
 from torch import Tensor
 
 from audit.measures.agreement import mixture_row
-from audit.measures.networks import cell_psnr
+from audit.measures.networks import EQUIVALENCE_IMAGES, JUDGED_LEVELS, JUDGED_SIGMAS, cell_psnr
+from audit.measures.record import SEED, Measures, over_seeds, record
 from audit.plots.shared import plot_rows
 from audit.published.figures import (
     published_eyeglasses_convergence,
@@ -26,25 +27,10 @@ from core.stats import Interval, bootstrap_difference, clopper_pearson, lowest_d
 from fixtures.experiments.desk import GROUPS, Cell, Desk, random_pairs
 from fixtures.experiments.stored import Pairs, Trained
 from fixtures.published.files import Published
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
-LEVELS = (28.0, 20.0, 12.0, 4.0)  # input PSNR in dB, below rules.gap_shrinks's 30
-SIGMAS = tuple(10 ** (-level / 20) for level in LEVELS)
-IMAGES = 512  # test images of a PSNR comparison, where there are so many
 STRONG = 0.9  # rules.varies
-SEED = 0
-Measures = dict[str, Any]
-
-
-def record(evidence: ClaimRecord, found: Measures, *, kind: str, **more: Any) -> None:
-    """Record measures: value and interval, and the p-value of a test of equivalence behind them."""
-    for name, (value, interval, *p) in found.items():
-        told = {"pvalue": p[0], "note": f"p = {p[0]:.2g} of the larger of two one-sided tests"} if p else {}
-        evidence.add(name, value, kind=kind, interval=interval, **told, **more)
-
-
-def over_seeds(desk: Pairs) -> dict[str, Any]:
-    return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
 
 
 def mean_agreements(desk: Pairs, *cells: tuple[str, int]) -> Measures:
@@ -157,13 +143,13 @@ EVERYONE, NOBODY = np.ones(64, dtype=bool), np.zeros(64, dtype=bool)
 
 
 @pytest.mark.control("T-eyeglasses-convergence", "positive")
-def test_a_split_that_weakens_agreement_is_recognised(judge: Callable[..., str]) -> None:
+def test_a_split_that_weakens_agreement_is_recognised(judge: Judge) -> None:
     found = eyeglasses_measures(made_up_agreement(0.9), made_up_agreement(0.6, seed=1), EVERYONE, NOBODY)
     assert judge("T-eyeglasses-convergence", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-eyeglasses-convergence", "negative")
-def test_equal_agreement_or_swapped_groups_are_caught(judge: Callable[..., str]) -> None:
+def test_equal_agreement_or_swapped_groups_are_caught(judge: Judge) -> None:
     same = eyeglasses_measures(made_up_agreement(0.9), made_up_agreement(0.9), EVERYONE, NOBODY)
     swapped = eyeglasses_measures(made_up_agreement(0.9), made_up_agreement(0.6, seed=1), NOBODY, EVERYONE)
     assert judge("T-eyeglasses-convergence", same, "synthetic") != "reproduced"
@@ -206,7 +192,7 @@ def record_sex(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
 
 
 @pytest.mark.control("T-male-convergence", "positive")
-def test_agreement_from_strong_to_none_is_recognised(judge: Callable[..., str]) -> None:
+def test_agreement_from_strong_to_none_is_recognised(judge: Judge) -> None:
     mixed = made_up_agreement(0.95, spread=0.01).similarity.copy()
     mixed[np.arange(32), np.arange(32)] = 0.0
     found = varies_measures(Agreement(mixed), made_up_agreement(0.95, spread=0.01))
@@ -215,7 +201,7 @@ def test_agreement_from_strong_to_none_is_recognised(judge: Callable[..., str]) 
 
 @pytest.mark.control("T-male-convergence", "negative")
 @pytest.mark.parametrize("level", [0.98, 0.0])
-def test_uniform_agreement_is_caught(judge: Callable[..., str], level: float) -> None:
+def test_uniform_agreement_is_caught(judge: Judge, level: float) -> None:
     found = varies_measures(made_up_agreement(level, spread=0.005), made_up_agreement(0.95, spread=0.005))
     assert judge("T-male-convergence", found, "synthetic") == "refuted"
 
@@ -223,7 +209,7 @@ def test_uniform_agreement_is_caught(judge: Callable[..., str], level: float) ->
 def identity_measures(split: PSNRCurve, overlap: PSNRCurve, a: Agreement, b: Agreement) -> Measures:
     """PSNR on the same images and noise, agreement of most seeds, the weakest decile of seeds (b: overlap)."""
     found: Measures = {}
-    for row, level in enumerate(LEVELS):
+    for row, level in enumerate(JUDGED_LEVELS):
         test = tost(split.output[row], overlap.output[row], margin=0.25, paired=True)
         found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval, test.pvalue)
     agree = a.same > a.weak_threshold
@@ -269,9 +255,9 @@ def test_identity_overlap_is_not_needed(
 
 def record_identity(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     n = desk.largest("identity")
-    images = outside(desk, desk.source("identity"), [("random", n), ("identity", n)]).images[:IMAGES]
+    images = outside(desk, desk.source("identity"), [("random", n), ("identity", n)]).images[:EQUIVALENCE_IMAGES]
     split, overlap = (
-        cell_psnr(desk, Cell(protocol, n, "A"), images, SIGMAS, seed=SEED) for protocol in ("identity", "random")
+        cell_psnr(desk, Cell(protocol, n, "A"), images, JUDGED_SIGMAS, seed=SEED) for protocol in ("identity", "random")
     )
     found = identity_measures(split, overlap, desk.agreement("identity", n), desk.agreement("random", n))
     record(evidence, mean_agreements(desk, ("random", n), ("identity", n)), kind=kind, **over_seeds(desk))
@@ -282,13 +268,13 @@ def record_identity(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
 
 
 def made_up_psnr(offset: float, spread: float = 0.2, seed: int = 0, images: int = 200) -> PSNRCurve:
-    noise = np.random.default_rng(seed).normal(offset, spread, (len(LEVELS), images))
-    base = np.repeat(np.array(LEVELS)[:, None], images, axis=1)
-    return PSNRCurve(SIGMAS, base, base + 5 + noise)
+    noise = np.random.default_rng(seed).normal(offset, spread, (len(JUDGED_LEVELS), images))
+    base = np.repeat(np.array(JUDGED_LEVELS)[:, None], images, axis=1)
+    return PSNRCurve(JUDGED_SIGMAS, base, base + 5 + noise)
 
 
 @pytest.mark.control("T-identity-convergence", "positive")
-def test_equal_psnr_with_a_few_diverging_seeds_is_recognised(judge: Callable[..., str]) -> None:
+def test_equal_psnr_with_a_few_diverging_seeds_is_recognised(judge: Judge) -> None:
     diverging = made_up_agreement(0.95, spread=0.01).similarity.copy()
     diverging[np.arange(10), np.arange(10)] = 0.2
     found = identity_measures(
@@ -298,7 +284,7 @@ def test_equal_psnr_with_a_few_diverging_seeds_is_recognised(judge: Callable[...
 
 
 @pytest.mark.control("T-identity-convergence", "negative")
-def test_half_a_decibel_is_not_indistinguishable(judge: Callable[..., str]) -> None:
+def test_half_a_decibel_is_not_indistinguishable(judge: Judge) -> None:
     found = identity_measures(
         made_up_psnr(0.5), made_up_psnr(0.0, seed=1), made_up_agreement(0.9), made_up_agreement(0.9, seed=2)
     )
@@ -338,24 +324,24 @@ def record_confound(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
             assert free.attributes is not None
             free = free.select(np.flatnonzero(free.attributes["Eyeglasses"].to_numpy() == 1))
         cell = Cell(protocol, n, "A")
-        train = cell_psnr(desk, cell, desk.images(cell)[:IMAGES], SIGMAS[1:2], seed=SEED)
-        test = cell_psnr(desk, cell, free.images[:IMAGES], SIGMAS[1:2], seed=SEED + 1)
+        train = cell_psnr(desk, cell, desk.images(cell)[:EQUIVALENCE_IMAGES], JUDGED_SIGMAS[1:2], seed=SEED)
+        test = cell_psnr(desk, cell, free.images[:EQUIVALENCE_IMAGES], JUDGED_SIGMAS[1:2], seed=SEED + 1)
         interval = bootstrap_difference(train.output[0], test.output[0], seed=SEED, paired=False, over="images")
         value = float(train.output.mean() - test.output.mean())
         about: dict[str, Any] = {"unit": "dB", "n": train.output.shape[1], "varies": "image"}
-        name = f"train-test gap, {protocol}, N = {n}, input {LEVELS[1]:g} dB"
+        name = f"train-test gap, {protocol}, N = {n}, input {JUDGED_LEVELS[1]:g} dB"
         record(evidence, {name: (value, interval)}, kind=kind, **about)
     record(evidence, found, kind=kind, **over_seeds(desk))
 
 
 @pytest.mark.control("T-size-confound", "positive")
-def test_an_effect_of_the_attribute_is_recognised(judge: Callable[..., str]) -> None:
+def test_an_effect_of_the_attribute_is_recognised(judge: Judge) -> None:
     found = confound_measures(made_up_agreement(0.9), made_up_agreement(0.9, seed=1), made_up_agreement(0.6, seed=2))
     assert judge("T-size-confound", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-size-confound", "negative")
-def test_an_effect_of_size_alone_is_caught(judge: Callable[..., str]) -> None:
+def test_an_effect_of_size_alone_is_caught(judge: Judge) -> None:
     found = confound_measures(made_up_agreement(0.9), made_up_agreement(0.5, seed=1), made_up_agreement(0.6, seed=2))
     assert judge("T-size-confound", found, "synthetic") == "refuted"
 
@@ -388,7 +374,7 @@ def record_starts(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
 
 
 @pytest.mark.control("T-same-start", "positive")
-def test_equal_starts_make_no_difference(judge: Callable[..., str]) -> None:
+def test_equal_starts_make_no_difference(judge: Judge) -> None:
     assert (
         judge("T-same-start", start_measures(made_up_agreement(0.9), made_up_agreement(0.9)), "synthetic")
         == "reproduced"
@@ -396,7 +382,7 @@ def test_equal_starts_make_no_difference(judge: Callable[..., str]) -> None:
 
 
 @pytest.mark.control("T-same-start", "negative")
-def test_a_start_that_matters_is_caught(judge: Callable[..., str]) -> None:
+def test_a_start_that_matters_is_caught(judge: Judge) -> None:
     assert (
         judge("T-same-start", start_measures(made_up_agreement(0.9), made_up_agreement(0.8, seed=1)), "synthetic")
         == "refuted"
@@ -406,7 +392,7 @@ def test_a_start_that_matters_is_caught(judge: Callable[..., str]) -> None:
 def other_group_measures(other: PSNRCurve, own: PSNRCurve) -> Measures:
     """Test PSNR on the other group's images minus that on held-out images with the model's own attribute."""
     found: Measures = {}
-    for row, level in enumerate(LEVELS):
+    for row, level in enumerate(JUDGED_LEVELS):
         test = tost(other.output[row], own.output[row], margin=0.25)
         found[f"other group minus held-out own, {level:g} dB"] = (test.difference, test.interval, test.pvalue)
     return found
@@ -424,21 +410,21 @@ def record_other_group(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     n = desk.largest("Eyeglasses")
     free = labelled(outside(desk, desk.source("Eyeglasses"), [("Eyeglasses", n)]), "Eyeglasses")
     assert free.attributes is not None
-    own = free.select(np.flatnonzero(free.attributes["Eyeglasses"].to_numpy() == -1)).images[:IMAGES]
+    own = free.select(np.flatnonzero(free.attributes["Eyeglasses"].to_numpy() == -1)).images[:EQUIVALENCE_IMAGES]
     other = desk.images(Cell("Eyeglasses", n, "A"))[:300]  # as in the published notebooks
     b = Cell("Eyeglasses", n, "B")
-    found = other_group_measures(*(cell_psnr(desk, b, x, SIGMAS, seed=SEED) for x in (other, own)))
+    found = other_group_measures(*(cell_psnr(desk, b, x, JUDGED_SIGMAS, seed=SEED) for x in (other, own)))
     record(evidence, found, kind=kind, n=len(other) + len(own), varies="image", unit="dB")
 
 
 @pytest.mark.control("T-test-set", "positive")
-def test_a_fair_test_set_is_recognised(judge: Callable[..., str]) -> None:
+def test_a_fair_test_set_is_recognised(judge: Judge) -> None:
     found = other_group_measures(made_up_psnr(0.0), made_up_psnr(0.0, seed=1))
     assert judge("T-test-set", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-test-set", "negative")
-def test_a_harder_test_set_is_caught(judge: Callable[..., str]) -> None:
+def test_a_harder_test_set_is_caught(judge: Judge) -> None:
     found = other_group_measures(made_up_psnr(-1.0), made_up_psnr(0.0, seed=1))
     assert judge("T-test-set", found, "synthetic") == "refuted"
 

@@ -15,10 +15,8 @@ from core.data.corpus import Corpus, shuffled
 from core.data.lists import read_list, write_list
 from core.data.preprocess import CROP_BOX, preprocess, resize_rgb
 from fixtures.faces.corpus import write_celeba
+from reports.judge import Judge
 from reports.record import ClaimRecord
-
-Judge = Callable[..., str]
-
 
 # -------------------------------------------------------------------------------------------------------- preprocessing
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from audit.measures.densities import oracles, random_gaussian
-from audit.measures.networks import oracle_samples
+from audit.measures.densities import SIGMAS, oracles, random_gaussian
+from audit.measures.networks import ORACLE_LEVELS, oracle_samples
 from audit.plots.shared import plot_rows
 from core.denoisers.oracles import Empirical, Gaussian, Oracle
 from core.metrics.neighbours import nearest
+from core.metrics.replication import COPY_CORRELATION
 from core.stats import Interval, clopper_pearson, t_interval
 from fixtures.experiments.desk import Desk
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
-SIGMAS = (0.1, 0.3, 1.0)
 NOISY_POINTS = 20_000  # over which the cost of a perturbation is averaged
-LEVELS = tuple(np.geomspace(0.02, 1.5, 24).tolist())  # noise levels a blind oracle weighs; sampling ends at 0.1
 
 
 def score_error(oracle: Oracle, sigma: float, denoise: Callable[[Tensor, float], Tensor]) -> float:
@@ -41,7 +41,7 @@ def test_the_denoiser_gives_the_score(evidence: ClaimRecord) -> None:
 
 
 @pytest.mark.control("T-miyasawa", "positive")
-def test_miyasawa_holds_for_a_single_gaussian(judge: Callable[..., str]) -> None:
+def test_miyasawa_holds_for_a_single_gaussian(judge: Judge) -> None:
     oracle = random_gaussian(3, 5)
     error = max(score_error(oracle, sigma, oracle.denoise) for sigma in SIGMAS)
     assert judge("T-miyasawa", dict.fromkeys(miyasawa_names(), error)) == "reproduced"
@@ -49,7 +49,7 @@ def test_miyasawa_holds_for_a_single_gaussian(judge: Callable[..., str]) -> None
 
 @pytest.mark.control("T-miyasawa", "negative")
 @pytest.mark.parametrize("defect", ["sigma not squared", "a constant added"])
-def test_a_wrong_denoiser_does_not_give_the_score(judge: Callable[..., str], defect: str) -> None:
+def test_a_wrong_denoiser_does_not_give_the_score(judge: Judge, defect: str) -> None:
     oracle = random_gaussian(8, 0)
     wrong = {
         "sigma not squared": lambda y, sigma: y + sigma * oracle.score(y, sigma),
@@ -111,12 +111,11 @@ def perturbations(oracle: Empirical) -> dict[str, Callable[[Tensor, float], Tens
 
 
 SET = 24  # training faces of the memorising sampler; more only cost time
-COPY_CORRELATION = 0.95  # rules.copies
 
 
 def copies_drawn(desk: Desk, oracle: Oracle, train: Tensor) -> tuple[int, Tensor]:
     """How many samples of an oracle, started as published, correlate above 0.95 with a training image."""
-    samples = oracle_samples(desk, oracle, LEVELS, train.mean(dim=0))
+    samples = oracle_samples(desk, oracle, ORACLE_LEVELS, train.mean(dim=0))
     return int((nearest(samples, train, 1).value[:, 0] > COPY_CORRELATION).sum()), samples
 
 
@@ -153,7 +152,7 @@ def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk:
 
 
 @pytest.mark.control("K-empirical-optimum", "positive")
-def test_the_optimum_of_one_point_is_that_point(judge: Callable[..., str], desk: Desk) -> None:
+def test_the_optimum_of_one_point_is_that_point(judge: Judge, desk: Desk) -> None:
     train = desk.corpus.images[:1]
     hits, samples = copies_drawn(desk, Empirical(train), train)
     share = hits / len(samples)
@@ -165,12 +164,12 @@ def test_the_optimum_of_one_point_is_that_point(judge: Callable[..., str], desk:
 
 
 @pytest.mark.control("K-empirical-optimum", "positive")
-def test_the_formula_is_recognised_on_another_set(judge: Callable[..., str]) -> None:
+def test_the_formula_is_recognised_on_another_set(judge: Judge) -> None:
     assert judge("K-empirical-optimum", formula_measures(finite_set(7, seed=6)), "property") == "reproduced"
 
 
 @pytest.mark.control("K-empirical-optimum", "negative")
-def test_one_sample_that_is_no_copy_is_caught(judge: Callable[..., str]) -> None:
+def test_one_sample_that_is_no_copy_is_caught(judge: Judge) -> None:
     found = {
         "share of training images among samples": (63 / 64, clopper_pearson(63, 64)),
         "share of training images among samples, counted": 63 / 64,
@@ -179,7 +178,7 @@ def test_one_sample_that_is_no_copy_is_caught(judge: Callable[..., str]) -> None
 
 
 @pytest.mark.control("K-empirical-optimum", "negative")
-def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Callable[..., str], desk: Desk) -> None:
+def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Judge, desk: Desk) -> None:
     train = desk.corpus.images[:SET]
     rows = desk.held_out.images.reshape(len(desk.held_out), -1).double()
     covariance = torch.cov(rows.T) + 1e-4 * torch.eye(rows.shape[1], dtype=torch.float64)
@@ -200,7 +199,7 @@ def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Callab
 
 
 @pytest.mark.control("K-empirical-optimum", "negative")
-def test_a_denoiser_that_is_not_the_optimum_is_improved_by_some_step(judge: Callable[..., str]) -> None:
+def test_a_denoiser_that_is_not_the_optimum_is_improved_by_some_step(judge: Judge) -> None:
     oracle = Empirical(finite_set(40))
     shrunk = perturbations(oracle)["shrunk by 5 %"]
     towards = excess_of_perturbation(oracle, lambda y, sigma: shrunk(y, sigma) / 0.95, base=shrunk)

@@ -37,7 +37,7 @@ from fixtures.experiments.curves import (
     law_jobs,
 )
 from fixtures.experiments.desk import Desk
-from reports.judge import judge_claim
+from reports.judge import Judge, judge_claim
 from reports.ledger import load_ledger
 from reports.record import ClaimRecord
 
@@ -260,29 +260,29 @@ def made_up_exponents(power: float, *, gap: float = 1.19, cut: float = np.inf) -
 
 
 @pytest.mark.control("B-generation-time", "positive")
-def test_a_constant_time_is_recognised(judge: Callable[..., str]) -> None:
+def test_a_constant_time_is_recognised(judge: Judge) -> None:
     assert judge("B-generation-time", made_up_exponents(0.0), KIND) == "reproduced"
 
 
 @pytest.mark.control("B-generation-time", "negative")
-def test_a_time_that_grows_is_caught(judge: Callable[..., str]) -> None:
+def test_a_time_that_grows_is_caught(judge: Judge) -> None:
     assert judge("B-generation-time", made_up_exponents(0.5), KIND) == "refuted"
 
 
 @pytest.mark.control("B-memorisation-time", "positive")
 @pytest.mark.parametrize("kind", [KIND, "full"])
-def test_a_linear_time_is_recognised(judge: Callable[..., str], kind: str) -> None:
+def test_a_linear_time_is_recognised(judge: Judge, kind: str) -> None:
     assert judge("B-memorisation-time", made_up_exponents(1.0), kind) == "reproduced"
 
 
 @pytest.mark.control("B-memorisation-time", "negative")
 @pytest.mark.parametrize("kind", [KIND, "full"])
-def test_a_time_that_grows_as_the_root_is_caught(judge: Callable[..., str], kind: str) -> None:
+def test_a_time_that_grows_as_the_root_is_caught(judge: Judge, kind: str) -> None:
     assert judge("B-memorisation-time", made_up_exponents(0.5), kind) == "refuted"
 
 
 @pytest.mark.control("B-memorisation-time", "negative")
-def test_trainings_that_end_too_early_decide_nothing(judge: Callable[..., str]) -> None:
+def test_trainings_that_end_too_early_decide_nothing(judge: Judge) -> None:
     """The largest sets never cross: without them the slope would come out, and be wrong about how sure it is."""
     assert judge("B-memorisation-time", made_up_exponents(1.0, cut=600.0), KIND) == "inconclusive"
 
@@ -312,7 +312,7 @@ def test_at_a_full_scale_the_published_network_alone_is_evidence(tmp_path: Path)
 
 
 @pytest.mark.control("B-generation-time", "negative")
-def test_one_system_that_breaks_the_law_is_enough(judge: Callable[..., str]) -> None:
+def test_one_system_that_breaks_the_law_is_enough(judge: Judge) -> None:
     found = made_up_exponents(0.0) | {
         "exponent in N, small faces": made_up_exponents(0.5)["exponent in N, small faces"]
     }

@@ -1,7 +1,7 @@
 """From memorisation to generalisation as N grows (Kadkhodaie et al. 2024, section 2.2), on the generated corpus."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from audit.measures.networks import nearest_training
+from audit.measures.record import SEED, Measures
 from audit.plots.shared import draw_with_intervals
+from audit.test_structure import made_up_agreement
 from core.metrics.agreement import Agreement
 from core.metrics.replication import COPY_CORRELATION
 from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, spearman_trend
@@ -22,11 +24,10 @@ from fixtures.experiments import critical
 from fixtures.experiments.critical import Setting, nearest_by_setting, settings
 from fixtures.experiments.desk import GROUPS, Cell, Desk, random_pairs
 from fixtures.experiments.stored import Pairs, Trained
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
-SEED = 0
 LARGER = "pytest audit/test_transition.py --scale desk-long"
-Measures = dict[str, Any]
 
 
 def strong_measures(
@@ -209,14 +210,6 @@ def test_beyond_a_critical_size_the_sample_does_not_matter(
             record_settings(evidence, desk)
 
 
-def made_up_agreement(same: float, seed: int = 0) -> Agreement:
-    """Agreement of 64 seeds whose diagonal is about `same` and whose mismatched seeds are about 0."""
-    rng = np.random.default_rng(seed)
-    similarity = rng.normal(0, 0.1, (64, 64))
-    similarity[np.arange(64), np.arange(64)] = rng.normal(same, 0.05, 64)
-    return Agreement(similarity.clip(-1, 1))
-
-
 class Notebook:
     """Takes what a record would."""
 
@@ -279,19 +272,19 @@ def test_an_exponent_is_given_where_the_sizes_hold_every_critical_size(
 
 
 @pytest.mark.control("K-strong-generalization", "positive")
-def test_strong_generalization_is_recognised(judge: Callable[..., str]) -> None:
+def test_strong_generalization_is_recognised(judge: Judge) -> None:
     found = strong_measures(made_up_agreement(0.9), made_up_agreement(0.1, seed=1), np.full(64, 0.8), np.ones(64))
     assert judge("K-strong-generalization", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("K-strong-generalization", "negative")
-def test_memorisers_at_every_size_are_caught(judge: Callable[..., str]) -> None:
+def test_memorisers_at_every_size_are_caught(judge: Judge) -> None:
     found = strong_measures(made_up_agreement(0.1), made_up_agreement(0.1, seed=1), np.ones(64), np.ones(64))
     assert judge("K-strong-generalization", found, "synthetic") == "refuted"
 
 
 @pytest.mark.control("K-strong-generalization", "negative")
-def test_samples_of_other_noise_are_caught(judge: Callable[..., str], desk: Desk) -> None:
+def test_samples_of_other_noise_are_caught(judge: Judge, desk: Desk) -> None:
     """Real samples of the largest N, B's moved on by one seed: what looks alike then is the data, not the function."""
     cells = [Cell("random", desk.sizes[-1], g) for g in GROUPS]
     near = np.mean([nearest_training(desk.samples(c), desk.images(c)) for c in cells], axis=0)

@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from scipy import integrate, stats
 from torch import Tensor
 
-from audit.measures.densities import oracles, planar
+from audit.measures.densities import SIGMAS, oracles, planar
 from core.denoisers.oracles import Gaussian, Oracle, Sphere
 from core.stats import Interval, t_interval
 from fixtures.experiments.desk import Desk
 from fixtures.experiments.measured import measured
+from reports.judge import Judge
 from reports.record import ClaimRecord
 
-SIGMAS = (0.1, 0.3, 1.0)
 POINTS = 50_000  # noisy points of every simulation
 TOGETHER = 90  # intervals that hold with 95 % at once: five densities, three noise levels, at most six equations
 LEVEL = 1 - 0.05 / TOGETHER
@@ -246,13 +246,13 @@ def two_points() -> Density:
 
 
 @pytest.mark.control("K-tweedie", "positive")
-def test_tweedie_holds_for_two_points_by_hand(judge: Callable[..., str]) -> None:
+def test_tweedie_holds_for_two_points_by_hand(judge: Judge) -> None:
     line = tweedie_errors(lambda y, s: y / (1 + s**2), lambda y, s: -y / (1 + s**2))
     assert judge("K-tweedie", tweedie_measures(two_points(), line)) == "reproduced"
 
 
 @pytest.mark.control("K-tweedie", "negative")
-def test_another_density_s_score_is_caught(judge: Callable[..., str]) -> None:
+def test_another_density_s_score_is_caught(judge: Judge) -> None:
     other = LineMixture()
     other.weights = np.array([0.36, 0.64])
     wrong = tweedie_errors(LineMixture().posterior_mean, other.score)
@@ -271,7 +271,7 @@ def test_another_density_s_score_is_caught(judge: Callable[..., str]) -> None:
     ids=["sigma half as large again", "sigma not squared", "a step added"],
 )
 def test_every_equation_alone_catches_a_wrong_denoiser(
-    judge: Callable[..., str], equation: str, defect: Callable[..., Callable[[Tensor, float], Tensor]]
+    judge: Judge, equation: str, defect: Callable[..., Callable[[Tensor, float], Tensor]]
 ) -> None:
     right = Density.of(oracles()["gaussian"])
     wrong = Density(right.sample, right.log_density, defect(right.denoise), right.mse)
