@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from audit.measures.denoising import DISKS, denoiser_jobs, denoisers, error_table, plot_errors, slope
+from audit.measures.denoising import DISKS, denoiser_jobs, denoisers, error_table
+from audit.measures.disks import SMALL_SIGMAS, fitted_disks, low_dimensional_measures
 from audit.measures.networks import full_elsewhere
-from audit.measures.record import SEED, Measures
+from audit.measures.record import SEED
+from audit.plots.denoising import plot_errors
 from audit.plots.shared import plot_rows
 from core.metrics.psnr import unit_noise
 from core.stats import bootstrap_mean
@@ -17,54 +19,6 @@ from fixtures.experiments.desk import Desk
 from fixtures.experiments.geometric import disk_parameters, draw_disks
 from reports.judge import Judge
 from reports.record import ClaimRecord
-
-SMALL_SIGMAS = tuple(np.geomspace(0.01, 0.1, 5).tolist())
-
-
-def fitted_disks(noisy: Tensor, start: Tensor, steps: int = 12) -> Tensor:
-    """Least-squares fit of disks to noisy images by damped Gauss-Newton from `start` (n, 5): (n, 1, h, w).
-
-    Started from the truth it finds the nearest minimum. Where noise leaves no other, that is the maximum-likelihood
-    estimate, of error about d sigma^2, and the optimum, the posterior mean, errs no more: the fit's error bounds the
-    optimum's from above, and the excess over the fit bounds that over the optimum from below.
-    """
-    size, parameters = noisy.shape[-1], start.double()
-    target = noisy.double().flatten(1)
-
-    def draw(p: Tensor) -> Tensor:
-        return draw_disks(p[None], size).flatten()
-
-    def loss(p: Tensor) -> Tensor:
-        return (torch.func.vmap(draw)(p) - target).square().sum(1)
-
-    tangent = torch.func.vmap(torch.func.jacfwd(draw))
-    damping = torch.full((len(start), 1, 1), 1e-3, dtype=torch.float64)
-    for _ in range(steps):
-        j = tangent(parameters)
-        residual = target - torch.func.vmap(draw)(parameters)
-        normal = j.mT @ j
-        normal = normal + damping * torch.diag_embed(normal.diagonal(dim1=1, dim2=2) + 1e-6)
-        moved = parameters + torch.linalg.solve(normal, (j.mT @ residual[..., None]))[..., 0]
-        better = loss(moved) < loss(parameters)
-        parameters = torch.where(better[:, None], moved, parameters)
-        damping = torch.where(better[:, None, None], damping / 3, damping * 5)
-    return draw_disks(parameters, size).to(noisy.dtype)
-
-
-def low_dimensional_measures(network: np.ndarray, fitted: np.ndarray) -> Measures:
-    """Errors (sigmas, images) of the network and of the fit; see `fitted_disks` for what the fit bounds."""
-    excess = network - fitted
-    return {
-        **{
-            f"excess error over the optimum in units of sigma^2, sigma = {s:.3g}": (
-                float(row.mean() / s**2),
-                bootstrap_mean(row / s**2, seed=SEED, over="images"),
-            )
-            for s, row in zip(SMALL_SIGMAS, excess, strict=True)
-        },
-        "slope of the network": slope(network, SMALL_SIGMAS),
-        "slope of the fitted disks": slope(fitted, SMALL_SIGMAS),
-    }
 
 
 @pytest.mark.claim("K-low-dimensional-suboptimal")

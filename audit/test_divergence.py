@@ -3,14 +3,11 @@
 from functools import partial
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from audit.measures.divergence import (
     BROKEN,
-    CONSISTENT,
     NETWORK,
     NETWORKS,
     RANGE,
@@ -27,44 +24,12 @@ from audit.measures.divergence import (
     shrunk_sides,
     sides,
 )
+from audit.measures.made_up import normal_divergence, sound
+from audit.plots.divergence import draw_sides
 from core.stats import Interval
 from fixtures.experiments.desk import Desk
 from reports.judge import Judge
 from reports.record import ClaimRecord
-
-
-def draw_sides(found: dict[str, Sides]) -> Figure:
-    """What every noise level adds to the integral, and both sides by denoiser."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), gridspec_kw={"wspace": 0.9})
-    networks = [name for name in found if name.startswith(NETWORK)]
-    styles: dict[str, tuple[str, str | None]] = {
-        name: (f"C{k}", name) for k, name in enumerate(n for n in found if n not in networks)
-    }
-    styles |= {name: ("0.6", f"networks, {len(networks)} seeds" if name == networks[0] else None) for name in networks}
-    for name, (colour, label) in styles.items():
-        excess = found[name].excess
-        assert excess is not None
-        left.loglog(SIGMAS, excess / SIGMAS**2, color=colour, label=label, lw=1.2)
-    left.set(xlabel="sigma", ylabel="integrand over log sigma", ylim=(1e-6, None))
-    left.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    rows = np.arange(len(found))
-    for offset, colour, label, value, error in (
-        (-0.2, "#b5432a", "divergence", lambda s: s.divergence, lambda s: s.divergence_error),
-        (0.2, "#3a6ea5", "integral", lambda s: s.integral, lambda s: s.integral_error),
-    ):
-        right.barh(
-            rows + offset,
-            [value(s) for s in found.values()],
-            0.38,
-            xerr=[error(s) for s in found.values()],
-            color=colour,
-            label=label,
-        )
-    right.set_yticks(rows, list(found), fontsize=7)
-    right.invert_yaxis()
-    right.set(xscale="log", xlabel="nats; whiskers: quadrature error")
-    right.legend(fontsize=7, frameon=False)
-    return figure
 
 
 @pytest.mark.claim("K-kl-bound")
@@ -88,11 +53,6 @@ def test_excess_error_bounds_the_divergence(evidence: ClaimRecord, desk: Desk) -
         elif "networks" in name:
             about = {"n": NETWORKS, "varies": "seed of the network", "seeds": f"0:{NETWORKS}"}
         note(name, value, interval=interval, **about)
-
-
-def normal_divergence(a: float, mean: float, b: float) -> float:
-    """KL from N(0, a) to N(mean, b)."""
-    return float((np.log(b / a) + (a + mean**2) / b - 1) / 2)
 
 
 @pytest.mark.control("K-kl-bound", "positive")
@@ -137,12 +97,6 @@ def test_what_a_shrunk_denoiser_generates_by_small_steps(kept: float) -> None:
     assert closed.integral == pytest.approx(np.trapezoid(excess[::-1], np.log(sigmas[1:])), rel=5e-3)
     assert 0 < closed.ratio < 1
     assert shrunk_sides(v, 1.0, RANGE).divergence == pytest.approx(0, abs=1e-12)
-
-
-def sound(**changes: Sides) -> dict[str, Sides]:
-    """Sides as the claim has them, some replaced."""
-    networks = {f"{NETWORK}{seed}": Sides(0.05 + 0.002 * seed, 0.1) for seed in range(NETWORKS)}
-    return {**dict.fromkeys(CONSISTENT, Sides(0.1, 0.1)), **networks, BROKEN: Sides(1, 100), **changes}
 
 
 @pytest.mark.control("K-kl-bound", "negative")

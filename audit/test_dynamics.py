@@ -6,40 +6,44 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from scipy import optimize
-from torch import Tensor
 
 from audit.measures.calibration import record_desk_calibration
-from audit.measures.record import Measures
+from audit.measures.copiers import COPIER_SAMPLES, copier_measures, found_share
+from audit.measures.distance_criterion import (
+    GENERALISER,
+    MEMORISER,
+    SAMPLED,
+    copies_passing,
+    criterion,
+    criterion_answers,
+    kept_sampler,
+    known_answers,
+    points_until_memorising,
+    record_distances,
+)
+from audit.measures.dynamics import (
+    POINT,
+    README,
+    SCRIPT,
+    STATED,
+    distance_gap_measures,
+    expected_distances,
+    setting_differences,
+)
 from audit.plots.dynamics import plot_dynamics, plot_exact, plot_settings, plot_shares
-from core.denoisers.oracles import Empirical, Oracle
+from core.denoisers.oracles import Empirical
 from core.metrics.lpips import Embedding
-from core.metrics.neighbours import Neighbours, nearest_groups, nearest_l2, twin_groups
-from core.metrics.replication import GAP, gap_ratio, share
-from core.stats import Interval, bootstrap_mean, bootstrap_statistic, clopper_pearson
-from core.theory.gaussian_distances import expected_to_centre, expected_to_nearest
-from core.theory.mixtures import MixtureData, ddpm, distances, draw_mixture, oracle_noise
+from core.metrics.neighbours import nearest_l2
+from core.stats import Interval, bootstrap_statistic, clopper_pearson
+from core.theory.mixtures import distances, draw_mixture
 from core.training.config import DynamicsConfig
 from core.training.presets import Mixtures
 from fixtures.experiments.curves import published_curves, published_jobs
 from fixtures.experiments.desk import Desk
-from fixtures.experiments.measured import measured
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
-README = {"training points": 5000, "dimensions": 128}
-SCRIPT = {"training points": 1000, "dimensions": 128}  # CONFIG of train.py as first published (commit 4b84cd1b)
-STATED = (SCRIPT["training points"], README["training points"])
-CENTRE, POINT = "distance to the nearest centre", "distance to the nearest training point"
-GENERALISER, MEMORISER = "exact generaliser", "exact memoriser"
-SAMPLED = {GENERALISER: 64, MEMORISER: 16}  # points drawn from each exact sampler; copies are all at distance 0
-
-
 # --- V-setup ---------------------------------------------------------------------------------------------
-
-
-def setting_differences(readme: dict[str, int], script: dict[str, int]) -> dict[str, int]:
-    return {f"{name}, script minus README": script[name] - readme[name] for name in readme}
 
 
 @pytest.mark.claim("V-setup")
@@ -66,35 +70,7 @@ def test_other_dimensions_are_another_experiment(judge: Judge) -> None:
 # --- closed forms of the mixture -------------------------------------------------------------------------
 
 
-def unit_length(data: MixtureData) -> float:
-    """Standardised length of a raw unit length in a random direction: the root mean square of one over the deviations.
-
-    The coordinates are divided by deviations that differ a little, so that every closed form is exact to about 0.3 %.
-    """
-    return float(data.deviation.pow(-2).mean().sqrt())
-
-
-def expected_distances(data: MixtureData, config: DynamicsConfig) -> dict[str, float]:
-    """Standardised distances of a fresh point of the mixture, in closed form."""
-    unit, n = unit_length(data), len(data.train)
-    raw = data.centres.double() * data.deviation
-    apart = float(torch.pdist(raw).square().mean().sqrt())
-    nearest = expected_to_nearest(
-        config.dimensions, config.sigma, n / config.clusters, clusters=config.clusters, apart=apart
-    )
-    return {CENTRE: unit * expected_to_centre(config.dimensions, config.sigma), POINT: unit * nearest}
-
-
 # --- V-gap -----------------------------------------------------------------------------------------------
-
-
-def distance_gap_measures(to_centre: np.ndarray, to_train: np.ndarray) -> Measures:
-    """What V-gap is judged by: distances of single samples, in the standardised units of the published script."""
-    gap = to_train - to_centre
-    return {
-        name: (float(x.mean()), bootstrap_mean(x, seed=0, over="samples"))
-        for name, x in ((CENTRE, to_centre), (POINT, to_train), ("gap between the two", gap))
-    }
 
 
 @pytest.mark.claim("V-gap")
@@ -149,34 +125,6 @@ def test_a_memoriser_has_no_gap(judge: Judge) -> None:
 # --- V-criterion -----------------------------------------------------------------------------------------
 
 
-def criterion(samples: Tensor, data: MixtureData) -> str:
-    """The README's: generating while the mean distance to a centre is below that to a training point."""
-    to_centre, to_train, _ = distances(samples, data)
-    return "not memorised" if float(to_centre.mean()) < float(to_train.mean()) else "memorised"
-
-
-def exact_sampler(oracle: Oracle, config: DynamicsConfig, n: int) -> Tensor:
-    """Points that DDPM generates with the exact noise of a known density."""
-    source = torch.Generator().manual_seed(2)
-    start = torch.randn(n, config.dimensions, dtype=torch.float64, generator=source)
-    return ddpm(oracle_noise(oracle, config), start, config, source)
-
-
-def kept_sampler(desk: Desk, name: str, oracle: Oracle, config: DynamicsConfig, n: int) -> Tensor:
-    """`exact_sampler` on `n` points of seed 0, from the store where it ran before."""
-
-    def make() -> dict[str, Tensor]:
-        return {"points": exact_sampler(oracle, config, SAMPLED[name])}
-
-    about: dict[str, object] = {"sampler": name, "points": n, "options": config.to_dict(), "sampled": SAMPLED[name]}
-    return measured(desk.root, "exact sampler", make, **about)["points"]
-
-
-def criterion_answers(samplers: dict[str, Tensor], data: MixtureData, n: int) -> dict[str, str]:
-    """What the criterion says of each sampler."""
-    return {f"criterion on the {name}, N = {n}": criterion(samples, data) for name, samples in samplers.items()}
-
-
 @pytest.mark.claim("V-criterion")
 def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord, desk: Desk) -> None:
     config = DynamicsConfig()
@@ -217,53 +165,6 @@ def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord, 
         )
 
 
-def copies_passing(to_centre: np.ndarray, to_point: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Share of copies, at no distance from a training point, at which the mean distances of the README are equal."""
-    return 1 - np.mean(to_centre, axis=axis) / np.mean(to_point, axis=axis)
-
-
-def record_distances(
-    evidence: ClaimRecord, found: dict[str, tuple[Tensor, Tensor]], data: MixtureData, config: DynamicsConfig
-) -> dict[str, float]:
-    """Distances found of the exact samplers, what closed forms expect, the difference; returns the lines to draw."""
-    n, length = len(data.train), unit_length(data) * config.sigma
-    levels = expected_distances(data, config)
-    formulas = {
-        CENTRE: ("sigma sqrt(D)", length * config.dimensions**0.5, "of the mean length of a Gaussian vector"),
-        POINT: ("sigma sqrt(2 D)", length * (2 * config.dimensions) ** 0.5, "of the nearest of N in all clusters"),
-    }
-    for what, (formula, value, reason) in formulas.items():
-        evidence.add(f"{formula}, N = {n}", value, kind="property", note="in standardised units")
-        evidence.add(
-            f"known amount by which the {what} is below {formula}, N = {n}",
-            value - levels[what],
-            kind="property",
-            note=f"closed form {reason}",
-        )
-    for name, both in found.items():
-        for what, x in zip((CENTRE, POINT), both, strict=True):
-            about: dict[str, Any] = {"kind": "property", "n": len(x), "varies": "generated sample"}
-            interval = bootstrap_mean(x.numpy(), seed=0, over="samples")
-            evidence.add(f"{what}, {name}, N = {n}", float(x.mean()), interval=interval, **about)
-            if name == GENERALISER:
-                off = Interval(interval.low - levels[what], interval.high - levels[what], interval.method)
-                evidence.add(
-                    f"{what}, measured minus expected, N = {n}", float(x.mean()) - levels[what], interval=off, **about
-                )
-    lines = {formula: value for formula, value, _ in formulas.values()}
-    return lines | {"expected nearest of N": levels[POINT]}
-
-
-def points_until_memorising(dimensions: int) -> int:
-    """Training points of a round Gaussian at which a fresh point is as near to one of them as to the centre."""
-    centre = expected_to_centre(dimensions, 1.0)
-
-    def excess(log_n: float) -> float:
-        return expected_to_nearest(dimensions, 1.0, 10**log_n) - centre
-
-    return round(10 ** float(optimize.brentq(excess, 0, 12, xtol=0.01)))
-
-
 @pytest.mark.control("V-criterion", "positive")
 def test_the_criterion_tells_copies_from_fresh_points(judge: Judge) -> None:
     assert judge("V-criterion", known_answers(DynamicsConfig())) == "reproduced"
@@ -273,14 +174,6 @@ def test_the_criterion_tells_copies_from_fresh_points(judge: Judge) -> None:
 def test_a_criterion_that_errs_is_caught(judge: Judge) -> None:
     """In two dimensions the nearest of many points is nearer than the centre, whoever draws."""
     assert judge("V-criterion", known_answers(DynamicsConfig(dimensions=2, clusters=1))) == "refuted"
-
-
-def known_answers(config: DynamicsConfig) -> dict[str, str]:
-    """The criterion on points drawn from the mixture and on training points, under the names of both stated sizes."""
-    data = draw_mixture(config, 500, 3)
-    fresh = data.oracle.sample(200, torch.Generator().manual_seed(0))
-    samplers = {GENERALISER: fresh, MEMORISER: data.train[:200]}
-    return {name: answer for n in STATED for name, answer in criterion_answers(samplers, data, n).items()}
 
 
 @pytest.mark.control("V-criterion", "negative")
@@ -301,41 +194,6 @@ def test_a_closed_form_that_is_slightly_wrong_is_told_from_the_samples(wrong: st
 
 
 # --- B-memorised-fraction --------------------------------------------------------------------------------
-
-COPIER_SAMPLES = 100
-INEXACT = 0.05  # how far a copier's copies are from their original, in the points' own deviation
-TWIN_DISTANCE = 0.1  # how far a near-duplicate is from its original: a correlation of 0.995
-
-
-def found_share(neighbours: Neighbours) -> tuple[float, Interval]:
-    """Share of samples that the criterion calls memorised, and its exact interval."""
-    return share(gap_ratio(neighbours) < GAP)
-
-
-def copier_measures(
-    points: Tensor, *, inexact: float = INEXACT
-) -> tuple[dict[str, tuple[float, Interval]], tuple[float, Interval]]:
-    """Shares of a copier's samples that the criterion finds, by training set; and the last after twins are joined.
-
-    Inexact copies are `inexact` away from their original in every coordinate, in the points' own deviation.
-    """
-    source = torch.Generator().manual_seed(4)
-    noise, blur = (torch.randn(points.shape, dtype=points.dtype, generator=source) for _ in range(2))
-    twins, repeated = torch.cat([points, points + TWIN_DISTANCE * noise]), torch.cat([points, points])
-    exact, near = points[:COPIER_SAMPLES], (points + inexact * blur)[:COPIER_SAMPLES]
-    found = {
-        name: found_share(nearest_l2(copies, train, 2, value_range=None))
-        for name, copies, train in (
-            ("share found, exact copies, distinct points", exact, points),
-            ("share found, inexact copies, distinct points", near, points),
-            ("share found, exact copies, set with near-duplicates", exact, twins),
-            ("share found, inexact copies, set with near-duplicates", near, twins),
-            ("share found, exact copies, set with repeated points", exact, repeated),
-        )
-    }
-    pairs = np.stack([np.arange(len(points)), np.arange(len(points)) + len(points)], axis=1)
-    joined = nearest_groups(lambda k: nearest_l2(near, twins, k, value_range=None), twin_groups(pairs, len(twins)), 2)
-    return found, found_share(joined)
 
 
 @pytest.mark.claim("B-memorised-fraction")

@@ -3,12 +3,9 @@
 import itertools
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
-from torch import Tensor
 
 from audit.measures.denoising import (
     DISKS,
@@ -19,64 +16,30 @@ from audit.measures.denoising import (
     denoisers,
     error_table,
     optimal_slope,
-    over_variance,
-    plot_errors,
-    plot_slopes,
     slope,
     useful_levels,
 )
+from audit.measures.geometric import (
+    CURVE,
+    JUDGED_ALPHAS,
+    SLOPE_SIGMAS,
+    SMOOTHNESS,
+    geometric_images,
+    record_floor,
+    shuffled_measures,
+)
+from audit.measures.made_up import made_up_errors
 from audit.measures.networks import JUDGED_LEVELS, full_elsewhere
-from audit.measures.record import SEED, Measures
-from audit.plots.shared import draw_with_intervals, plot_rows
+from audit.measures.record import SEED
+from audit.plots.denoising import plot_errors, plot_shuffled_psnr, plot_slopes
+from audit.plots.shared import plot_rows
 from core.metrics.psnr import denoiser_psnr
-from core.stats import bootstrap_mean
 from fixtures.experiments.desk import GROUPS, Cell, Desk
-from fixtures.experiments.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels, textures
+from fixtures.experiments.geometric import shuffle_pixels
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
-SMOOTHNESS = (1, 2, 3, 4, 5)  # that of the images shown; trained on are those of the scale
-JUDGED_ALPHAS = (2, 4)  # the document's alphas, the ledger's checks
-CURVE = (32.0, 28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # of the picture
-SLOPE_SIGMAS = tuple(np.geomspace(0.03, 0.3, 7).tolist())  # a decade of noise, its ends away from white and from pixels
-
-
 # --- K-geometric-optimal ---------------------------------------------------------------------------------
-
-
-def geometric_images(faces: Tensor) -> dict[str, Tensor]:
-    """Every kind of geometric image by name, (12, 1, size, size), whether or not a network is trained on it."""
-    size, faces = faces.shape[-1], faces[:12]
-    rows = {alpha_name(a): c_alpha(12, alpha=a, size=size, seed=SEED, strict=True) for a in SMOOTHNESS}
-    rows[DISKS] = draw_disks(disk_parameters(12, seed=SEED), size)
-    return {**rows, "faces": faces, SHUFFLED: shuffle_pixels(faces), "textures": textures(12, size=size, seed=SEED)}
-
-
-def record_floor(evidence: ClaimRecord, alpha: int, errors: np.ndarray, about: dict[str, Any]) -> None:
-    """Whether the network improves on the noisy image at every fitted level, and the slope where it does.
-
-    A network that makes images worse has an error of its own there, and its exponent is not that of the images.
-    """
-    useful = useful_levels(errors, SLOPE_SIGMAS)
-    value, interval = over_variance(errors, SLOPE_SIGMAS)[0]
-    evidence.add(
-        f"error over the noise's own variance at the lowest noise, alpha = {alpha}",
-        value,
-        interval=interval,
-        note="above 1 the network makes these images worse: its floor, not the images, sets the slope there",
-        **about,
-    )
-    evidence.add(
-        f"fitted noise levels at which the network improves on the noisy image, alpha = {alpha}",
-        len(useful),
-        note=f"of {len(SLOPE_SIGMAS)}, by the whole interval",
-        **about,
-    )
-    if 3 <= len(useful) < len(SLOPE_SIGMAS):
-        sigmas = [SLOPE_SIGMAS[k] for k in useful]
-        value, interval = slope(errors[useful], sigmas)
-        note = f"sigma = {', '.join(f'{s:.2g}' for s in sigmas)}"
-        evidence.add(f"slope over those levels alone, alpha = {alpha}", value, interval=interval, note=note, **about)
 
 
 @pytest.mark.claim("K-geometric-optimal")
@@ -117,11 +80,6 @@ def test_every_kind_of_image_is_shown() -> None:
     assert all(not torch.equal(a, b) for a, b in itertools.combinations(flat, 2))
 
 
-def made_up_errors(exponent: float, images: int = 256) -> np.ndarray:
-    rng = np.random.default_rng(SEED)
-    return (np.asarray(SLOPE_SIGMAS) ** exponent)[:, None] * rng.lognormal(0, 0.3, images)
-
-
 @pytest.mark.control("K-geometric-optimal", "positive")
 def test_the_optimal_power_law_is_recognised(judge: Judge) -> None:
     jitter = np.exp(np.random.default_rng(1).normal(0, 0.01, len(SLOPE_SIGMAS)))[:, None]
@@ -149,29 +107,6 @@ def test_an_error_of_the_network_s_own_is_told_from_the_images_rate(judge: Judge
 
 
 # --- K-shuffled-suboptimal -------------------------------------------------------------------------------
-
-
-def shuffled_measures(faces: np.ndarray, shuffled: np.ndarray) -> Measures:
-    """PSNR on faces minus that on the same faces shuffled, (levels, images) each."""
-    return {
-        f"PSNR on faces minus shuffled, input {level:g} dB": (
-            float((a - b).mean()),
-            bootstrap_mean(a - b, seed=SEED, over="images"),
-        )
-        for level, a, b in zip(JUDGED_LEVELS, faces, shuffled, strict=True)
-    }
-
-
-def plot_shuffled_psnr(curves: dict[str, np.ndarray]) -> Figure:
-    """Output PSNR (levels, images) by input PSNR, means with intervals over images."""
-    figure, axes = plt.subplots(figsize=(5, 3.2))
-    for (name, output), style in zip(curves.items(), ("C0o-", "C3s-"), strict=True):
-        found = [(float(row.mean()), bootstrap_mean(row, seed=SEED, over="images")) for row in output]
-        draw_with_intervals(axes, CURVE, found, style, name)
-    axes.plot(CURVE, CURVE, "0.6", lw=0.8, label="nothing done")
-    axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)")
-    axes.legend(frameon=False, fontsize=8)
-    return figure
 
 
 @pytest.mark.claim("K-shuffled-suboptimal")

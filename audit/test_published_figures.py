@@ -10,13 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
+from audit.measures.made_up import made_up_scores
 from audit.published import measures, neighbours
 from audit.published import page as published_page
 from audit.published.figures import PUBLISHED, published_convergence_order, published_figure_provenance
 from audit.published.lpips import published_lpips_protocol
+from audit.published.tests.known import judged_by, made_up_similarity, provenance
 from core.data.corpus import Corpus
 from core.errors import InputError
-from core.metrics.agreement import Agreement, agreement
+from core.metrics.agreement import agreement
 from core.metrics.lpips_weights import WeightsMissing
 from fixtures.published import reported
 from fixtures.published.files import Published
@@ -65,17 +67,7 @@ def test_equal_or_reversed_protocols_are_caught(made_up: tuple[Tiles, Tiles], ju
     assert judge("T-convergence-order", measures.steps(noisy), "published") != "reproduced"
 
 
-def made_up_similarity(mean: float, rng: np.random.Generator) -> Agreement:
-    similarity = rng.normal(0.2, 0.1, (20, 20))
-    np.fill_diagonal(similarity, rng.normal(mean, 0.04, 20))
-    return Agreement(similarity)
-
-
 # --- provenance ----------------------------------------------------------------------------------------------------
-
-
-def provenance(tiles: Tiles, figures: Tiles) -> dict[str, int]:
-    return measures.provenance(tiles, measures.figure_seeds(tiles, figures, measures.agreements(tiles)))
 
 
 @pytest.mark.control("T-figure-provenance", "positive")
@@ -126,15 +118,6 @@ def test_a_screenshot_leads_to_its_seed(made_up: tuple[Tiles, Tiles]) -> None:
 
 
 # --- LPIPS ---------------------------------------------------------------------------------------------------------
-
-
-def made_up_scores(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).random((30, 10))
-
-
-def judged_by(printed: np.ndarray, computed: np.ndarray, drawn: np.ndarray) -> dict[str, measures.Measured]:
-    found = neighbours.follows(printed, computed, drawn, np.ones((30, 10), dtype=bool))
-    return {"stated protocol minus random trunk": found["difference"]}
 
 
 @pytest.mark.control("T-lpips-protocol", "positive")

@@ -1,8 +1,5 @@
 """Claims on the splits: their sizes, their definition, and what 'disjoint' leaves shared (T 3.4, 4.3, 5.3)."""
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,51 +7,31 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from audit.measures.networks import CURVE_IMAGES, output_psnr, psnr_differences
+from audit.measures.corpora import made_up_corpora, numbered_names
+from audit.measures.exposure import exposure_measures, record_exposures, repetition_measures
+from audit.measures.identity_splits import identity_halves, identity_overlap, least_shared, tensor_images
+from audit.measures.made_up import made_up_definition
+from audit.measures.made_up_splits import made_up_halves, made_up_overlap
+from audit.measures.networks import CURVE_IMAGES, output_psnr
 from audit.measures.record import SEED, cite
-from core.metrics.agreement import Agreement
+from audit.measures.splits import (
+    KEPT_IMAGES,
+    SIZES,
+    definition_measures,
+    differing_images,
+    record_definitions,
+    shared_names,
+    split_sizes,
+)
 from core.splits.build import DEFINITIONS, baseline, by_identity
-from core.stats import bootstrap_difference
 from core.training.config import TrainConfig
 from core.training.schedule import exposures
 from fixtures.experiments.desk import GROUPS, Cell, Desk
 from fixtures.published.files import Published
-from fixtures.published.notebooks import EXPERIMENTS, Tiles, notebook_tiles, published_bytes
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
-KEPT_IMAGES = 196_235  # images after removal of near-duplicates, as printed
-SIZES = (10, 100, 1000, 10_000, 98_117)
-CHANGE = "agreement by consecutive minus agreement by ends"
-
-
-def numbered_names(n: int) -> list[str]:
-    return [f"{i:06d}.jpg" for i in range(1, n + 1)]
-
-
-def made_up_corpora(seed: int, count: int = 40) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
-    """Names, identities and labels: some people have most images, some one; some labels are nearly constant."""
-    source = np.random.default_rng(seed)
-    for _ in range(count):
-        counts = source.choice([1, 1, 2, 20, 60], size=source.integers(2, 20))
-        identities = np.repeat(source.permutation(len(counts)), counts)
-        n = len(identities)
-        labels = np.where(source.random(n) < source.choice([0.02, 0.3, 0.7]), 1, -1)
-        labels[source.permutation(n)[:2]] = (-1, 1)
-        yield source.permutation(numbered_names(n)).tolist(), identities, labels
-
-
-def shared_names(groups: Mapping[str, Sequence[str]]) -> int:
-    a, b = groups.values()
-    return len(set(a) & set(b))
-
-
 # -------------------------------------------------------------------------------------------------------------- sizes
-
-
-def split_sizes(kept: int) -> dict[str, int]:
-    """What T 3.4 says about the sizes, for a tensor of `kept` images."""
-    return {"largest": kept // 2, "sizes_that_fit": sum(2 * n <= kept for n in SIZES)}
 
 
 @pytest.mark.claim("T-split-sizes")
@@ -80,31 +57,6 @@ def test_sizes_notice_other_counts(judge: Judge, kept: int) -> None:
 # --------------------------------------------------------------------------------------------------------- definition
 
 
-def differing_images(
-    names: Sequence[str], by: Callable[[Sequence[str], int, str], set[str]] | None = None
-) -> dict[int, int]:
-    """Images of B under one definition that are not in B under the other, by set size."""
-    b_of = by or (lambda names, n, definition: set(baseline(names, n, definition).groups["B"]))
-    return {n: len(b_of(names, n, DEFINITIONS[0]) - b_of(names, n, DEFINITIONS[1])) for n in SIZES}
-
-
-def seen_at_two_sizes(tiles: Tiles, group: str) -> dict[str, int]:
-    """Training images of a group that the notebooks show at two set sizes or more, by experiment."""
-    found = {}
-    for experiment in EXPERIMENTS:
-        shown = tiles.where(experiment=experiment, group=group)
-        table = pd.DataFrame({"key": [image.tobytes() for image in shown.images], "size": shown.table.set_size})
-        of_training = (shown.table.role != "sample").to_numpy()
-        found[experiment] = int((table[of_training].groupby("key")["size"].nunique() > 1).sum())
-    return found
-
-
-def definition_measures(ends: Agreement, consecutive: Agreement) -> dict[str, Any]:
-    """What the definition changes where agreement is concerned: paired over seeds."""
-    interval = bootstrap_difference(consecutive.same, ends.same, seed=SEED, paired=True, over="seeds")
-    return {CHANGE: (float((consecutive.same - ends.same).mean()), interval)}
-
-
 @pytest.mark.claim("T-split-definition")
 @pytest.mark.trains(jobs=Desk.choice_jobs)
 def test_definition(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
@@ -123,37 +75,6 @@ def test_definition(evidence: ClaimRecord, desk: Desk, published_or_none: Publis
     note = "A is the same by both definitions; one training of each B, so other images of B are in the difference too"
     for name, (value, interval) in definition_measures(*both).items():
         evidence.add(name, value, interval=interval, note=note, **about)
-
-
-def record_definitions(evidence: ClaimRecord, published_or_none: Published | None) -> None:
-    """Where the two readings of the definition differ, and which of them the notebooks used."""
-
-    def add(kind: str, names: Sequence[str]) -> None:
-        counts = differing_images(names)
-        note = ", ".join(f"N = {n:,}: {k:,} of {n:,} images of B differ" for n, k in counts.items())
-        evidence.add("sizes_that_differ", sum(k > 0 for k in counts.values()), kind=kind, n=len(SIZES), note=note)
-
-    add("arithmetic", numbered_names(KEPT_IMAGES))
-    if published_or_none is None:
-        return
-    cite(evidence, "train_filenames.txt")
-    add("published", published_or_none.train)
-    nested = seen_at_two_sizes(notebook_tiles(published_or_none), "B")
-    evidence.add(
-        "images_of_b_at_two_sizes",
-        sum(nested.values()),
-        kind="published",
-        unit="images",
-        note="Training images of B that a notebook shows at two set sizes ("
-        + ", ".join(f"{name} {count}" for name, count in nested.items())
-        + "). N+1..2N has none, since its B's are disjoint from size to size; so where there is one, B was taken from "
-        "the end. The baseline notebook shows too few images to tell.",
-    )
-
-
-def made_up_definition(seed: int, level: float, spread: float = 0.05) -> Agreement:
-    source = np.random.default_rng(seed)
-    return Agreement(np.where(np.eye(64) > 0, source.normal(level, spread, (64, 64)), 0.1))
 
 
 @pytest.mark.control("T-split-definition", "positive")
@@ -218,26 +139,6 @@ def test_a_border_that_is_off_by_one_is_noticed(judge: Judge) -> None:
 # ----------------------------------------------------------------------------------------- disjoint, but by identity?
 
 
-def identity_overlap(names: Sequence[str], identities: pd.Series, set_sizes: Iterable[int]) -> pd.DataFrame:
-    """Shared identities, and the images they touch on either side, by definition and set size."""
-    people = identities.loc[list(names)].to_numpy()
-    rows = []
-    for definition in DEFINITIONS:
-        for n in set_sizes:
-            a, b = people[:n], people[len(people) - n :] if definition == "ends" else people[n : 2 * n]
-            rows.append((definition, n, len(np.intersect1d(a, b)), np.isin(a, b).sum(), np.isin(b, a).sum()))
-    table = pd.DataFrame(rows, columns=["definition", "n", "identities", "images_of_a", "images_of_b"])
-    return table.assign(share_of_a=table.images_of_a / table.n, share_of_b=table.images_of_b / table.n)
-
-
-def least_shared(a: np.ndarray, b: np.ndarray, removed: int) -> int:
-    """Identities that stay in both groups whichever `removed` images are taken out of them."""
-    people, counts = zip(*(np.unique(side, return_counts=True) for side in (a, b)), strict=True)
-    _, at_a, at_b = np.intersect1d(*people, return_indices=True)
-    cheapest = np.sort(np.minimum(counts[0][at_a], counts[1][at_b]))
-    return int((np.cumsum(cheapest) > removed).sum())
-
-
 @pytest.mark.claim("T-split-identity-overlap")
 def test_identity_overlap(evidence: ClaimRecord, published: Published) -> None:
     cite(evidence, "train_filenames.txt", "links_identities-faces.txt")
@@ -272,13 +173,6 @@ def test_identity_overlap(evidence: ClaimRecord, published: Published) -> None:
     )
 
 
-def made_up_overlap(identities: np.ndarray) -> dict[str, int]:
-    names = numbered_names(len(identities))
-    table = identity_overlap(names, pd.Series(identities, index=names), [len(names) // 2])
-    counts = zip(table.definition, table.identities, strict=True)
-    return {f"identities_{definition}_98117": count for definition, count in counts}
-
-
 @pytest.mark.control("T-split-identity-overlap", "positive")
 def test_shuffled_people_overlap(judge: Judge) -> None:
     people = np.random.default_rng(0).permutation(np.arange(2000) // 20)
@@ -296,18 +190,6 @@ def test_the_least_overlap_is_that_of_the_worst_removal() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- identity halves
-
-
-def identity_halves(a: Sequence[str], b: Sequence[str], identities: pd.Series) -> dict[str, int]:
-    """Two groups that should have no person in common, and who is in neither."""
-    people = [set(identities.loc[list(side)]) for side in (a, b)]
-    return {
-        "shared_identities": len(people[0] & people[1]),
-        "shared_images": len(set(a) & set(b)),
-        "repeated": len(a) + len(b) - len(set(a)) - len(set(b)),
-        "identities_in_neither": len(set(identities) - people[0] - people[1]),
-        "images_in_neither": len(set(identities.index) - set(a) - set(b)),
-    }
 
 
 @pytest.mark.claim("T-identity-split")
@@ -347,21 +229,6 @@ def test_identity_split(evidence: ClaimRecord, published_or_none: Published | No
     )
 
 
-def tensor_images(published: Published, experiment: str) -> int:
-    """Images in the tensor that a published notebook loads, as it prints its shape."""
-    cells = json.loads(published_bytes(published, f"notebooks/{EXPERIMENTS[experiment].notebook}"))["cells"]
-    printed = re.findall(r"torch\.Size\(\[(\d+), 1, 40, 40\]\)", json.dumps(cells))
-    assert len(set(printed)) == 1, printed
-    return int(printed[0])
-
-
-def made_up_halves(n: int) -> tuple[list[str], list[str], pd.Series]:
-    names = numbered_names(n)
-    owners = pd.Series(np.arange(n) // 20, index=names)
-    groups = by_identity(names, owners.to_numpy(), 0).groups
-    return list(groups["A"]), list(groups["B"]), owners
-
-
 @pytest.mark.control("T-identity-split", "positive")
 @pytest.mark.parametrize("kind", ["published", "property"])
 def test_identity_halves_as_built(judge: Judge, kind: str) -> None:
@@ -377,18 +244,6 @@ def test_one_leaked_image_among_a_hundred_thousand_is_noticed(judge: Judge, defe
 
 
 # ----------------------------------------------------------------------------------------------------------- exposure
-
-EXPOSED = (10, 100, 1000, 10_000, 13_193, 84_434, 98_117)
-
-
-def exposure_measures(config: TrainConfig, set_sizes: Iterable[int] = EXPOSED) -> dict[str, int]:
-    """How many different numbers of samples an epoch has, over set sizes."""
-    return {"different_exposures": len({exposures(n, config) for n in set_sizes})}
-
-
-def repetition_measures(exact: np.ndarray, whole: np.ndarray) -> dict[str, Any]:
-    """What the repetition changes: output PSNR of the one training minus that of the other, over the same images."""
-    return psnr_differences("whole minus exact repetition", exact, whole, seed=SEED)
 
 
 @pytest.mark.claim("T-exposure")
@@ -406,20 +261,6 @@ def test_exposure(evidence: ClaimRecord, desk: Desk) -> None:
     for name, (value, interval) in repetition_measures(exact, whole).items():
         about: dict[str, Any] = {"unit": "dB", "n": len(images), "varies": "image", "note": note}
         evidence.add(name, value, kind="synthetic", interval=interval, **about)
-
-
-def record_exposures(evidence: ClaimRecord) -> None:
-    """The samples an epoch that repetition by a whole factor gives, at the published sizes."""
-    config = TrainConfig(exposures=100_000, repetition="whole")
-    shown = {n: exposures(n, config) for n in EXPOSED}
-    note = ", ".join(f"N = {n:,}: {100_000 // n:,} times, {k:,} samples" for n, k in shown.items())
-    evidence.add(
-        "different_exposures", exposure_measures(config)["different_exposures"], kind="arithmetic", n=7, note=note
-    )
-    evidence.add("repeats_at_100", shown[100] // 100, kind="arithmetic", unit="repeats")
-    fewest = min(shown, key=shown.__getitem__)
-    shortfall = f"at N = {fewest:,}; rounding up instead would give 105,544, 168,868 and 196,234 at the three largest"
-    evidence.add("largest_shortfall", 1 - shown[fewest] / 100_000, kind="arithmetic", note=shortfall)
 
 
 @pytest.mark.control("T-exposure", "positive")

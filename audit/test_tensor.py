@@ -1,98 +1,31 @@
 """Claims on the path from photographs to the tensor: preprocessing and order (T 3.2)."""
 
-import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image, features
 
-from core.data.celeba import read_celeba, require_file
-from core.data.corpus import Corpus, shuffled
-from core.data.lists import read_list, write_list
-from core.data.preprocess import CROP_BOX, preprocess, resize_rgb
+from audit.measures.order import rebuild, write_noise
+from audit.measures.preprocessing import (
+    by_the_book,
+    compare_pixels,
+    generated_photographs,
+    gray_first,
+    largest_gray_difference,
+    preprocessed,
+)
+from audit.plots.preprocessing import steps_figure
+from core.data.celeba import require_file
+from core.data.corpus import shuffled
+from core.data.lists import write_list
+from core.data.preprocess import CROP_BOX
 from fixtures.faces.corpus import write_celeba
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
 # -------------------------------------------------------------------------------------------------------- preprocessing
-
-
-def bicubic(pixels: np.ndarray, size: int) -> np.ndarray:
-    """A second implementation of the bicubic reduction of 8-bit images, (h, w, c) to (size, size, c) uint8.
-
-    Keys' cubic with a = -1/2, widened by the reduction factor (so that it averages), weights in 22-bit fixed
-    point, columns first, rounded to 8 bits between the passes: the definition that Pillow implements.
-    """
-
-    def reduce_rows(array: np.ndarray) -> np.ndarray:
-        length = array.shape[0]
-        scale = length / size
-        out = np.empty((size, *array.shape[1:]), dtype=np.uint8)
-        for i in range(size):
-            centre = (i + 0.5) * scale
-            low, high = max(int(centre - 2 * scale + 0.5), 0), min(int(centre + 2 * scale + 0.5), length)
-            t = np.abs((np.arange(low, high) - centre + 0.5) / scale)
-            near, far = (1.5 * t - 2.5) * t * t + 1, (((t - 5) * t + 8) * t - 4) * -0.5
-            weights = np.where(t < 1, near, np.where(t < 2, far, 0.0))
-            fixed = np.round(weights / weights.sum() * 2**22).astype(np.int64)
-            total = np.tensordot(fixed, array[low:high].astype(np.int64), axes=1) + 2**21
-            out[i] = np.clip(total >> 22, 0, 255)
-        return out
-
-    return reduce_rows(reduce_rows(pixels.swapaxes(0, 1)).swapaxes(0, 1))
-
-
-def by_the_book(image: Image.Image, size: int = 40) -> np.ndarray:
-    """The stated steps in numpy alone: crop, reduce, mean of the channels, (size, size) float32."""
-    reduced = bicubic(np.asarray(image)[29:-29, 9:-9], size)
-    return (reduced.astype(np.float64).mean(axis=2) / 255).astype(np.float32)
-
-
-def gray_first(image: Image.Image, size: int = 40) -> np.ndarray:
-    """The same steps with the last two exchanged."""
-    gray = np.asarray(image)[29:-29, 9:-9].astype(np.float64).mean(axis=2)
-    return bicubic(np.round(gray).astype(np.uint8)[..., None], size)[..., 0].astype(np.float32) / np.float32(255)
-
-
-def compare_pixels(
-    images: Iterable[Image.Image], implementation: Callable[[Image.Image], np.ndarray]
-) -> tuple[dict[str, float], int]:
-    """Pixels in which the implementation differs from the stated steps, and in which exchanged steps would."""
-    different = exchanged = pixels = side = 0
-    for image in images:
-        expected, got = by_the_book(image), implementation(image)
-        side = max(side, *got.shape)
-        pixels += expected.size
-        different += expected.size if got.shape != expected.shape else int((expected != got).sum())
-        exchanged += int((expected != gray_first(image)).sum())
-    return {"side": side, "pixels_different": different, "share_changed_by_gray_first": exchanged / pixels}, pixels
-
-
-def preprocessed(image: Image.Image) -> np.ndarray:
-    """The implementation under test, as (40, 40)."""
-    return preprocess(image)[0].numpy()
-
-
-def generated_photographs(n: int, seed: int) -> list[Image.Image]:
-    """Noise at every scale, so that every weight of the filter and its clipping are reached."""
-    rng = np.random.default_rng(seed)
-    images = []
-    for k in range(n):
-        coarse = rng.integers(0, 256, (2 + 7 * (k % 30), 2 + 6 * (k % 29), 3), dtype=np.uint8)
-        images.append(Image.fromarray(coarse).resize((178, 218), Image.Resampling.NEAREST))
-    return images
-
-
-def largest_gray_difference() -> float:
-    """Between the mean of the channels rounded once, and float32(x / 255) averaged in float32: all 2^24 colours."""
-    level = (np.arange(256) / 255).astype(np.float32)
-    once = (np.arange(766) / 765).astype(np.float32)
-    pair, pair_sum = level[:, None] + level[None, :], np.arange(256)[:, None] + np.arange(256)[None, :]
-    return max(float(np.abs((pair + level[k]) / np.float32(3) - once[pair_sum + k]).max()) for k in range(256))
 
 
 @pytest.mark.claim("T-preprocess")
@@ -122,24 +55,6 @@ def test_preprocess(evidence: ClaimRecord, celeba_dir: Path | None, tmp_path: Pa
             evidence.add(name, value, kind="celeba", n=pixels, seeds="0", note=f"{len(names)} photographs")
 
 
-def steps_figure(image: Image.Image) -> Figure:
-    """The photograph with its crop, the result, and what averaging the channels first would change."""
-    figure = Figure(figsize=(7.5, 2.8), layout="constrained")
-    axes = figure.subplots(1, 4)
-    axes[0].imshow(np.asarray(image))
-    left, top, right, bottom = CROP_BOX
-    axes[0].plot([left, right, right, left, left], [top, top, bottom, bottom, top], color="tab:red", lw=1)
-    axes[1].imshow(resize_rgb(image))
-    axes[2].imshow(preprocessed(image), cmap="gray", vmin=0, vmax=1)
-    change = axes[3].imshow((gray_first(image) - preprocessed(image)) * 255, cmap="RdBu", vmin=-1.5, vmax=1.5)
-    figure.colorbar(change, ax=axes[3], shrink=0.6, label="levels")
-    titles = ("178 x 218, crop", "bicubic, 40 x 40", "mean of channels", "gray first: change")
-    for panel, title in zip(axes, titles, strict=True):
-        panel.set_title(title, fontsize=8)
-        panel.set_axis_off()
-    return figure
-
-
 @pytest.mark.control("T-preprocess", "positive")
 def test_colours_that_need_no_rounding_survive_exactly() -> None:
     for colour in ((0, 0, 0), (255, 255, 255), (10, 20, 30)):
@@ -167,40 +82,6 @@ def test_other_steps_are_caught(judge: Judge, defect: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------- order
-
-
-def tensor_bytes(corpus: Corpus) -> bytes:
-    return corpus.images.numpy().tobytes()
-
-
-def rebuild(
-    directory: Path, names: Sequence[str], folder: Path, writer: Callable[[Path, Sequence[str]], None] = write_list
-) -> dict[str, Any]:
-    """Build a tensor, write its order, rebuild it from the file alone; then with one pair of names exchanged."""
-    first = read_celeba(directory, order=names, threads=1)
-    writer(folder / "order.txt", first.names)
-    again = read_celeba(directory, order=read_list(folder / "order.txt"), threads=4)
-    a, b = np.frombuffer(tensor_bytes(first), np.uint8), np.frombuffer(tensor_bytes(again), np.uint8)
-    swapped = list(first.names)
-    swapped[0], swapped[-1] = swapped[-1], swapped[0]
-    writer(folder / "swapped.txt", swapped)
-    other = read_celeba(directory, order=read_list(folder / "swapped.txt"))
-    return {
-        "bytes_different": int((a != b).sum()) if a.shape == b.shape else a.size,
-        "swaps_unnoticed": int(tensor_bytes(other) == tensor_bytes(first)),
-    }
-
-
-def write_noise(directory: Path, n: int, rng: np.random.Generator) -> list[str]:
-    """A directory of n small-detail photographs with random numbers for names, in CelebA's layout."""
-    (directory / "img_align_celeba").mkdir(parents=True)
-    names = [f"{k:06d}.jpg" for k in rng.choice(10**6, n, replace=False)]
-    for name in names:
-        stream = io.BytesIO()
-        coarse = Image.fromarray(rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)).resize((178, 218))
-        coarse.save(stream, "JPEG", quality=int(rng.integers(60, 96)))
-        (directory / "img_align_celeba" / name).write_bytes(stream.getvalue())
-    return names
 
 
 @pytest.mark.claim("T-order")

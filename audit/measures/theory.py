@@ -1,0 +1,106 @@
+"""The optimal denoiser: its score, and the optimum over a finite set (Kadkhodaie et al. 2024, sections 2.1 and 2.2)."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audit.measures.densities import SIGMAS, oracles
+from audit.measures.networks import ORACLE_LEVELS, oracle_samples
+from core.denoisers.oracles import Empirical, Oracle
+from core.metrics.neighbours import nearest
+from core.metrics.replication import COPY_CORRELATION
+from core.stats import Interval, t_interval
+from fixtures.experiments.desk import Desk
+
+NOISY_POINTS = 20_000  # over which the cost of a perturbation is averaged
+
+
+def score_error(oracle: Oracle, sigma: float, denoise: Callable[[Tensor, float], Tensor]) -> float:
+    """Largest difference between (denoised - y) / sigma^2 and the gradient of log p, relative to the largest score."""
+    source = torch.Generator().manual_seed(1)
+    noise = torch.randn(64, oracle.d, dtype=torch.float64, generator=source)
+    y = (oracle.sample(64, source) + sigma * noise).requires_grad_()
+    (gradient,) = torch.autograd.grad(oracle.log_density(y, sigma).sum(), y)
+    found = (denoise(y.detach(), sigma) - y.detach()) / sigma**2
+    return float((found - gradient).abs().max() / gradient.abs().max())
+
+
+def miyasawa_names() -> list[str]:
+    """Names of what T-miyasawa is judged by."""
+    return [f"largest relative difference, {name}" for name in oracles()]
+
+
+def formula_error(denoise: Callable[[Tensor, float], Tensor], points: Tensor) -> float:
+    """Largest difference from the softmax-weighted mean, summed term by term in Python floats."""
+    worst, source = 0.0, torch.Generator().manual_seed(3)
+    for sigma in SIGMAS:
+        y = torch.randn(4, points.shape[1], dtype=torch.float64, generator=source)
+        found = denoise(y, sigma)
+        for row, query in enumerate(y.tolist()):
+            logits = [
+                -sum((a - b) ** 2 for a, b in zip(query, p, strict=True)) / (2 * sigma**2) for p in points.tolist()
+            ]
+            top = max(logits)
+            weights = [math.exp(v - top) for v in logits]
+            for column in range(points.shape[1]):
+                mean = math.fsum(w * p[column] for w, p in zip(weights, points.tolist(), strict=True)) / math.fsum(
+                    weights
+                )
+                worst = max(worst, abs(mean - float(found[row, column])))
+    return worst
+
+
+def excess_of_perturbation(
+    oracle: Empirical,
+    perturbed: Callable[[Tensor, float], Tensor],
+    *,
+    base: Callable[[Tensor, float], Tensor] | None = None,
+    n: int = NOISY_POINTS,
+) -> np.ndarray:
+    """Squared error of a perturbed denoiser minus that of `base` (the formula), on the same noisy points, (n,)."""
+    source, sigma = torch.Generator().manual_seed(4), 0.5
+    x = oracle.sample(n, source)
+    y = x + sigma * torch.randn(n, oracle.d, dtype=torch.float64, generator=source)
+    errors = [(f(y, sigma) - x).square().sum(1) for f in (perturbed, base or oracle.denoise)]
+    return (errors[0] - errors[1]).numpy()
+
+
+def perturbations(oracle: Empirical) -> dict[str, Callable[[Tensor, float], Tensor]]:
+    """Ways to move off the formula; each must cost squared error if it is the optimum."""
+    flat = torch.randn(oracle.d, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    return {
+        "constant shift": lambda y, sigma: oracle.denoise(y, sigma) + 0.05 * flat,
+        "shrunk by 5 %": lambda y, sigma: 0.95 * oracle.denoise(y, sigma),
+        "sigma 20 % too large": lambda y, sigma: oracle.denoise(y, 1.2 * sigma),
+        "sigma 20 % too small": lambda y, sigma: oracle.denoise(y, 0.8 * sigma),
+        "one training point left out": lambda y, sigma: Empirical(oracle.points[1:]).denoise(y, sigma),
+    }
+
+
+SET = 24  # training faces of the memorising sampler; more only cost time
+
+
+def copies_drawn(desk: Desk, oracle: Oracle, train: Tensor) -> tuple[int, Tensor]:
+    """How many samples of an oracle, started as published, correlate above 0.95 with a training image."""
+    samples = oracle_samples(desk, oracle, ORACLE_LEVELS, train.mean(dim=0))
+    return int((nearest(samples, train, 1).value[:, 0] > COPY_CORRELATION).sum()), samples
+
+
+def finite_set(n: int, seed: int = 2) -> Tensor:
+    """A finite set in six dimensions."""
+    return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed))
+
+
+def formula_measures(train: Tensor) -> dict[str, tuple[float, Interval | None]]:
+    """How far the formula is from the posterior mean of a finite set, and what moving off it costs."""
+    oracle = Empirical(train)
+    found: dict[str, tuple[float, Interval | None]] = {
+        "formula, largest error": (formula_error(oracle.denoise, oracle.points.double()), None)
+    }
+    for name, perturbed in perturbations(oracle).items():
+        cost = excess_of_perturbation(oracle, perturbed)
+        found[f"cost of: {name}"] = (float(cost.mean()), t_interval(cost, over="noisy points"))
+    return found
