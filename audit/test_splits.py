@@ -184,11 +184,6 @@ def test_people_in_order_do_not_overlap(judge: Judge) -> None:
     assert judge("T-split-identity-overlap", made_up_overlap(np.arange(2000) // 20)) == "refuted"
 
 
-def test_the_least_overlap_is_that_of_the_worst_removal() -> None:
-    a, b = np.array([1, 1, 2, 3, 3, 3, 9]), np.array([1, 2, 2, 3, 3, 8])
-    assert [least_shared(a, b, k) for k in range(6)] == [3, 2, 1, 1, 0, 0]
-
-
 # ---------------------------------------------------------------------------------------------------- identity halves
 
 

@@ -74,7 +74,7 @@ def test_an_exponent_is_given_where_the_sizes_hold_every_critical_size(
         for members in settings(desk).values()
         for setting, by_size in zip(members.values(), (shares, (1.0, 1.0, 0.2)), strict=True)
     }
-    monkeypatch.setattr("audit.test_transition.nearest_by_setting", lambda desk: made)
+    monkeypatch.setattr("audit.measures.transition.nearest_by_setting", lambda desk: made)
     notebook: Any = Notebook()
     record_settings(notebook, desk)
     words, _ = notebook.found["with network width, in words"]

@@ -20,6 +20,8 @@ from core.metrics.psnr import PSNRCurve
 from fixtures.experiments.curves import MEMORISED
 from fixtures.experiments.geometric import c_alpha
 
+COPIED, STRANGERS = 64, 300  # copies and held-out images that controls of a criterion judge
+
 
 def made_up_agreement(same: float, seeds: int = 64, spread: float = 0.05, seed: int = 0) -> Agreement:
     """Agreement whose diagonal is about `same` and whose mismatched seeds are about 0."""

@@ -103,7 +103,7 @@ def record_inversion(evidence: ClaimRecord, desk: Pairs, ranked: Ranked, figures
     evidence.add("share whose nearest an unrelated order changes", chance, kind=kind, note="1 - 1/k, k = 10")
 
 
-def record_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked], kind: str) -> None:
+def record_order_of_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked], kind: str) -> None:
     """The same of samples that are copies (correlation above 0.99), which answer differently, at every N with some."""
     for n, every in ranked.items():
         if every.lpips.shape[1] < 2:  # one candidate has no order
@@ -140,7 +140,7 @@ def record_sensitivity(evidence: ClaimRecord, desk: Desk, lpips: Embedding, rank
         evidence.add(name, value, kind=desk.kind, interval=interval, n=len(raw), varies="sample of A")
 
 
-def record_identity(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> None:
+def record_same_person(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> None:
     """Does LPIPS find the same person better than correlation? On faces whose identity is known."""
     images, who = people(desk.corpus, PEOPLE, EACH)
     more, missing = embeddings({net: RETRIEVAL_SIZE.get(net) for net in NETWORKS if net != lpips.net})

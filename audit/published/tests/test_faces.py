@@ -1,4 +1,4 @@
-"""What is measured on pairs trained on the recovered faces, on pairs that are known."""
+"""Measures on pairs trained on the recovered faces, on pairs that are known."""
 
 import torch
 from torch import Tensor
