@@ -7,12 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit.measures.attribute_splits import (
-    against_random_halves,
-    every_attribute,
-    measure_attribute_halves,
-    share_in_both,
-)
+from audit.measures.attribute_overlap import record_identity_overlaps
+from audit.measures.attribute_splits import measure_attribute_halves
+from audit.measures.every_attribute import record_every_attribute
 from audit.measures.made_up_splits import (
     PRINTED,
     built_halves,
@@ -21,11 +18,8 @@ from audit.measures.made_up_splits import (
     split_defects,
     two_attributes,
 )
-from audit.measures.record import cite
-from audit.plots.splits import heat_map, lists_against_lists, size_and_overlap
 from core.splits.build import Split, by_attributes
 from fixtures.published.files import Published
-from reports.expectations import CELEBA, metadata_suite, validate
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -72,40 +66,7 @@ def test_halves_as_built_and_with_one_defect(judge: Judge, claim: str) -> None:
 
 @pytest.mark.claim("T-attribute-identity-overlap")
 def test_attribute_identity_overlap(evidence: ClaimRecord, published: Published) -> None:
-    cite(evidence, "list_eyeglasses_yesno.txt", "list_male_yesno.txt", "links_identities-faces.txt", "attributes.zip")
-    identities = published.identities
-    halves = {"glasses": published.eyeglasses, "male": published.male}
-    lists = {"training": published.train, "set aside": published.test}
-    for name, both_halves in halves.items():
-        lists[name] = both_halves[: len(both_halves) // 2]
-        lists[f"not {name}"] = both_halves[len(both_halves) // 2 :]
-    lists["subset 1"], lists["subset 2"] = published.identity_halves
-    places = {name: identities.index.get_indexer(pd.Index(held)) for name, held in lists.items()}
-    owners = {name: identities.to_numpy()[at] for name, at in places.items()}
-    path = evidence.figure("lists", lists_against_lists(places, owners))
-    evidence.add("lists_compared", len(lists), kind="published", unit="lists", figures=[path])
-    for attribute, names in (("Eyeglasses", published.eyeglasses), ("Male", published.male)):
-        half = len(names) // 2
-        people = identities.loc[list(names)].to_numpy()
-        a, b = people[:half], people[half:]
-        both = np.intersect1d(a, b)
-        value, interval = against_random_halves(a, b, identities.to_numpy(), seed=0)
-        evidence.add(
-            f"difference_{attribute}",
-            value,
-            kind="published",
-            n=200,
-            interval=interval,
-            interval_method="2.5 % to 97.5 % of random halves",
-            seeds="0",
-            varies="random halves of all images",
-            note=f"{share_in_both(a, b, int(identities.max()) + 1):.1%} of the identities are in both halves",
-        )
-        labels = published.attributes[attribute]
-        unsure = int((labels.groupby(identities.loc[labels.index].to_numpy()).nunique() > 1).sum())
-        touched = f"touching {np.isin(a, b).sum():,} images with and {np.isin(b, a).sum():,} without"
-        evidence.add(f"identities_in_both_{attribute}", len(both), kind="published", unit="identities", note=touched)
-        evidence.add(f"identities_with_both_labels_{attribute}", unsure, kind="published", unit="identities")
+    record_identity_overlaps(evidence, published)
 
 
 @pytest.mark.control("T-attribute-identity-overlap", "positive")
@@ -130,35 +91,7 @@ def test_an_attribute_without_relation_to_the_person_does_not(judge: Judge) -> N
 
 @pytest.mark.claim("T-other-attributes")
 def test_every_attribute(evidence: ClaimRecord, published: Published, data_docs: Path | None) -> None:
-    cite(evidence, "attributes.zip", "links_identities-faces.txt")
-    table, shifts = every_attribute(published.attributes, published.identities, seed=0)
-    figures = [evidence.figure("shifts", heat_map(shifts)), evidence.figure("overlap", size_and_overlap(table))]
-    evidence.add("splits_built", len(table), kind="published", unit="attributes", seeds="0", figures=figures)
-    for name in ("impure", "unbalanced", "shared"):
-        evidence.add(name, int(table[name].sum()), kind="published", n=len(table), unit="images")
-    whole = published.attributes.assign(name=published.attributes.index, identity=published.identities)
-    checked = validate(whole, metadata_suite(totals=CELEBA), name="CelebA", docs=data_docs)
-    suite = "Great Expectations on the whole table: counts, unique names, values, identities, known totals. "
-    missed = len(checked.failed)
-    note = suite + "; ".join(checked.failed)
-    evidence.add("expectations_failed", missed, kind="published", n=checked.expectations, note=note)
-    for name in ("images", "shared_identities", "with_seen_without", "without_seen_with"):
-        least, most = table[name].idxmin(), table[name].idxmax()
-        note = f"from {least} ({table[name].min():.4g}) to {most} ({table[name].max():.4g})"
-        evidence.add(f"median_{name}", float(table[name].median()), kind="published", n=len(table), note=note)
-    others = shifts.loc[:, shifts.index].abs().to_numpy() - np.eye(len(shifts))
-    row, column = divmod(int(others.argmax()), len(shifts))
-    pair = f"the split on {shifts.index[row]} shifts {shifts.index[column]} most"
-    evidence.add("largest_side_effect", float(others.max()), kind="published", n=len(shifts), note=pair)
-    for attribute, found in table.to_dict("index").items():
-        evidence.add(
-            f"split_{attribute}",
-            int(found["images"]),
-            kind="published",
-            unit="images a side",
-            note=f"{found['shared_identities']:,} identities on both sides: {found['with_seen_without']:.1%} of the "
-            f"images with, {found['without_seen_with']:.1%} of those without",
-        )
+    record_every_attribute(evidence, published, data_docs)
 
 
 @pytest.mark.control("T-other-attributes", "positive")

@@ -1,35 +1,26 @@
 """In which basis a denoiser shrinks, and whose basis it is (Kadkhodaie et al. 2024, sections 3.1 and 3.2)."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 
 from audit.measures.bases import (
-    BASIS_SIGMA,
-    HOMOGENEITY,
     LEADING,
-    RANK_SIGMAS,
     angle_cosines,
     bases_of,
     basis_measures,
     chance_cosines,
-    desk_bases,
-    desk_homogeneity,
     homogeneity,
     mean_over_images,
     subspace_overlaps,
-    untrained_bases,
 )
-from audit.measures.harmonic_bases import record_alignment, record_spectra
+from audit.measures.harmonic_bases import record_bases
 from audit.measures.made_up import contour_shrinkage, made_up_contours, random_matrices
 from audit.measures.networks import full_elsewhere
 from audit.measures.record import SEED
-from audit.plots.bases import plot_bases
 from core.denoisers.unet import denoise
 from core.training.train import build_model
-from fixtures.experiments.desk import GROUPS, Cell, Desk, random_pairs
+from fixtures.experiments.desk import Desk, random_pairs
 from fixtures.experiments.geometric import c_alpha
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -39,25 +30,7 @@ from reports.record import ClaimRecord
 @pytest.mark.trains(jobs=random_pairs)
 def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, desk: Desk) -> None:
     full_elsewhere(evidence, desk, "test_bases.py")
-    images = desk.held_out.images[: desk.preset.theory.bases]
-    largest = Cell("random", desk.sizes[-1], GROUPS[0])
-    by_level = {sigma: desk_bases(desk, largest, images, sigma) for sigma in RANK_SIGMAS}
-    at_basis = by_level[BASIS_SIGMA]
-    errors = desk_homogeneity(desk, largest, images)
-    found = basis_measures(at_basis, untrained_bases(desk, images), images, errors)
-    about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image"}
-    figures = [evidence.figure("bases", plot_bases(by_level, images[:4]))]
-    product = "by one product with J forwards, which rounds as f itself does"
-    for name, (value, interval) in found.items():
-        note = product if name == HOMOGENEITY else None
-        evidence.add(name, value, interval=interval, note=note, figures=figures, **about)
-    for what, values in (("denoiser", at_basis.asymmetry), ("noise it predicts", at_basis.asymmetry_of_noise)):
-        value, interval = mean_over_images(values.numpy())
-        evidence.add(f"asymmetry of the Jacobian, {what}", value, interval=interval, **about)
-    value, interval = mean_over_images(errors)
-    evidence.add("mean |f(y) - J(y) y| / |f(y)|", value, interval=interval, note=product, **about)
-    record_spectra(evidence, by_level, images, desk.kind)
-    record_alignment(evidence, desk, images)
+    record_bases(evidence, desk)
 
 
 @pytest.mark.control("K-harmonic-bases", "positive")

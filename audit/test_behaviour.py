@@ -1,5 +1,7 @@
 """What trained pairs of denoisers do (Kadkhodaie et al. 2024; Topeza 2025, section 5), on the generated corpus."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,13 +10,12 @@ from audit.measures.agreement import agreement_table
 from audit.measures.convergence import convergence_measures, record_convergence, record_tables
 from audit.measures.made_up import ideal_pairs, made_up_curves
 from audit.measures.psnr import psnr_gap_measures, record_gap
-from audit.measures.record import SEED
+from audit.measures.record import SEED, record_pairs, record_published
 from audit.published.figures import published_convergence, published_psnr_gap
 from core.metrics.agreement import Agreement
 from core.metrics.lpips import Embedding
 from fixtures.experiments.desk import Desk, random_pairs
 from fixtures.experiments.stored import Trained
-from fixtures.faces.corpus import grid
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -29,12 +30,9 @@ def test_same_noise_gives_the_same_image(
     trained_or_none: Trained | None,
     lpips: Embedding | None,
 ) -> None:
-    if published_or_none is not None:
-        published_convergence(evidence, published_or_none, desk if desk.kind == "synthetic" else None)
-    if trained_or_none is not None:
-        with evidence.attempt("full"):
-            record_convergence(evidence, trained_or_none, kind="full")
-    record_convergence(evidence, desk, kind=desk.kind, figures=[evidence.figure("corpus", grid(desk.corpus, 4, 12))])
+    here = desk if desk.kind == "synthetic" else None
+    record_published(evidence, published_or_none, partial(published_convergence, desk=here))
+    record_pairs(evidence, trained_or_none, desk, record_convergence)
     record_tables(evidence, desk, lpips)
     evidence.input("generated faces", sha256=desk.raw.fingerprint, rows=len(desk.raw))
 
@@ -88,12 +86,8 @@ def test_the_table_of_measures_sees_shifted_seeds_and_a_shared_mean_face() -> No
 def test_the_train_test_gap_shrinks(
     evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:
-    if published_or_none is not None:
-        published_psnr_gap(evidence, published_or_none)
-    if trained_or_none is not None:
-        with evidence.attempt("full"):
-            record_gap(evidence, trained_or_none, kind="full")
-    record_gap(evidence, desk, kind=desk.kind)
+    record_published(evidence, published_or_none, published_psnr_gap)
+    record_pairs(evidence, trained_or_none, desk, record_gap)
 
 
 @pytest.mark.control("T-psnr-gap", "positive")

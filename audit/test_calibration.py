@@ -5,6 +5,7 @@ import pytest
 from torch import Tensor
 
 from audit.measures.calibration import DISTINCT, PUBLISHED, TWINS, calibrate_criteria, scores
+from audit.measures.made_up import COPIED, STRANGERS
 from core.metrics.calibration import calibrate
 from core.metrics.known_copies import perturb
 

@@ -1,20 +1,15 @@
 """Above the optimum on a manifold of few dimensions: images of one disk (Kadkhodaie et al. 2024, section 3.2)."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from audit.measures.denoising import DISKS, denoiser_jobs, denoisers, error_table
-from audit.measures.disks import SMALL_SIGMAS, fitted_disks, low_dimensional_measures
+from audit.measures.denoising import denoiser_jobs
+from audit.measures.disks import SMALL_SIGMAS, fitted_disks, low_dimensional_measures, record_disks
 from audit.measures.networks import full_elsewhere
 from audit.measures.record import SEED
-from audit.plots.denoising import plot_errors
-from audit.plots.shared import plot_rows
 from core.metrics.psnr import unit_noise
-from core.stats import bootstrap_mean
 from fixtures.experiments.desk import Desk
 from fixtures.experiments.geometric import disk_parameters, draw_disks
 from reports.judge import Judge
@@ -25,28 +20,7 @@ from reports.record import ClaimRecord
 @pytest.mark.trains(jobs=denoiser_jobs)
 def test_the_network_stays_above_the_optimum_on_disks(evidence: ClaimRecord, desk: Desk) -> None:
     full_elsewhere(evidence, desk, "test_disks.py")
-    denoiser, images = denoisers(desk)[DISKS]
-    n, size = desk.sizes[-1], desk.preset.train.image_size
-    truth = disk_parameters(n + len(images), seed=SEED)[n:]
-    noise = unit_noise(images.shape[1:], range(len(images)), SEED)
-    network = error_table(denoiser, images, SMALL_SIGMAS)
-    fits = [fitted_disks(images + s * noise, truth) for s in SMALL_SIGMAS]
-    fitted = np.stack([(x - images).double().square().mean((1, 2, 3)).numpy() for x in fits])
-    found = low_dimensional_measures(network, fitted)
-    figures = [
-        evidence.figure(
-            "errors", plot_errors({"network": (network, None), "fitted disks": (fitted, 2.0)}, SMALL_SIGMAS)
-        ),
-        evidence.figure("images", plot_rows([("disks", images)])),
-    ]
-    about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image", "figures": figures}
-    for name, (value, interval) in found.items():
-        note = "the optimum is a fit from the truth, whose error bounds it from above" if "excess" in name else None
-        evidence.add(name, value, interval=interval, note=note, **about)
-    for s, row in zip(SMALL_SIGMAS, fitted * size**2 / np.square(SMALL_SIGMAS)[:, None], strict=True):
-        dimensions = bootstrap_mean(row, seed=SEED, over="images")
-        name = f"dimensions that the fit's error amounts to, sigma = {s:.3g}"
-        evidence.add(name, float(row.mean()), interval=dimensions, note="a disk has 5", **about)
+    record_disks(evidence, desk)
 
 
 @pytest.mark.control("K-low-dimensional-suboptimal", "positive")

@@ -1,32 +1,12 @@
 """The denoiser's excess error bounds how far its density is from the data's (Kadkhodaie et al. 2024, section 2.1)."""
 
-from functools import partial
-from typing import Any
-
 import numpy as np
 import pytest
 
-from audit.measures.divergence import (
-    BROKEN,
-    NETWORK,
-    NETWORKS,
-    RANGE,
-    SIGMAS,
-    SIMULATED,
-    Line,
-    Sides,
-    divergence_between,
-    gaussian_pair,
-    high_measures,
-    kl_measures,
-    kl_sides,
-    line,
-    shrunk_sides,
-    sides,
-)
+from audit.measures.divergence import BROKEN, NETWORK, NETWORKS, SIGMAS, Line, Sides, kl_measures, line, sides
+from audit.measures.gaussian_divergence import RANGE, divergence_between, gaussian_pair, high_measures, shrunk_sides
+from audit.measures.kl_bound import record_kl_bound
 from audit.measures.made_up import normal_divergence, sound
-from audit.plots.divergence import draw_sides
-from core.stats import Interval
 from fixtures.experiments.desk import Desk
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -34,25 +14,7 @@ from reports.record import ClaimRecord
 
 @pytest.mark.claim("K-kl-bound")
 def test_excess_error_bounds_the_divergence(evidence: ClaimRecord, desk: Desk) -> None:
-    found = kl_sides(desk.root, line())
-    note = partial(evidence.add, kind="property")
-    bounds = "change from the quadrature of twice the step, and from that of a coarser grid"
-    for name, s in found.items():
-        for side, value, error in (
-            ("divergence", s.divergence, s.divergence_error),
-            ("integral", s.integral, s.integral_error),
-        ):
-            ends = Interval(value - error, value + error, bounds, level=1.0)
-            note(f"{side}, {name}", value, unit="nats", interval=ends)
-    figures = [evidence.figure("sides", draw_sides(found))]
-    for name, value in (kl_measures(found) | high_measures()).items():
-        value, interval = value if isinstance(value, tuple) else (value, None)
-        about: dict[str, Any] = {"n": len(found), "varies": "denoiser", "figures": figures}
-        if name.startswith("16 dimensions"):
-            about = {"n": SIMULATED if interval else None, "varies": "noisy point" if interval else None}
-        elif "networks" in name:
-            about = {"n": NETWORKS, "varies": "seed of the network", "seeds": f"0:{NETWORKS}"}
-        note(name, value, interval=interval, **about)
+    record_kl_bound(evidence, desk)
 
 
 @pytest.mark.control("K-kl-bound", "positive")

@@ -1,31 +1,28 @@
 """Claims on near-duplicate removal: what the blockwise procedure removes, what memory it takes (T 3.3, 3.4, 8)."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from audit.measures.dedup_memory import CELEBA_IMAGES, dense_gigabytes, hundreds, measured_peak
+from audit.measures.attribute_duplicates import (
+    exempt_measures,
+    record_exempt,
+    redundancy,
+)
+from audit.measures.dedup_memory import CELEBA_IMAGES, dense_gigabytes, hundreds, measured_peak, record_block_memory
 from audit.measures.duplicates import (
-    CORPORA,
-    CORPUS_SIZE,
-    _exempt_on_celeba,
-    _missed_at_random,
     compare_procedures,
     count_on_celeba,
     dedup_counts,
-    exempt_measures,
     noise_images,
-    one_corpus,
     planted_pairs,
-    redundancy,
+    record_equivalence,
 )
 from core.dedup.pairs import THRESHOLD, Pairs, kept
-from core.dedup.published import BLOCK, published_rows, remove_repeats, remove_repeats_block
+from core.dedup.published import remove_repeats
 from core.dedup.search import near_duplicates
-from core.stats import bootstrap_mean
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -35,31 +32,7 @@ from reports.record import ClaimRecord
 
 @pytest.mark.claim("T-dedup-equivalence")
 def test_equivalence(evidence: ClaimRecord) -> None:
-    blocks = [
-        (n, block, seed) for seed, (n, block) in enumerate([(40, 7), (300, 50), (300, 100), (300, 300), (99, 100)])
-    ]
-    corpora = [(noise_images(n, planted_pairs(n, block, seed), seed), block) for n, block, seed in blocks]
-    published = noise_images(BLOCK + 50, planted_pairs(BLOCK + 50, BLOCK, 9), 9)
-    found = compare_procedures([*corpora, (published, BLOCK)], remove_repeats_block)
-    ours = kept(near_duplicates(published), len(published)).removed.tolist()
-    assert ours == remove_repeats(published_rows(published))  # the exact join sides with the dense procedure
-    note = (
-        "every missed image lies a multiple of the block size after the one it copies: the loop means to skip an image "
-        "met with itself, but compares places inside the blocks"
-    )
-    for name, value in found.items():
-        evidence.add(name, value, kind="property", n=len(corpora) + 1, seeds="0:5, 9", note=note)
-    rate = [_missed_at_random(seed) for seed in range(12)]
-    evidence.add(
-        "share_of_pairs_missed_times_block",
-        float(np.mean(rate)),
-        kind="property",
-        n=len(rate),
-        interval=bootstrap_mean(rate, seed=0, over="corpora"),
-        seeds="0:12",
-        varies="which images are copies",
-        note="copies at random places, 20 blocks of 20: about one pair in as many as a block has images is missed",
-    )
+    record_equivalence(evidence)
 
 
 @pytest.mark.control("T-dedup-equivalence", "positive")
@@ -112,28 +85,7 @@ def test_another_count_is_another_matrix(judge: Judge, images: int) -> None:
 
 @pytest.mark.claim("T-dedup-block-memory")
 def test_block_memory(evidence: ClaimRecord) -> None:
-    printed = 2 * BLOCK**2 * 4 / 1e6
-    evidence.add("expression", hundreds(printed), kind="arithmetic", unit="MB", note=f"2 x 5000^2 x 4 = {printed:g} MB")
-    with ThreadPoolExecutor() as side_by_side:  # each in a process of its own
-        found, small = side_by_side.map(lambda n: measured_peak(n, 20, BLOCK, products=3), (CELEBA_IMAGES, 2 * BLOCK))
-    evidence.add(
-        "peak",
-        hundreds(found["peak"]),
-        kind="property",
-        n=CELEBA_IMAGES,
-        unit="MB",
-        note=f"{found['peak']:.0f} MB, the peak resident set of a fresh process at {CELEBA_IMAGES:,} images already "
-        f"reduced to 20x20 (at 40x40 the tensor alone takes 1,297 MB), three block products; {found['data']:.0f} MB of "
-        f"it are those images, and {found['pooled']:.0f} MB are reached while they are centred and normalised",
-    )
-    evidence.add(
-        "peak_of_block_temporaries",
-        small["peak"] - small["pooled"],
-        kind="property",
-        n=2 * BLOCK,
-        unit="MB",
-        note="what the block products add where the rows are few: two matrices of 5000^2 float32 and their mask",
-    )
+    record_block_memory(evidence)
 
 
 @pytest.mark.control("T-dedup-block-memory", "positive")
@@ -183,22 +135,7 @@ def test_one_missed_image_is_another_count(judge: Judge) -> None:
 
 @pytest.mark.claim("T-dedup-attribute-exempt")
 def test_attribute_exempt(evidence: ClaimRecord, celeba_dir: Path | None, published_or_none: Published | None) -> None:
-    measured = [one_corpus(seed) for seed in CORPORA]
-    for name in measured[0]:
-        values = [m[name] for m in measured]
-        evidence.add(
-            name,
-            float(np.mean(values)),
-            kind="synthetic",
-            n=len(values),
-            interval=bootstrap_mean(values, seed=0, over="corpora"),
-            seeds=f"{CORPORA.start}:{CORPORA.stop}",
-            varies="corpus",
-            unit="share of the images",
-            note=f"{CORPUS_SIZE:,} generated faces a corpus, 3 % of them shown again",
-        )
-    if celeba_dir is not None:
-        _exempt_on_celeba(evidence, celeba_dir, published_or_none)
+    record_exempt(evidence, celeba_dir, published_or_none)
 
 
 @pytest.mark.control("T-dedup-attribute-exempt", "positive")

@@ -1,7 +1,6 @@
 """Where a network denoises as well as anything can, and where it does not (Kadkhodaie et al. 2024, section 3)."""
 
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,30 +10,25 @@ from audit.measures.denoising import (
     DISKS,
     SHUFFLED,
     alpha_name,
-    alphas,
     denoiser_jobs,
-    denoisers,
-    error_table,
     optimal_slope,
     slope,
     useful_levels,
 )
 from audit.measures.geometric import (
-    CURVE,
     JUDGED_ALPHAS,
     SLOPE_SIGMAS,
     SMOOTHNESS,
     geometric_images,
-    record_floor,
+    record_shuffled,
+    record_slopes,
     shuffled_measures,
 )
 from audit.measures.made_up import made_up_errors
 from audit.measures.networks import JUDGED_LEVELS, full_elsewhere
 from audit.measures.record import SEED
-from audit.plots.denoising import plot_errors, plot_shuffled_psnr, plot_slopes
-from audit.plots.shared import plot_rows
 from core.metrics.psnr import denoiser_psnr
-from fixtures.experiments.desk import GROUPS, Cell, Desk
+from fixtures.experiments.desk import Desk
 from fixtures.experiments.geometric import shuffle_pixels
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -46,27 +40,7 @@ from reports.record import ClaimRecord
 @pytest.mark.trains(jobs=denoiser_jobs)
 def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord, desk: Desk) -> None:
     full_elsewhere(evidence, desk, "test_geometric.py")
-    trained = denoisers(desk)
-    tables = {a: error_table(*trained[alpha_name(a)], SLOPE_SIGMAS) for a in alphas(desk)}
-    slopes = {a: slope(errors, SLOPE_SIGMAS) for a, errors in tables.items()}
-    curves = {alpha_name(a): (errors, optimal_slope(a)) for a, errors in tables.items()}
-    figures = [
-        evidence.figure("geometric-images", plot_rows(list(geometric_images(desk.held_out.images).items()))),
-        evidence.figure("errors", plot_errors(curves, SLOPE_SIGMAS)),
-        evidence.figure("slopes", plot_slopes(slopes)),
-    ]
-    about: dict[str, Any] = {"kind": desk.kind, "n": desk.preset.theory.tested}
-    for alpha, (value, interval) in slopes.items():
-        evidence.add(
-            f"slope, alpha = {alpha}",
-            value,
-            interval=interval,
-            varies="image and noise level",
-            note=f"optimal: {optimal_slope(alpha):.3g}{'' if alpha in JUDGED_ALPHAS else '; not judged'}",
-            figures=figures,
-            **about,
-        )
-        record_floor(evidence, alpha, tables[alpha], {**about, "varies": "image"})
+    record_slopes(evidence, desk)
 
 
 @pytest.mark.control("K-geometric-optimal", "positive")
@@ -113,23 +87,7 @@ def test_an_error_of_the_network_s_own_is_told_from_the_images_rate(judge: Judge
 @pytest.mark.trains(jobs=denoiser_jobs)
 def test_shuffled_faces_are_denoised_worse(evidence: ClaimRecord, desk: Desk) -> None:
     full_elsewhere(evidence, desk, "test_geometric.py")
-    denoiser, shuffled = denoisers(desk)[SHUFFLED]
-    faces = desk.held_out.images[: len(shuffled)]
-    sigmas = tuple(10 ** (-level / 20) for level in CURVE)
-    output = {
-        "faces": denoiser_psnr(
-            desk.denoiser(Cell("random", desk.sizes[-1], GROUPS[0])), faces, sigmas, seed=SEED
-        ).output,
-        SHUFFLED: denoiser_psnr(denoiser, shuffled, sigmas, seed=SEED).output,
-    }
-    figures = [
-        evidence.figure("psnr", plot_shuffled_psnr(output)),
-        evidence.figure("images", plot_rows([("faces", faces), ("shuffled", shuffled)])),
-    ]
-    judged = [CURVE.index(level) for level in JUDGED_LEVELS]
-    for name, (value, interval) in shuffled_measures(*(rows[judged] for rows in output.values())).items():
-        about: dict[str, Any] = {"n": len(faces), "varies": "image", "unit": "dB", "figures": figures}
-        evidence.add(name, value, kind=desk.kind, interval=interval, **about)
+    record_shuffled(evidence, desk)
 
 
 @pytest.mark.control("K-shuffled-suboptimal", "positive")

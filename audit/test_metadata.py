@@ -8,17 +8,14 @@ import pytest
 
 from audit.measures.attribute_repair import (
     attribute_text,
-    break_rows,
     lost_padding,
+    record_repair,
     repair,
     repair_property,
     wrong_rows,
 )
-from audit.measures.metadata import holdout, metadata_counts
-from audit.measures.record import cite
+from audit.measures.metadata import holdout, metadata_counts, record_counts, record_holdout
 from core.data.attributes import ATTRIBUTES, AttributeTable
-from core.data.celeba import read_attributes, read_identities, require_file
-from core.files import sha256_file
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -28,17 +25,7 @@ from reports.record import ClaimRecord
 
 @pytest.mark.claim("T-counts")
 def test_counts(evidence: ClaimRecord, published_or_none: Published | None, celeba_dir: Path | None) -> None:
-    if published_or_none is not None:
-        cite(evidence, "attributes.zip", "links_identities-faces.txt")
-        for name, value in metadata_counts(published_or_none.attributes, published_or_none.identities).items():
-            evidence.add(name, value, kind="published", n=len(published_or_none.attributes))
-    if celeba_dir is not None:
-        files = [require_file(celeba_dir, name) for name in ("list_attr_celeba.txt", "identity_CelebA.txt")]
-        for path in files:
-            evidence.input(f"CelebA: {path.name}", sha256=sha256_file(path))
-        attributes = read_attributes(files[0])
-        for name, value in metadata_counts(attributes, read_identities(files[1])).items():
-            evidence.add(name, value, kind="celeba", n=len(attributes))
+    record_counts(evidence, published_or_none, celeba_dir)
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +63,7 @@ def test_counts_notice(celeba_sized: tuple[pd.DataFrame, pd.Series], judge: Judg
 
 @pytest.mark.claim("T-holdout")
 def test_holdout(evidence: ClaimRecord, published: Published) -> None:
-    cite(evidence, "train_filenames.txt", "test_filenames.txt", "links_identities-faces.txt")
-    found = holdout(published.train, published.test, published.identities)
-    others = [int((published.identities == published.identities[name]).sum()) - 1 for name in published.test]
-    for name, value in found.items():
-        note = None
-        if name == "held_out_of_trained_identities":
-            note = f"each of these people has {min(others)} to {max(others)} images in the training list"
-        evidence.add(name, value, kind="published", n=len(published.identities), note=note)
+    record_holdout(evidence, published)
 
 
 @pytest.fixture
@@ -127,44 +107,7 @@ def test_holdout_notices(
 
 @pytest.mark.claim("T-attribute-repair")
 def test_attribute_repair(evidence: ClaimRecord, published_or_none: Published | None) -> None:
-    tables = 400
-    found = repair_property(repair, tables, seed=0)
-    note = f"{found.pop('rows_broken')} rows of {tables} random tables broken by one to four line ends each"
-    for name, value in found.items():
-        evidence.add(name, value, kind="property", n=tables, seeds="0", note=note)
-    if published_or_none is None:
-        return
-    cite(evidence, "attributes.zip")
-    table, n = published_or_none.attribute_table, len(published_or_none.attribute_table.names)
-    forty = table.values.shape[1] == 40 and np.isin(table.values, (-1, 1)).all()
-    evidence.add("rows", n, kind="published", n=n)
-    evidence.add("rows_without_forty_values", 0 if forty else n, kind="published", n=n)
-    evidence.add(
-        "rows_broken_as_published",
-        len(table.repaired),
-        kind="published",
-        n=n,
-        note="no row of the published file is broken: it is the repaired one, the breaks themselves are not published",
-    )
-    seams = lost_padding(published_or_none.attribute_text)
-    evidence.add(
-        "rows_with_a_lost_blank",
-        seams,
-        kind="published",
-        n=n,
-        note="values are padded to two characters, except once in each of these rows, before a +1 inside the row: what "
-        "joining two pieces with one blank would leave behind (before a -1 it would leave no trace)",
-    )
-    rows = 2000
-    text = break_rows(published_or_none.attribute_text, np.random.default_rng(1), rows)
-    evidence.add(
-        "rows_wrong_after_breaking",
-        wrong_rows(repair, text, table.names, table.values),
-        kind="published",
-        n=rows,
-        seeds="1",
-        note=f"the published file with {rows} rows broken at random, repaired and compared with itself",
-    )
+    record_repair(evidence, published_or_none)
 
 
 @pytest.mark.control("T-attribute-repair", "positive")

@@ -17,7 +17,7 @@ from audit.measures.model import (
     scaling_errors,
 )
 from audit.measures.monitoring import MONITORED, kept_history, missing_records, monitored_twice, train_monitored
-from audit.measures.networks import CURVE_IMAGES, LEVELS, output_psnr
+from audit.measures.networks import LEVELS
 from audit.measures.record import SEED
 from audit.measures.training import (
     distance_from_uniform,
@@ -25,16 +25,16 @@ from audit.measures.training import (
     noise_differences,
     on_a_small_network,
     optimiser_figures,
-    published_noise_law,
     published_rates,
     quadratic_job,
+    record_noise_law,
 )
 from audit.plots.training import plot_histories
 from core.denoisers.unet import UNet, parameter_count
 from core.training.config import TrainConfig
 from core.training.presets import preset
 from core.training.train import train
-from fixtures.experiments.desk import GROUPS, RANDOM, Cell, Desk
+from fixtures.experiments.desk import GROUPS, Cell, Desk
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -116,15 +116,7 @@ def test_an_additive_constant_is_noticed(judge: Judge, defect: str) -> None:
 @pytest.mark.claim("T-noise-uniform")
 @pytest.mark.trains(jobs=lambda desk: [quadratic_job(desk)])
 def test_the_noise_law(evidence: ClaimRecord, desk: Desk) -> None:
-    note = "the code of Kadkhodaie et al. sets quadratic_noise by default: the level is the square of a uniform number"
-    evidence.add(
-        "distance_of_distribution_functions", distance_from_uniform(published_noise_law), kind="arithmetic", note=note
-    )
-    uniform, (quadratic,) = desk.model(Cell(RANDOM, desk.sizes[-1], "A")), desk.trained([quadratic_job(desk)])
-    images = desk.held_out.images[:CURVE_IMAGES]
-    curves = [output_psnr(desk.as_denoiser(result), images, seed=SEED) for result in (uniform, quadratic)]
-    for name, (value, interval) in noise_differences(*curves).items():
-        evidence.add(name, value, kind="synthetic", n=len(images), interval=interval, unit="dB", varies="image")
+    record_noise_law(evidence, desk)
 
 
 @pytest.mark.control("T-noise-uniform", "positive")

@@ -1,12 +1,12 @@
 """Pixel correlation against LPIPS in the search for the nearest training image (Topeza 2025, sections 5.4 and 6.4)."""
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from audit.measures.lpips_neighbours import DIFFERENCE, by_package, lpips_neighbours, outside_ten
+from audit.measures.lpips_exhaustive import DIFFERENCE, by_package, outside_ten, record_exhaustive
 from audit.measures.made_up import made_up_orders
 from audit.measures.perception import (
     people,
@@ -14,20 +14,18 @@ from audit.measures.perception import (
 from audit.measures.rank_inversion import (
     EACH,
     PEOPLE,
-    candidates,
     inversion_measures,
     record_order,
     record_order_of_copies,
     record_same_person,
     record_sensitivity,
 )
-from audit.measures.record import SEED
-from audit.plots.shared import plot_rows
+from audit.measures.record import SEED, record_pairs, record_published
 from audit.published.lpips import published_lpips_exhaustive, published_rank_inversion
 from audit.published.neighbours import with_random_trunk
 from core.metrics.lpips import Embedding
-from core.metrics.retrieval import identity_retrieval, recall_by_k
-from fixtures.experiments.desk import Cell, Desk
+from core.metrics.retrieval import identity_retrieval
+from fixtures.experiments.desk import Desk
 from fixtures.experiments.stored import Trained
 from fixtures.published.files import Published
 from reports.judge import Judge
@@ -42,17 +40,12 @@ def test_lpips_picks_another_nearest(
     published_or_none: Published | None,
     trained_or_none: Trained | None,
 ) -> None:
-    if published_or_none is not None:
-        published_rank_inversion(evidence, published_or_none)
-    if lpips is None:
-        return
-    if trained_or_none is not None:
-        with evidence.attempt("full"):
-            record_order(evidence, trained_or_none, lpips, (trained_or_none.sizes[-1],), "full")
-    ranked = record_order(evidence, desk, lpips, (*desk.sizes[:2], desk.sizes[-1]), desk.kind)
-    record_order_of_copies(evidence, ranked, desk.kind)
-    record_sensitivity(evidence, desk, lpips, ranked[desk.sizes[-1]])
-    record_same_person(evidence, desk, lpips)
+    record_published(evidence, published_or_none, published_rank_inversion)
+    if lpips is not None:
+        ranked = record_pairs(evidence, trained_or_none, desk, partial(record_order, lpips=lpips))
+        record_order_of_copies(evidence, ranked, desk.kind)
+        record_sensitivity(evidence, desk, lpips, ranked[desk.sizes[-1]])
+        record_same_person(evidence, desk, lpips)
 
 
 @pytest.mark.control("T-rank-inversion", "positive")
@@ -89,33 +82,8 @@ def test_a_metric_that_knows_nobody_retrieves_at_chance(desk: Desk) -> None:
 def test_lpips_over_the_whole_training_set(
     evidence: ClaimRecord, desk: Desk, lpips: Embedding | None, published_or_none: Published | None
 ) -> None:
-    if published_or_none is not None:
-        published_lpips_exhaustive(evidence, published_or_none)
-    needs = "samples of denoisers trained on CelebA, in the run store"
-    evidence.block(kind="celeba", needs=needs, command="samenoise train --corpus DIR --scale workstation --runs DIR")
-    if lpips is None:
-        return
-    cell = Cell("random", desk.sizes[-1], "A")
-    samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
-    true = lpips_neighbours(desk, lpips, cell).samples
-    _, index = candidates(samples, train)
-    about: dict[str, Any] = {"kind": "synthetic", "n": len(samples), "seeds": f"0:{len(samples)}", "varies": "sample"}
-    package = by_package(lpips, samples[:16], train[true.index[:16, 0]])
-    difference = float(((true.value[:16, 0] - package) / package).abs().max())
-    evidence.add(DIFFERENCE, difference, kind="synthetic", n=16, note=f"{len(train)} training images ranked")
-    recall = [
-        {"k": k, "recall": value, "from": interval.low, "to": interval.high}
-        for k, (value, interval) in enumerate(recall_by_k(true.index[:, 0], index), start=1)
-    ]
-    evidence.add("LPIPS-nearest among the first k by correlation", recall, note="Clopper-Pearson", **about)
-    rows = [
-        ("samples", samples[:12]),
-        ("nearest by r", train[index[:12, 0]]),
-        ("by LPIPS, all", train[true.index[:12, 0]]),
-    ]
-    figures = [evidence.figure("nearest", plot_rows(rows))]
-    for name, (value, interval) in outside_ten(index.numpy(), true.index[:, 0].numpy()).items():
-        evidence.add(name, value, interval=interval, figures=figures, **about)
+    record_published(evidence, published_or_none, published_lpips_exhaustive)
+    record_exhaustive(evidence, desk, lpips)
 
 
 @pytest.mark.control("T-lpips-exhaustive", "positive")

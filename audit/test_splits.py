@@ -1,32 +1,30 @@
 """Claims on the splits: their sizes, their definition, and what 'disjoint' leaves shared (T 3.4, 4.3, 5.3)."""
 
-from typing import Any
-
 import numpy as np
-import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
-from audit.measures.corpora import made_up_corpora, numbered_names
-from audit.measures.exposure import exposure_measures, record_exposures, repetition_measures
-from audit.measures.identity_splits import identity_halves, identity_overlap, least_shared, tensor_images
+from audit.measures.corpora import numbered_names
+from audit.measures.exposure import exposure_measures, record_exposure, repetition_measures
+from audit.measures.identity_splits import (
+    identity_halves,
+    record_identity_overlap,
+    record_identity_split,
+)
 from audit.measures.made_up import made_up_definition
 from audit.measures.made_up_splits import made_up_halves, made_up_overlap
-from audit.measures.networks import CURVE_IMAGES, output_psnr
-from audit.measures.record import SEED, cite
 from audit.measures.splits import (
     KEPT_IMAGES,
     SIZES,
     definition_measures,
     differing_images,
-    record_definitions,
+    record_definition,
+    record_disjoint,
     shared_names,
     split_sizes,
 )
-from core.splits.build import DEFINITIONS, baseline, by_identity
+from core.splits.build import baseline
 from core.training.config import TrainConfig
-from core.training.schedule import exposures
-from fixtures.experiments.desk import GROUPS, Cell, Desk
+from fixtures.experiments.desk import Desk
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -60,21 +58,7 @@ def test_sizes_notice_other_counts(judge: Judge, kept: int) -> None:
 @pytest.mark.claim("T-split-definition")
 @pytest.mark.trains(jobs=Desk.choice_jobs)
 def test_definition(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
-    record_definitions(evidence, published_or_none)
-    n, *_ = desk.choices()
-    both = [desk.agreement(definition, n) for definition in DEFINITIONS]
-    about: dict[str, Any] = {
-        "kind": "synthetic",
-        "n": len(desk.seeds),
-        "varies": "seed",
-        "seeds": f"0:{len(desk.seeds)}",
-    }
-    for definition, agreement in zip(DEFINITIONS, both, strict=True):
-        value, interval = agreement.mean(seed=SEED)
-        evidence.add(f"agreement by {definition}, N = {n}", value, interval=interval, **about)
-    note = "A is the same by both definitions; one training of each B, so other images of B are in the difference too"
-    for name, (value, interval) in definition_measures(*both).items():
-        evidence.add(name, value, interval=interval, note=note, **about)
+    record_definition(evidence, desk, published_or_none)
 
 
 @pytest.mark.control("T-split-definition", "positive")
@@ -109,20 +93,7 @@ def test_one_differing_size_is_noticed(judge: Judge) -> None:
 
 @pytest.mark.claim("T-split-disjoint")
 def test_disjoint(evidence: ClaimRecord, published_or_none: Published | None) -> None:
-    built = [
-        baseline(names, n, definition).groups
-        for names, _, _ in made_up_corpora(0)
-        for n in range(1, len(names) // 2 + 1)
-        for definition in DEFINITIONS
-    ]
-    evidence.add("shared", sum(map(shared_names, built)), kind="property", n=len(built), varies="corpus, N, definition")
-    if published_or_none is None:
-        return
-    cite(evidence, "train_filenames.txt")
-    names = published_or_none.train
-    found = [shared_names(baseline(names, n, definition).groups) for n in SIZES for definition in DEFINITIONS]
-    note = "on the order before near-duplicates went, the only one that was published; taking images out keeps it so"
-    evidence.add("shared", max(found), kind="published", n=len(found), varies="N, definition", note=note)
+    record_disjoint(evidence, published_or_none)
 
 
 @pytest.mark.control("T-split-disjoint", "positive")
@@ -141,36 +112,7 @@ def test_a_border_that_is_off_by_one_is_noticed(judge: Judge) -> None:
 
 @pytest.mark.claim("T-split-identity-overlap")
 def test_identity_overlap(evidence: ClaimRecord, published: Published) -> None:
-    cite(evidence, "train_filenames.txt", "links_identities-faces.txt")
-    table = identity_overlap(published.train, published.identities, SIZES)
-    figure = Figure(figsize=(5, 3))
-    axes = figure.subplots()
-    for definition, rows in table.groupby("definition"):
-        axes.plot(rows.n, rows.share_of_b, "o-" if definition == "ends" else "s--", label=definition)
-    axes.set(xscale="log", ylim=(0, 1), xlabel="images a group", ylabel="images of B whose person is in A")
-    axes.legend(frameon=False)
-    path = evidence.figure("overlap", figure)
-    for row in table.to_dict("records"):
-        evidence.add(
-            f"identities_{row['definition']}_{row['n']}",
-            row["identities"],
-            kind="published",
-            n=row["n"],
-            unit="identities",
-            figures=[path],
-            note=f"touching {row['images_of_a']:,} images of A ({row['share_of_a']:.1%}) and {row['images_of_b']:,} of "
-            f"B ({row['share_of_b']:.1%})",
-        )
-    people = published.identities.loc[list(published.train)].to_numpy()
-    removed = len(published.train) - KEPT_IMAGES
-    evidence.add(
-        "identities_at_least",
-        least_shared(people[: SIZES[-1]], people[-SIZES[-1] :], removed),
-        kind="published",
-        unit="identities",
-        note=f"The list precedes the removal of {removed:,} near-duplicates. Whichever they were, so many identities "
-        "stay in both ends: taking images out only lets later ones in.",
-    )
+    record_identity_overlap(evidence, published)
 
 
 @pytest.mark.control("T-split-identity-overlap", "positive")
@@ -189,39 +131,7 @@ def test_people_in_order_do_not_overlap(judge: Judge) -> None:
 
 @pytest.mark.claim("T-identity-split")
 def test_identity_split(evidence: ClaimRecord, published_or_none: Published | None) -> None:
-    totals: dict[str, int] = {}
-    built = list(made_up_corpora(2))
-    for seed, (names, owners, _) in enumerate(built):
-        groups = by_identity(names, owners, seed).groups
-        for key, value in identity_halves(groups["A"], groups["B"], pd.Series(owners, index=names)).items():
-            totals[key] = totals.get(key, 0) + value
-    for key, value in totals.items():
-        evidence.add(key, value, kind="property", n=len(built), varies="corpus, seed")
-    if published_or_none is None:
-        return
-    published = published_or_none
-    cite(evidence, "list_subset1.txt", "list_subset2.txt", "links_identities-faces.txt")
-    a, b = published.identity_halves
-    for key, value in identity_halves(a, b, published.identities).items():
-        evidence.add(key, value, kind="published", n=len(a) + len(b))
-    for name, side in (("A", a), ("B", b)):
-        people = published.identities.loc[list(side)].nunique()
-        evidence.add(f"images_{name}", len(side), kind="published", unit="images", note=f"of {people:,} identities")
-    held_out = len(set(published.test) & {*a, *b})
-    evidence.add("held_out_images_in_it", held_out, kind="published", n=len(published.test), unit="images")
-    used = tensor_images(published, "no_overlap")
-    removed = len(published.train) - tensor_images(published, "celeba")
-    evidence.add(
-        "images_trained_on",
-        used,
-        kind="published",
-        unit="images",
-        note=f"The tensor that the notebook loads: {used // 2:,} a group, {len(a) + len(b) - used:,} fewer than the "
-        f"lists. The same procedure took {removed:,} near-duplicates out of the baseline's tensor, which holds all but "
-        f"ten of these images; so, were that count the same in any order, {removed - (len(a) + len(b) - used):,} of "
-        "them are still in it. That is what removal inside each half alone would leave: near-duplicates across "
-        "the halves, the same photograph under two identities.",
-    )
+    record_identity_split(evidence, published_or_none)
 
 
 @pytest.mark.control("T-identity-split", "positive")
@@ -244,18 +154,7 @@ def test_one_leaked_image_among_a_hundred_thousand_is_noticed(judge: Judge, defe
 @pytest.mark.claim("T-exposure")
 @pytest.mark.trains(jobs=Desk.choice_jobs)
 def test_exposure(evidence: ClaimRecord, desk: Desk) -> None:
-    record_exposures(evidence)
-    n, repeated, _ = desk.choices()
-    usual = desk.model(Cell("random", n, GROUPS[0]))
-    images = desk.held_out.images[:CURVE_IMAGES]
-    pair = [output_psnr(desk.as_denoiser(model), images, seed=SEED) for model in (usual, repeated)]
-    exact, whole = pair if desk.preset.train.repetition == "exact" else reversed(pair)
-    train = desk.preset.train
-    shown = {how: exposures(n, train.replace(repetition=how)) for how in ("whole", "exact")}
-    note = f"N = {n}: {shown['whole']:,} images an epoch instead of {shown['exact']:,}; one training of each"
-    for name, (value, interval) in repetition_measures(exact, whole).items():
-        about: dict[str, Any] = {"unit": "dB", "n": len(images), "varies": "image", "note": note}
-        evidence.add(name, value, kind="synthetic", interval=interval, **about)
+    record_exposure(evidence, desk)
 
 
 @pytest.mark.control("T-exposure", "positive")

@@ -5,6 +5,7 @@ import pytest
 
 from audit.measures.attribute_reader import attribute_reader
 from audit.measures.made_up import EVERYONE, NOBODY, made_up_agreement, made_up_psnr
+from audit.measures.record import record_pairs, record_published
 from audit.measures.structure import (
     confound_measures,
     eyeglasses_measures,
@@ -40,12 +41,8 @@ from reports.record import ClaimRecord
 def test_glasses_weaken_agreement(
     evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:
-    if published_or_none is not None:
-        published_eyeglasses_convergence(evidence, published_or_none)
-    if trained_or_none is not None:
-        with evidence.attempt("full"):
-            record_glasses(evidence, trained_or_none, "full")
-    record_glasses(evidence, desk, desk.kind)
+    record_published(evidence, published_or_none, published_eyeglasses_convergence)
+    record_pairs(evidence, trained_or_none, desk, record_glasses)
 
 
 @pytest.mark.control("T-eyeglasses-convergence", "positive")
@@ -68,12 +65,8 @@ def test_equal_agreement_or_swapped_groups_are_caught(judge: Judge) -> None:
 def test_sex_makes_agreement_vary_by_seed(
     evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:
-    if published_or_none is not None:
-        published_male_convergence(evidence, published_or_none)
-    if trained_or_none is not None:
-        with evidence.attempt("full"):
-            record_sex(evidence, trained_or_none, "full")
-    record_sex(evidence, desk, desk.kind)
+    record_published(evidence, published_or_none, published_male_convergence)
+    record_pairs(evidence, trained_or_none, desk, record_sex)
 
 
 @pytest.mark.control("T-male-convergence", "positive")
@@ -97,12 +90,8 @@ def test_uniform_agreement_is_caught(judge: Judge, level: float) -> None:
 def test_identity_overlap_is_not_needed(
     evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:
-    if published_or_none is not None:
-        published_identity_convergence(evidence, published_or_none)
-    if trained_or_none is not None:
-        with evidence.attempt("full"):
-            record_identity(evidence, trained_or_none, "full")
-    record_identity(evidence, desk, desk.kind)
+    record_published(evidence, published_or_none, published_identity_convergence)
+    record_pairs(evidence, trained_or_none, desk, record_identity)
 
 
 @pytest.mark.control("T-identity-convergence", "positive")
@@ -127,12 +116,8 @@ def test_half_a_decibel_is_not_indistinguishable(judge: Judge) -> None:
 def test_glasses_or_set_size(
     evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
 ) -> None:
-    if published_or_none is not None:
-        published_size_confound(evidence, published_or_none)
-    if trained_or_none is not None:
-        with evidence.attempt("full"):
-            record_confound(evidence, trained_or_none, "full")
-    record_confound(evidence, desk, desk.kind)
+    record_published(evidence, published_or_none, published_size_confound)
+    record_pairs(evidence, trained_or_none, desk, record_confound)
 
 
 @pytest.mark.control("T-size-confound", "positive")
@@ -149,10 +134,7 @@ def test_an_effect_of_size_alone_is_caught(judge: Judge) -> None:
 
 @pytest.mark.claim("T-same-start")
 def test_the_start_is_not_the_same(evidence: ClaimRecord, desk: Desk, trained_or_none: Trained | None) -> None:
-    if trained_or_none is not None:
-        with evidence.attempt("full"):
-            record_starts(evidence, trained_or_none, "full")
-    record_starts(evidence, desk, desk.kind)
+    record_pairs(evidence, trained_or_none, desk, record_starts)
 
 
 @pytest.mark.control("T-same-start", "positive")
@@ -173,10 +155,7 @@ def test_a_start_that_matters_is_caught(judge: Judge) -> None:
 
 @pytest.mark.claim("T-test-set")
 def test_the_other_group_is_not_a_test_set(evidence: ClaimRecord, desk: Desk, trained_or_none: Trained | None) -> None:
-    if trained_or_none is not None:
-        with evidence.attempt("full"):
-            record_other_group(evidence, trained_or_none, "full")
-    record_other_group(evidence, desk, desk.kind)
+    record_pairs(evidence, trained_or_none, desk, record_other_group)
 
 
 @pytest.mark.control("T-test-set", "positive")

@@ -5,23 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image
 
-from audit.measures.order import rebuild, write_noise
+from audit.measures.order import rebuild, record_order_rebuilt, write_noise
 from audit.measures.preprocessing import (
     by_the_book,
     compare_pixels,
     generated_photographs,
     gray_first,
-    largest_gray_difference,
     preprocessed,
+    record_preprocessing,
 )
-from audit.plots.preprocessing import steps_figure
-from core.data.celeba import require_file
-from core.data.corpus import shuffled
 from core.data.lists import write_list
 from core.data.preprocess import CROP_BOX
-from fixtures.faces.corpus import write_celeba
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -30,29 +26,7 @@ from reports.record import ClaimRecord
 
 @pytest.mark.claim("T-preprocess")
 def test_preprocess(evidence: ClaimRecord, celeba_dir: Path | None, tmp_path: Path) -> None:
-    write_celeba(tmp_path, 1, seed=5)
-    with Image.open(tmp_path / "img_align_celeba" / "000001.jpg") as image:
-        figure = evidence.figure("steps", steps_figure(image))
-    n = 60
-    found, pixels = compare_pixels(generated_photographs(n, seed=0), preprocessed)
-    for name, value in found.items():
-        shown = [figure] if name == "share_changed_by_gray_first" else []
-        note = f"{n} generated photographs"
-        evidence.add(name, value, kind="property", n=pixels, seeds="0", note=note, figures=shown)
-    evidence.add(
-        "largest_gray_difference",
-        largest_gray_difference(),
-        kind="property",
-        n=2**24,
-        note="over all colours, between the mean rounded once (used here) and the published order of operations, "
-        "float32(x / 255) averaged in float32; the proven bound is 5 units of 2^-25",
-    )
-    if celeba_dir is not None:
-        folder = require_file(celeba_dir, "img_align_celeba")
-        names = shuffled((path.name for path in folder.glob("*.jpg")), 0)[:200]
-        found, pixels = compare_pixels((Image.open(folder / name) for name in names), preprocessed)
-        for name, value in found.items():
-            evidence.add(name, value, kind="celeba", n=pixels, seeds="0", note=f"{len(names)} photographs")
+    record_preprocessing(evidence, celeba_dir, tmp_path)
 
 
 @pytest.mark.control("T-preprocess", "positive")
@@ -86,32 +60,7 @@ def test_other_steps_are_caught(judge: Judge, defect: str) -> None:
 
 @pytest.mark.claim("T-order")
 def test_order(evidence: ClaimRecord, celeba_dir: Path | None, tmp_path: Path) -> None:
-    rng, trials = np.random.default_rng(0), 25
-    totals = {"bytes_different": 0, "swaps_unnoticed": 0}
-    for trial in range(trials):
-        directory = tmp_path / f"noise-{trial}"
-        names = shuffled(write_noise(directory, int(rng.integers(2, 9)), rng), trial)
-        for name, value in rebuild(directory, names, directory).items():
-            totals[name] += value
-    for name, value in totals.items():
-        evidence.add(name, value, kind="property", n=trials, seeds=f"0:{trials}", note="directories of random images")
-    faces = 32
-    write_celeba(tmp_path / "faces", faces, seed=3)
-    order = shuffled((path.name for path in (tmp_path / "faces" / "img_align_celeba").iterdir()), 1)
-    turbo = features.version("libjpeg_turbo")
-    decoder = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"
-    note = (
-        f"decoded by Pillow {features.version('pil')} with {decoder}; another decoder may differ by a level here and "
-        "there. The published list names 202,589 images, the published tensor holds the 196,235 left after duplicates "
-        "went (T 3.3): the list fixes their order, but not which they are"
-    )
-    for name, value in rebuild(tmp_path / "faces", order, tmp_path).items():
-        evidence.add(name, value, kind="synthetic", n=faces, seeds="3", note=note)
-    if celeba_dir is not None:
-        present = (path.name for path in require_file(celeba_dir, "img_align_celeba").glob("*.jpg"))
-        sample = shuffled(present, 0)[:2000]
-        for name, value in rebuild(celeba_dir, sample, tmp_path).items():
-            evidence.add(name, value, kind="celeba", n=len(sample), seeds="0", note=note)
+    record_order_rebuilt(evidence, celeba_dir, tmp_path)
 
 
 @pytest.mark.control("T-order", "positive")

@@ -7,7 +7,6 @@ import torch
 
 from audit.measures.densities import SIGMAS, oracles, random_gaussian
 from audit.measures.theory import (
-    NOISY_POINTS,
     SET,
     copies_drawn,
     excess_of_perturbation,
@@ -16,11 +15,10 @@ from audit.measures.theory import (
     formula_measures,
     miyasawa_names,
     perturbations,
+    record_empirical_optimum,
     score_error,
 )
-from audit.plots.shared import plot_rows
 from core.denoisers.oracles import Empirical, Gaussian
-from core.metrics.neighbours import nearest
 from core.stats import clopper_pearson, t_interval
 from fixtures.experiments.desk import Desk
 from reports.judge import Judge
@@ -55,17 +53,7 @@ def test_a_wrong_denoiser_does_not_give_the_score(judge: Judge, defect: str) -> 
 
 @pytest.mark.claim("K-empirical-optimum")
 def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk: Desk) -> None:
-    for name, (value, interval) in formula_measures(finite_set(40)).items():
-        n = NOISY_POINTS if interval else 72
-        evidence.add(name, value, kind="property", n=n, interval=interval)
-    train = desk.corpus.images[:SET]
-    hits, samples = copies_drawn(desk, Empirical(train), train)
-    rows = [("samples", samples), ("nearest training", train[nearest(samples, train, 1).index[:, 0]])]
-    figures = [evidence.figure("samples", plot_rows(rows))]
-    share, n = hits / len(samples), len(samples)
-    about: dict[str, Any] = {"kind": "synthetic", "n": n, "seeds": f"0:{n}", "varies": "seed"}
-    evidence.add("share of training images among samples", share, interval=clopper_pearson(hits, n), **about)
-    evidence.add("share of training images among samples, counted", share, figures=figures, **about)
+    record_empirical_optimum(evidence, desk)
 
 
 @pytest.mark.control("K-empirical-optimum", "positive")

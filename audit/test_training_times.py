@@ -12,30 +12,17 @@ import pytest
 from audit.measures.made_up import made_up_exponents
 from audit.measures.networks import full_elsewhere
 from audit.measures.training_times import (
-    GOOD,
     KIND,
     PUBLISHED_NETWORK,
-    SYSTEMS,
     copying_jobs,
-    curves_of,
-    feature_losses,
-    good_denoiser,
     mixtures_faces_features,
     record_copying,
-    record_times,
-    times_of,
+    record_generation,
 )
-from audit.plots.dynamics import plot_features, plot_law
 from core.training.config import ImageDynamicsConfig
 from core.training.presets import DEFAULT_SCALE, FaceTimes, preset
 from fixtures.experiments.curves import (
-    FEATURE_TIMES,
-    NOISE,
-    face_curves,
     face_jobs,
-    faces_linear_error,
-    feature_models,
-    law_curves,
 )
 from fixtures.experiments.desk import Desk
 from reports.judge import Judge, judge_claim
@@ -46,46 +33,7 @@ from reports.record import ClaimRecord
 @pytest.mark.claim("B-generation-time")
 @pytest.mark.trains(jobs=mixtures_faces_features, corpus=False)
 def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk) -> None:
-    scale = desk.preset.mixtures
-    mixtures = law_curves(desk.crew, scale)
-    record_times(
-        evidence,
-        SYSTEMS[0],
-        times_of(curves_of(mixtures, "quality"), GOOD, falling=True, log=True),
-        unit="steps",
-        varies="training set and weights",
-        figures=[
-            evidence.figure("mixture", plot_law(mixtures, "quality", "energy distance to fresh points", GOOD)),
-        ],
-    )
-    faces = face_curves(desk.crew, scale.small_faces)
-    mark = faces_linear_error(scale.small_faces.network.image_size)
-    evidence.add("error of the best linear denoiser, over that of doing nothing", mark, kind=KIND)
-    evidence.add(
-        "error at which a denoiser of faces counts as good",
-        good_denoiser(mark),
-        kind=KIND,
-        note="on held-out faces, a quantity that a few samples cannot give: 80 % of the way from doing nothing to the "
-        "best linear denoiser of all faces",
-    )
-    record_times(
-        evidence,
-        SYSTEMS[1],
-        times_of(curves_of(faces, "error"), good_denoiser(mark), falling=True, log=True),
-        unit="steps",
-        varies="training set and weights",
-        figures=[evidence.figure("faces", plot_law(faces, "error", "error on held-out faces", good_denoiser(mark)))],
-    )
-    models = feature_models(desk.crew, scale)
-    level = good_denoiser(1 - NOISE)
-    record_times(
-        evidence,
-        SYSTEMS[2],
-        times_of(feature_losses(models, "test"), level, falling=True),
-        unit="training time",
-        varies="training set and features",
-        figures=[evidence.figure("random-features", plot_features(models, FEATURE_TIMES, 1 - NOISE, level))],
-    )
+    record_generation(evidence, desk)
 
 
 @pytest.mark.claim("B-memorisation-time")

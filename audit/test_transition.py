@@ -8,7 +8,7 @@ import pytest
 
 from audit.measures.made_up import Notebook, made_up_agreement
 from audit.measures.networks import nearest_training
-from audit.measures.record import SEED
+from audit.measures.record import SEED, record_pairs
 from audit.measures.transition import record_crossing, record_settings, record_strong, strong_measures
 from core.metrics.agreement import Agreement
 from core.theory.critical_size import crossing
@@ -27,10 +27,7 @@ from reports.record import ClaimRecord
 def test_beyond_a_critical_size_the_sample_does_not_matter(
     evidence: ClaimRecord, desk: Desk, trained_or_none: Trained | None
 ) -> None:
-    if trained_or_none is not None:
-        with evidence.attempt("full"):
-            record_strong(evidence, trained_or_none, "full")
-    record_strong(evidence, desk, desk.kind)
+    record_pairs(evidence, trained_or_none, desk, record_strong)
     if desk.kind != "full":  # the study's own networks are small at every scale
         with evidence.beside(desk.kind):
             record_settings(evidence, desk)

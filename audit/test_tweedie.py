@@ -7,23 +7,19 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from audit.measures.densities import SIGMAS, oracles
+from audit.measures.densities import oracles
 from audit.measures.tweedie import (
     DIVERGENCE,
     EXACT,
     GRADIENT,
     ORTHOGONAL,
-    POINTS,
     Density,
     LineMixture,
-    furthest,
-    gradient_error,
-    kept_means,
+    record_tweedie,
     tweedie_errors,
     tweedie_measures,
     two_points,
 )
-from audit.plots.densities import draw_scores
 from fixtures.experiments.desk import Desk
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -36,29 +32,7 @@ from reports.record import ClaimRecord
 
 @pytest.mark.claim("K-tweedie")
 def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord, desk: Desk) -> None:
-    forth, back = tweedie_errors(LineMixture().posterior_mean, LineMixture().score)
-    evidence.add("score from posterior mean, largest error", forth, kind="property", n=27, varies="point and sigma")
-    evidence.add("posterior mean from score, largest error", back, kind="property", n=27, varies="point and sigma")
-    densities = {name: Density.of(oracle) for name, oracle in oracles().items()}
-    gradients = {name: gradient_error(density) for name, density in densities.items()}
-    for name, error in gradients.items():
-        evidence.add(f"{GRADIENT}, {name}", error, kind="property", n=64 * len(SIGMAS), varies="noisy point")
-    figure = evidence.figure("scores", draw_scores())
-    worst = max(gradients.values())
-    evidence.add(GRADIENT, worst, kind="property", n=len(gradients), varies="density", figures=[figure])
-    means = {name: kept_means(desk.root, name) for name in densities}
-    for equation in (ORTHOGONAL, DIVERGENCE, EXACT):
-        by_density = {name: found[equation] for name, found in means.items() if equation in found}
-        for name, found in by_density.items():
-            value, interval = furthest(found)
-            evidence.add(
-                f"{equation}, {name}", value, kind="property", n=POINTS, interval=interval, varies="noisy point"
-            )
-        value, interval = furthest([mean for found in by_density.values() for mean in found])
-        evidence.add(
-            equation, value, kind="property", n=POINTS, interval=interval, seeds="6", varies="noisy point",
-            note=f"furthest of {', '.join(by_density)} at sigma = {', '.join(map(str, SIGMAS))}",
-        )  # fmt: skip
+    record_tweedie(evidence, desk)
 
 
 @pytest.mark.control("K-tweedie", "positive")

@@ -19,20 +19,10 @@ from fixtures.experiments.desk import Cell, Desk
 from fixtures.experiments.measured import measured
 
 BASIS_SIGMA = 0.15
-
-
 RANK_SIGMAS = (0.05, 0.1, 0.15, 0.3, 0.5)
-
-
 LEADING = 20  # eigenvectors that count as leading
-
-
 SHOWN = [0, 1, 2, 4, 8, 16, 32]  # eigenvectors in the picture
-
-
 KEPT = 0.995  # share of the clean image's energy that the counted coefficients hold
-
-
 HOMOGENEITY = "largest |f(y) - J(y) y| / |f(y)|"
 
 

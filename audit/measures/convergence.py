@@ -19,6 +19,7 @@ from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
 from core.stats.clustered import clustered_share
 from fixtures.experiments.desk import GROUPS, Cell, Desk
 from fixtures.experiments.stored import Pairs
+from fixtures.faces.corpus import grid
 from reports.record import ClaimRecord
 
 
@@ -88,16 +89,17 @@ def record_tables(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) ->
     evidence.add("samples and training images called copies, by criterion and N", replication, note=note, **about)
 
 
-def record_convergence(evidence: ClaimRecord, desk: Pairs, *, kind: str, figures: Sequence[str] = ()) -> None:
-    """Everything T-convergence is judged by and shown with; `figures` are added to its own."""
+def record_convergence(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+    """Everything T-convergence is judged by and shown with."""
     by_size, found = measure_convergence(desk)
     rows = [(f"N={n} {g}", desk.samples(Cell("random", n, g))) for n in (desk.sizes[0], desk.sizes[-1]) for g in GROUPS]
     prefix = "" if kind == "synthetic" else f"{kind}-"
     figures = [
         evidence.figure(f"{prefix}agreement", plot_agreement(desk, by_size)),
         evidence.figure(f"{prefix}samples", plot_rows(rows)),
-        *figures,
     ]
+    if isinstance(desk, Desk):
+        figures.append(evidence.figure("corpus", grid(desk.corpus, 4, 12)))
     for n, a in zip(desk.sizes, by_size, strict=True):
         mean, interval = a.mean(seed=SEED)
         retrieval, exact = a.retrieval()

@@ -4,16 +4,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audit.measures.calibration import record_desk_calibration
+from audit.measures.record import record
+from audit.plots.dynamics import plot_shares
+from core.metrics.lpips import Embedding
 from core.metrics.neighbours import Neighbours, nearest_groups, nearest_l2, twin_groups
 from core.metrics.replication import GAP, gap_ratio, share
 from core.stats import Interval
+from core.theory.mixtures import draw_mixture
+from core.training.config import DynamicsConfig
+from fixtures.experiments.desk import Desk
+from reports.record import ClaimRecord
 
 COPIER_SAMPLES = 100
-
-
 INEXACT = 0.05  # how far a copier's copies are from their original, in the points' own deviation
-
-
 TWIN_DISTANCE = 0.1  # how far a near-duplicate is from its original: a correlation of 0.995
 
 
@@ -46,3 +50,16 @@ def copier_measures(
     pairs = np.stack([np.arange(len(points)), np.arange(len(points)) + len(points)], axis=1)
     joined = nearest_groups(lambda k: nearest_l2(near, twins, k, value_range=None), twin_groups(pairs, len(twins)), 2)
     return found, found_share(joined)
+
+
+def record_copiers(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+    """Shares of known copies that the gap ratio finds, and of fresh points (B-memorised-fraction)."""
+    record_desk_calibration(evidence, desk, lpips)
+    points = draw_mixture(DynamicsConfig(), 500, 0).train
+    found, joined = copier_measures(points)
+    found["share found, inexact copies, near-duplicates counted once"] = joined
+    figures = [evidence.figure("shares", plot_shares({n.removeprefix("share found, "): v for n, v in found.items()}))]
+    record(evidence, found, kind="property", n=COPIER_SAMPLES, varies="copy", figures=figures)
+    fresh = draw_mixture(DynamicsConfig(), 500, 0).oracle.sample(500, torch.Generator().manual_seed(1)).float()
+    alarms, interval = found_share(nearest_l2(fresh, points, 2, value_range=None))
+    evidence.add("share of fresh points called memorised", alarms, kind="property", interval=interval, n=500)

@@ -1,13 +1,20 @@
 """Error on images of one disk, against a fit of its five parameters (Kadkhodaie et al. 2024, section 3.2)."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from audit.measures.denoising import slope
+from audit.measures.denoising import DISKS, denoisers, error_table, slope
 from audit.measures.record import SEED, Measures
+from audit.plots.denoising import plot_errors
+from audit.plots.shared import plot_rows
+from core.metrics.psnr import unit_noise
 from core.stats import bootstrap_mean
-from fixtures.experiments.geometric import draw_disks
+from fixtures.experiments.desk import Desk
+from fixtures.experiments.geometric import disk_parameters, draw_disks
+from reports.record import ClaimRecord
 
 SMALL_SIGMAS = tuple(np.geomspace(0.01, 0.1, 5).tolist())
 
@@ -56,3 +63,29 @@ def low_dimensional_measures(network: np.ndarray, fitted: np.ndarray) -> Measure
         "slope of the network": slope(network, SMALL_SIGMAS),
         "slope of the fitted disks": slope(fitted, SMALL_SIGMAS),
     }
+
+
+def record_disks(evidence: ClaimRecord, desk: Desk) -> None:
+    """Errors of the network and of the fit on disks (K-low-dimensional-suboptimal)."""
+    denoiser, images = denoisers(desk)[DISKS]
+    n, size = desk.sizes[-1], desk.preset.train.image_size
+    truth = disk_parameters(n + len(images), seed=SEED)[n:]
+    noise = unit_noise(images.shape[1:], range(len(images)), SEED)
+    network = error_table(denoiser, images, SMALL_SIGMAS)
+    fits = [fitted_disks(images + s * noise, truth) for s in SMALL_SIGMAS]
+    fitted = np.stack([(x - images).double().square().mean((1, 2, 3)).numpy() for x in fits])
+    found = low_dimensional_measures(network, fitted)
+    figures = [
+        evidence.figure(
+            "errors", plot_errors({"network": (network, None), "fitted disks": (fitted, 2.0)}, SMALL_SIGMAS)
+        ),
+        evidence.figure("images", plot_rows([("disks", images)])),
+    ]
+    about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image", "figures": figures}
+    for name, (value, interval) in found.items():
+        note = "the optimum is a fit from the truth, whose error bounds it from above" if "excess" in name else None
+        evidence.add(name, value, interval=interval, note=note, **about)
+    for s, row in zip(SMALL_SIGMAS, fitted * size**2 / np.square(SMALL_SIGMAS)[:, None], strict=True):
+        dimensions = bootstrap_mean(row, seed=SEED, over="images")
+        name = f"dimensions that the fit's error amounts to, sigma = {s:.3g}"
+        evidence.add(name, float(row.mean()), interval=dimensions, note="a disk has 5", **about)

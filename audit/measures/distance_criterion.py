@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from scipy import optimize
 from torch import Tensor
 
 from audit.measures.dynamics import CENTRE, POINT, STATED, expected_distances, unit_length
-from core.denoisers.oracles import Oracle
-from core.stats import Interval, bootstrap_mean
+from audit.plots.dynamics import plot_exact
+from core.denoisers.oracles import Empirical, Oracle
+from core.stats import Interval, bootstrap_mean, bootstrap_statistic
 from core.theory.gaussian_distances import expected_to_centre, expected_to_nearest
 from core.theory.mixtures import MixtureData, ddpm, distances, draw_mixture, oracle_noise
 from core.training.config import DynamicsConfig
@@ -18,8 +20,6 @@ from fixtures.experiments.measured import measured
 from reports.record import ClaimRecord
 
 GENERALISER, MEMORISER = "exact generaliser", "exact memoriser"
-
-
 SAMPLED = {GENERALISER: 64, MEMORISER: 16}  # points drawn from each exact sampler; copies are all at distance 0
 
 
@@ -104,3 +104,43 @@ def known_answers(config: DynamicsConfig) -> dict[str, str]:
     fresh = data.oracle.sample(200, torch.Generator().manual_seed(0))
     samplers = {GENERALISER: fresh, MEMORISER: data.train[:200]}
     return {name: answer for n in STATED for name, answer in criterion_answers(samplers, data, n).items()}
+
+
+def record_criterion(evidence: ClaimRecord, desk: Desk) -> None:
+    """What the criterion says of exact samplers, and when it errs (V-criterion)."""
+    config = DynamicsConfig()
+    figure, panels = plt.subplots(1, len(STATED), figsize=(9, 3.4), sharey=True)
+    passing: dict[int, tuple[float, Interval]] = {}
+    for axes, n in zip(panels, STATED, strict=True):
+        data = draw_mixture(config, n, 0)
+        oracles = {GENERALISER: data.oracle, MEMORISER: Empirical(data.train.double())}
+        samplers = {name: kept_sampler(desk, name, oracle, config, n) for name, oracle in oracles.items()}
+        for name, answer in criterion_answers(samplers, data, n).items():
+            evidence.add(
+                name, answer, kind="property", n=SAMPLED[name.split(", ")[0].removeprefix("criterion on the ")]
+            )
+        found = {name: distances(samples, data)[:2] for name, samples in samplers.items()}
+        to_centre, to_point = (x.numpy() for x in found[GENERALISER])
+        interval = bootstrap_statistic([to_centre, to_point], copies_passing, seed=0, paired=True, over="samples")
+        passing[n] = float(copies_passing(to_centre, to_point)), interval
+        plot_exact(found, record_distances(evidence, found, data, config), axes, f"N = {n:,}")
+    figures = [evidence.figure("distances", figure)]
+    for n, (share_passing, interval) in passing.items():
+        evidence.add(
+            f"share of copies that the criterion lets pass, N = {n}",
+            share_passing,
+            interval=interval,
+            kind="property",
+            n=SAMPLED[GENERALISER],
+            varies="generated sample",
+            note="a sampler that copies this share of the time, and draws fresh points otherwise, still shows a gap",
+            figures=figures,
+        )
+    collapsed = data.centres[torch.zeros(64, dtype=torch.int64)]
+    evidence.add("criterion on a sampler that always returns one centre", criterion(collapsed, data), kind="property")
+    for d in (2, 8, 32):
+        evidence.add(
+            f"points at which a perfect sampler in {d} dimensions counts as memorising",
+            points_until_memorising(d),
+            kind="property",
+        )

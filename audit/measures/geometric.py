@@ -5,22 +5,31 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from audit.measures.denoising import DISKS, SHUFFLED, alpha_name, over_variance, slope, useful_levels
+from audit.measures.denoising import (
+    DISKS,
+    SHUFFLED,
+    alpha_name,
+    alphas,
+    denoisers,
+    error_table,
+    optimal_slope,
+    over_variance,
+    slope,
+    useful_levels,
+)
 from audit.measures.networks import JUDGED_LEVELS
 from audit.measures.record import SEED, Measures
+from audit.plots.denoising import plot_errors, plot_shuffled_psnr, plot_slopes
+from audit.plots.shared import plot_rows
+from core.metrics.psnr import denoiser_psnr
 from core.stats import bootstrap_mean
+from fixtures.experiments.desk import GROUPS, Cell, Desk
 from fixtures.experiments.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels, textures
 from reports.record import ClaimRecord
 
 SMOOTHNESS = (1, 2, 3, 4, 5)  # that of the images shown; trained on are those of the scale
-
-
 JUDGED_ALPHAS = (2, 4)  # the document's alphas, the ledger's checks
-
-
 CURVE = (32.0, 28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # of the picture
-
-
 SLOPE_SIGMAS = tuple(np.geomspace(0.03, 0.3, 7).tolist())  # a decade of noise, its ends away from white and from pixels
 
 
@@ -68,3 +77,49 @@ def shuffled_measures(faces: np.ndarray, shuffled: np.ndarray) -> Measures:
         )
         for level, a, b in zip(JUDGED_LEVELS, faces, shuffled, strict=True)
     }
+
+
+def record_slopes(evidence: ClaimRecord, desk: Desk) -> None:
+    """Slopes of the error on geometric images, beside the optimal ones (K-geometric-optimal)."""
+    trained = denoisers(desk)
+    tables = {a: error_table(*trained[alpha_name(a)], SLOPE_SIGMAS) for a in alphas(desk)}
+    slopes = {a: slope(errors, SLOPE_SIGMAS) for a, errors in tables.items()}
+    curves = {alpha_name(a): (errors, optimal_slope(a)) for a, errors in tables.items()}
+    figures = [
+        evidence.figure("geometric-images", plot_rows(list(geometric_images(desk.held_out.images).items()))),
+        evidence.figure("errors", plot_errors(curves, SLOPE_SIGMAS)),
+        evidence.figure("slopes", plot_slopes(slopes)),
+    ]
+    about: dict[str, Any] = {"kind": desk.kind, "n": desk.preset.theory.tested}
+    for alpha, (value, interval) in slopes.items():
+        evidence.add(
+            f"slope, alpha = {alpha}",
+            value,
+            interval=interval,
+            varies="image and noise level",
+            note=f"optimal: {optimal_slope(alpha):.3g}{'' if alpha in JUDGED_ALPHAS else '; not judged'}",
+            figures=figures,
+            **about,
+        )
+        record_floor(evidence, alpha, tables[alpha], {**about, "varies": "image"})
+
+
+def record_shuffled(evidence: ClaimRecord, desk: Desk) -> None:
+    """PSNR on faces and on the same faces shuffled (K-shuffled-suboptimal)."""
+    denoiser, shuffled = denoisers(desk)[SHUFFLED]
+    faces = desk.held_out.images[: len(shuffled)]
+    sigmas = tuple(10 ** (-level / 20) for level in CURVE)
+    output = {
+        "faces": denoiser_psnr(
+            desk.denoiser(Cell("random", desk.sizes[-1], GROUPS[0])), faces, sigmas, seed=SEED
+        ).output,
+        SHUFFLED: denoiser_psnr(denoiser, shuffled, sigmas, seed=SEED).output,
+    }
+    figures = [
+        evidence.figure("psnr", plot_shuffled_psnr(output, CURVE)),
+        evidence.figure("images", plot_rows([("faces", faces), ("shuffled", shuffled)])),
+    ]
+    judged = [CURVE.index(level) for level in JUDGED_LEVELS]
+    for name, (value, interval) in shuffled_measures(*(rows[judged] for rows in output.values())).items():
+        about: dict[str, Any] = {"n": len(faces), "varies": "image", "unit": "dB", "figures": figures}
+        evidence.add(name, value, kind=desk.kind, interval=interval, **about)

@@ -8,17 +8,22 @@ from torch import Tensor
 
 from audit.measures.bases import (
     BASIS_SIGMA,
+    HOMOGENEITY,
     KEPT,
     LEADING,
+    RANK_SIGMAS,
     Bases,
     angle_cosines,
+    basis_measures,
     chance_cosines,
     desk_bases,
+    desk_homogeneity,
     mean_over_images,
     subspace_overlaps,
+    untrained_bases,
 )
 from audit.measures.record import SEED
-from audit.plots.bases import plot_alignment, plot_rank_and_energy
+from audit.plots.bases import plot_alignment, plot_bases, plot_rank_and_energy
 from core.metrics.spectrum import energy_left, fourier_coefficients, haar_coefficients, kept_energy
 from core.stats import bootstrap_difference
 from fixtures.experiments.desk import GROUPS, Cell, Desk
@@ -65,3 +70,26 @@ def record_alignment(evidence: ClaimRecord, desk: Desk, images: Tensor) -> None:
     evidence.add(
         "overlap at the largest N minus at the smallest", float((last - first).mean()), interval=growth, **about
     )
+
+
+def record_bases(evidence: ClaimRecord, desk: Desk) -> None:
+    """Everything K-harmonic-bases is judged by and shown with."""
+    images = desk.held_out.images[: desk.preset.theory.bases]
+    largest = Cell("random", desk.sizes[-1], GROUPS[0])
+    by_level = {sigma: desk_bases(desk, largest, images, sigma) for sigma in RANK_SIGMAS}
+    at_basis = by_level[BASIS_SIGMA]
+    errors = desk_homogeneity(desk, largest, images)
+    found = basis_measures(at_basis, untrained_bases(desk, images), images, errors)
+    about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image"}
+    figures = [evidence.figure("bases", plot_bases(by_level, images[:4]))]
+    product = "by one product with J forwards, which rounds as f itself does"
+    for name, (value, interval) in found.items():
+        note = product if name == HOMOGENEITY else None
+        evidence.add(name, value, interval=interval, note=note, figures=figures, **about)
+    for what, values in (("denoiser", at_basis.asymmetry), ("noise it predicts", at_basis.asymmetry_of_noise)):
+        value, interval = mean_over_images(values.numpy())
+        evidence.add(f"asymmetry of the Jacobian, {what}", value, interval=interval, **about)
+    value, interval = mean_over_images(errors)
+    evidence.add("mean |f(y) - J(y) y| / |f(y)|", value, interval=interval, note=product, **about)
+    record_spectra(evidence, by_level, images, desk.kind)
+    record_alignment(evidence, desk, images)

@@ -2,16 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from audit.measures.record import Measures
 from core.cache import kept
 from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import Neighbours, without_self
-from core.stats import clopper_pearson
 from core.tensors import tensor_sha256
 from fixtures.experiments.desk import Cell, Desk
 
@@ -47,19 +43,3 @@ def lpips_neighbours(desk: Desk, embedding: Embedding, cell: Cell) -> LpipsNeigh
     sizes = [len(samples), len(background), len(held_out)]
     parts = [Neighbours(*pair) for pair in zip(found["index"].split(sizes), found["value"].split(sizes), strict=True)]
     return LpipsNeighbours(parts[0], without_self(parts[1], range(len(background))), parts[2])
-
-
-DIFFERENCE = "largest relative difference from the lpips package"
-
-
-def by_package(embedding: Embedding, a: Tensor, b: Tensor) -> Tensor:
-    """LPIPS of image i of `a` and image i of `b` as the `lpips` package computes it, (n,)."""
-    with torch.no_grad():
-        return embedding.model(embedding.prepare(a), embedding.prepare(b)).flatten().double()
-
-
-def outside_ten(correlation_index: np.ndarray, lpips_nearest: np.ndarray) -> Measures:
-    """How often the LPIPS-nearest training image is not among the ten nearest by correlation."""
-    missed = ~(correlation_index == lpips_nearest[:, None]).any(axis=1)
-    share = (float(missed.mean()), clopper_pearson(int(missed.sum()), len(missed)))
-    return {"share whose LPIPS-nearest is outside the ten": share}

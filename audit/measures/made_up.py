@@ -21,6 +21,7 @@ from fixtures.experiments.curves import MEMORISED
 from fixtures.experiments.geometric import c_alpha
 
 COPIED, STRANGERS = 64, 300  # copies and held-out images that controls of a criterion judge
+EVERYONE, NOBODY = np.ones(64, dtype=bool), np.zeros(64, dtype=bool)
 
 
 def made_up_agreement(same: float, seeds: int = 64, spread: float = 0.05, seed: int = 0) -> Agreement:
@@ -29,9 +30,6 @@ def made_up_agreement(same: float, seeds: int = 64, spread: float = 0.05, seed: 
     similarity = rng.normal(0, 0.1, (seeds, seeds))
     similarity[np.arange(seeds), np.arange(seeds)] = rng.normal(same, spread, seeds)
     return Agreement(similarity.clip(-1, 1))
-
-
-EVERYONE, NOBODY = np.ones(64, dtype=bool), np.zeros(64, dtype=bool)
 
 
 def made_up_psnr(offset: float, spread: float = 0.2, seed: int = 0, images: int = 200) -> PSNRCurve:

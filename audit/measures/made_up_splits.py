@@ -5,11 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from audit.measures.attribute_splits import against_random_halves, attribute_halves, every_attribute
+from audit.measures.attribute_overlap import against_random_halves
+from audit.measures.attribute_splits import attribute_halves
 from audit.measures.corpora import numbered_names
+from audit.measures.every_attribute import every_attribute
 from audit.measures.identity_splits import identity_overlap
 from core.splits.build import by_attribute, by_identity
 from reports.judge import Judge
+
+PRINTED = {"T-eyeglasses-split": 13_193, "T-male-split": 84_434}
 
 
 def made_up_overlap(identities: np.ndarray) -> dict[str, int]:
@@ -26,9 +30,6 @@ def made_up_halves(n: int) -> tuple[list[str], list[str], pd.Series]:
     owners = pd.Series(np.arange(n) // 20, index=names)
     groups = by_identity(names, owners.to_numpy(), 0).groups
     return list(groups["A"]), list(groups["B"]), owners
-
-
-PRINTED = {"T-eyeglasses-split": 13_193, "T-male-split": 84_434}
 
 
 def built_halves(claim: str) -> tuple[list[str], pd.Series]:

@@ -10,6 +10,8 @@ from torch.nn import functional
 
 from core.denoisers.unet import BiasFreeNorm, UNet, parameter_count
 
+ROUNDING = 2.0**-24  # unit roundoff of float32
+
 
 def network_structure(model: UNet) -> dict[str, int]:
     """What T 4.1 says of the network, counted."""
@@ -31,9 +33,6 @@ def described_parameters(width: int = 64, blocks: int = 3) -> int:
         total += 4 * wide * narrow + 9 * wide * narrow  # up, and the convolution after the concatenation
         total += narrow + (9 * narrow * narrow + narrow if narrow > width else 9 * narrow)
     return total
-
-
-ROUNDING = 2.0**-24  # unit roundoff of float32
 
 
 def random_network(seed: int) -> UNet:

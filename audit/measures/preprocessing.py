@@ -1,11 +1,18 @@
 """The steps from a photograph to an image for networks, implemented a second time (Topeza 2025, section 3.2)."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from audit.measures.record import record
+from audit.plots.preprocessing import steps_figure
+from core.data.celeba import require_file
+from core.data.corpus import shuffled
 from core.data.preprocess import preprocess
+from fixtures.faces.corpus import write_celeba
+from reports.record import ClaimRecord
 
 
 def bicubic(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -80,3 +87,29 @@ def largest_gray_difference() -> float:
     once = (np.arange(766) / 765).astype(np.float32)
     pair, pair_sum = level[:, None] + level[None, :], np.arange(256)[:, None] + np.arange(256)[None, :]
     return max(float(np.abs((pair + level[k]) / np.float32(3) - once[pair_sum + k]).max()) for k in range(256))
+
+
+def record_preprocessing(evidence: ClaimRecord, celeba_dir: Path | None, tmp_path: Path) -> None:
+    """Pixels in which the implementation differs from the stated steps (T-preprocess)."""
+    write_celeba(tmp_path, 1, seed=5)
+    with Image.open(tmp_path / "img_align_celeba" / "000001.jpg") as image:
+        figure = evidence.figure("steps", steps_figure(image, preprocessed(image), gray_first(image)))
+    n = 60
+    found, pixels = compare_pixels(generated_photographs(n, seed=0), preprocessed)
+    for name, value in found.items():
+        shown = [figure] if name == "share_changed_by_gray_first" else []
+        note = f"{n} generated photographs"
+        evidence.add(name, value, kind="property", n=pixels, seeds="0", note=note, figures=shown)
+    evidence.add(
+        "largest_gray_difference",
+        largest_gray_difference(),
+        kind="property",
+        n=2**24,
+        note="over all colours, between the mean rounded once (used here) and the published order of operations, "
+        "float32(x / 255) averaged in float32; the proven bound is 5 units of 2^-25",
+    )
+    if celeba_dir is not None:
+        folder = require_file(celeba_dir, "img_align_celeba")
+        names = shuffled((path.name for path in folder.glob("*.jpg")), 0)[:200]
+        found, pixels = compare_pixels((Image.open(folder / name) for name in names), preprocessed)
+        record(evidence, found, kind="celeba", n=pixels, seeds="0", note=f"{len(names)} photographs")

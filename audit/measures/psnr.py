@@ -86,7 +86,7 @@ def psnr_gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve,
     return {f"change of the gap at {level:g} dB": change for level, change in zip(LEVELS, changes, strict=True)}
 
 
-def record_gap(evidence: ClaimRecord, desk: Pairs, *, kind: str) -> None:
+def record_gap(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     """Everything T-psnr-gap is judged by and shown with."""
     halves = desk.tests(CURVE_IMAGES)
     by_size = {

@@ -1,6 +1,6 @@
 """The nearest training image by correlation and by LPIPS (Topeza 2025, section 5.4)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,7 +18,7 @@ from audit.measures.perception import (
     sensitivity_rows,
     trap_measures,
 )
-from audit.measures.record import SEED, Measures
+from audit.measures.record import SEED, Measures, record
 from audit.plots.shared import plot_rows
 from core.metrics.lpips import Embedding
 from core.metrics.neighbours import nearest
@@ -31,8 +31,6 @@ from fixtures.experiments.stored import Pairs
 from reports.record import ClaimRecord
 
 K = 10  # candidates, as published
-
-
 PEOPLE, EACH = 75, 4  # faces of known identity
 
 
@@ -97,8 +95,7 @@ def record_inversion(evidence: ClaimRecord, desk: Pairs, ranked: Ranked, figures
     for name, distance in (("structural similarity", -fresh.ssim), ("L2", fresh.l2)):
         change = nearest_change(-fresh.correlation, distance, clusters=fresh.seeds)
         found[f"share whose nearest changes by {name} instead, not copies"] = (change.share, change.interval)
-    for name, (value, interval) in found.items():
-        evidence.add(name, value, interval=interval, figures=figures, **about)
+    record(evidence, found, figures=figures, **about)
     chance = nearest_change(-fresh.correlation, fresh.lpips).chance
     evidence.add("share whose nearest an unrelated order changes", chance, kind=kind, note="1 - 1/k, k = 10")
 
@@ -118,8 +115,7 @@ def record_order_of_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked], 
         found = inversion_measures(copies.correlation, copies.lpips, copies.ssim, copies.seeds, f"copies, N = {n}")
         note = f"{copies.lpips.shape[1]} candidates: an unrelated order changes {1 - 1 / copies.lpips.shape[1]:.0%}"
         about |= {"n": len(copies.seeds), "kind": kind, "note": note}
-        for name, (value, interval) in found.items():
-            evidence.add(name, value, interval=interval, **about)
+        record(evidence, found, **about)
 
 
 def record_sensitivity(evidence: ClaimRecord, desk: Desk, lpips: Embedding, ranked: Ranked) -> None:
@@ -136,8 +132,7 @@ def record_sensitivity(evidence: ClaimRecord, desk: Desk, lpips: Embedding, rank
     )
     share = (count / len(raw), clopper_pearson(count, len(raw)))
     found = {"share of samples with a maximum above 1.1, which the published notebooks divide by 255": share, **found}
-    for name, (value, interval) in found.items():
-        evidence.add(name, value, kind=desk.kind, interval=interval, n=len(raw), varies="sample of A")
+    record(evidence, found, kind=desk.kind, n=len(raw), varies="sample of A")
 
 
 def record_same_person(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> None:
@@ -148,14 +143,16 @@ def record_same_person(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> N
     about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "identity"}
     note = "; ".join([f"{PEOPLE} people, {EACH} faces each; BCa bootstrap over identities", *missing])
     evidence.add("same person retrieved, by metric", rows, note=note, **about)
-    for name, (value, interval) in differences.items():
-        evidence.add(f"same person, {name}", value, interval=interval, **about)
+    record(evidence, {f"same person, {name}": item for name, item in differences.items()}, **about)
 
 
-def record_order(
-    evidence: ClaimRecord, desk: Pairs, lpips: Embedding, sizes: Sequence[int], kind: str
-) -> dict[int, Ranked]:
-    """The candidates at some sizes; at the last, everything the claim is judged by, with a picture."""
+def record_order(evidence: ClaimRecord, desk: Pairs, kind: str, lpips: Embedding) -> dict[int, Ranked]:
+    """At the largest size everything the claim is judged by, with a picture.
+
+    Returns:
+        The candidates by size: at the largest, and of pairs trained here at the two smallest, where samples are copies.
+    """
+    sizes = (*desk.sizes[:2], desk.sizes[-1]) if isinstance(desk, Desk) else desk.sizes[-1:]
     ranked = {n: ranked_candidates(desk, lpips, n) for n in sizes}
     last = ranked[desk.sizes[-1]]
     cell = Cell("random", desk.sizes[-1], "A")

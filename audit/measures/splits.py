@@ -5,21 +5,18 @@ from typing import Any
 
 import pandas as pd
 
-from audit.measures.corpora import numbered_names
+from audit.measures.corpora import made_up_corpora, numbered_names
 from audit.measures.record import SEED, cite
 from core.metrics.agreement import Agreement
 from core.splits.build import DEFINITIONS, baseline
 from core.stats import bootstrap_difference
+from fixtures.experiments.desk import Desk
 from fixtures.published.files import Published
 from fixtures.published.notebooks import EXPERIMENTS, Tiles, notebook_tiles
 from reports.record import ClaimRecord
 
 KEPT_IMAGES = 196_235  # images after removal of near-duplicates, as printed
-
-
 SIZES = (10, 100, 1000, 10_000, 98_117)
-
-
 CHANGE = "agreement by consecutive minus agreement by ends"
 
 
@@ -83,3 +80,40 @@ def record_definitions(evidence: ClaimRecord, published_or_none: Published | Non
         + "). N+1..2N has none, since its B's are disjoint from size to size; so where there is one, B was taken from "
         "the end. The baseline notebook shows too few images to tell.",
     )
+
+
+def record_definition(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+    """Where two readings of the definition differ, and what that does to agreement (T-split-definition)."""
+    record_definitions(evidence, published_or_none)
+    n, *_ = desk.choices()
+    both = [desk.agreement(definition, n) for definition in DEFINITIONS]
+    about: dict[str, Any] = {
+        "kind": "synthetic",
+        "n": len(desk.seeds),
+        "varies": "seed",
+        "seeds": f"0:{len(desk.seeds)}",
+    }
+    for definition, agreement in zip(DEFINITIONS, both, strict=True):
+        value, interval = agreement.mean(seed=SEED)
+        evidence.add(f"agreement by {definition}, N = {n}", value, interval=interval, **about)
+    note = "A is the same by both definitions; one training of each B, so other images of B are in the difference too"
+    for name, (value, interval) in definition_measures(*both).items():
+        evidence.add(name, value, interval=interval, note=note, **about)
+
+
+def record_disjoint(evidence: ClaimRecord, published_or_none: Published | None) -> None:
+    """Names in both halves, of generated corpora and of the published list (T-split-disjoint)."""
+    built = [
+        baseline(names, n, definition).groups
+        for names, _, _ in made_up_corpora(0)
+        for n in range(1, len(names) // 2 + 1)
+        for definition in DEFINITIONS
+    ]
+    evidence.add("shared", sum(map(shared_names, built)), kind="property", n=len(built), varies="corpus, N, definition")
+    if published_or_none is None:
+        return
+    cite(evidence, "train_filenames.txt")
+    names = published_or_none.train
+    found = [shared_names(baseline(names, n, definition).groups) for n in SIZES for definition in DEFINITIONS]
+    note = "on the order before near-duplicates went, the only one that was published; taking images out keeps it so"
+    evidence.add("shared", max(found), kind="published", n=len(found), varies="N, definition", note=note)

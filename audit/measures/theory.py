@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,13 +10,16 @@ from torch import Tensor
 
 from audit.measures.densities import SIGMAS, oracles
 from audit.measures.networks import ORACLE_LEVELS, oracle_samples
+from audit.plots.shared import plot_rows
 from core.denoisers.oracles import Empirical, Oracle
 from core.metrics.neighbours import nearest
 from core.metrics.replication import COPY_CORRELATION
-from core.stats import Interval, t_interval
+from core.stats import Interval, clopper_pearson, t_interval
 from fixtures.experiments.desk import Desk
+from reports.record import ClaimRecord
 
 NOISY_POINTS = 20_000  # over which the cost of a perturbation is averaged
+SET = 24  # training faces of the memorising sampler; more only cost time
 
 
 def score_error(oracle: Oracle, sigma: float, denoise: Callable[[Tensor, float], Tensor]) -> float:
@@ -80,9 +84,6 @@ def perturbations(oracle: Empirical) -> dict[str, Callable[[Tensor, float], Tens
     }
 
 
-SET = 24  # training faces of the memorising sampler; more only cost time
-
-
 def copies_drawn(desk: Desk, oracle: Oracle, train: Tensor) -> tuple[int, Tensor]:
     """How many samples of an oracle, started as published, correlate above 0.95 with a training image."""
     samples = oracle_samples(desk, oracle, ORACLE_LEVELS, train.mean(dim=0))
@@ -104,3 +105,18 @@ def formula_measures(train: Tensor) -> dict[str, tuple[float, Interval | None]]:
         cost = excess_of_perturbation(oracle, perturbed)
         found[f"cost of: {name}"] = (float(cost.mean()), t_interval(cost, over="noisy points"))
     return found
+
+
+def record_empirical_optimum(evidence: ClaimRecord, desk: Desk) -> None:
+    """Errors of the formula, the cost of moving off it, and the copies it draws (K-empirical-optimum)."""
+    for name, (value, interval) in formula_measures(finite_set(40)).items():
+        n = NOISY_POINTS if interval else 72
+        evidence.add(name, value, kind="property", n=n, interval=interval)
+    train = desk.corpus.images[:SET]
+    hits, samples = copies_drawn(desk, Empirical(train), train)
+    rows = [("samples", samples), ("nearest training", train[nearest(samples, train, 1).index[:, 0]])]
+    figures = [evidence.figure("samples", plot_rows(rows))]
+    share, n = hits / len(samples), len(samples)
+    about: dict[str, Any] = {"kind": "synthetic", "n": n, "seeds": f"0:{n}", "varies": "seed"}
+    evidence.add("share of training images among samples", share, interval=clopper_pearson(hits, n), **about)
+    evidence.add("share of training images among samples, counted", share, figures=figures, **about)

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from audit.measures.networks import psnr_differences
+from audit.measures.networks import CURVE_IMAGES, output_psnr, psnr_differences
 from audit.measures.record import SEED
 from core.training.config import TrainConfig
 from core.training.train import build_model, train
 from fixtures.experiments.desk import RANDOM, Cell, Desk, ModelJob
+from reports.record import ClaimRecord
 
 
 def published_noise_law(u: np.ndarray) -> np.ndarray:
@@ -71,3 +72,16 @@ def published_rates(rate: float = 1e-3, every: int = 100, epochs: int = 1000) ->
             rate = rate / 2
         rates.append(rate)
     return rates
+
+
+def record_noise_law(evidence: ClaimRecord, desk: Desk) -> None:
+    """The distance of two noise laws, and the PSNR of models trained with them (T-noise-uniform)."""
+    note = "the code of Kadkhodaie et al. sets quadratic_noise by default: the level is the square of a uniform number"
+    evidence.add(
+        "distance_of_distribution_functions", distance_from_uniform(published_noise_law), kind="arithmetic", note=note
+    )
+    uniform, (quadratic,) = desk.model(Cell(RANDOM, desk.sizes[-1], "A")), desk.trained([quadratic_job(desk)])
+    images = desk.held_out.images[:CURVE_IMAGES]
+    curves = [output_psnr(desk.as_denoiser(result), images, seed=SEED) for result in (uniform, quadratic)]
+    for name, (value, interval) in noise_differences(*curves).items():
+        evidence.add(name, value, kind="synthetic", n=len(images), interval=interval, unit="dB", varies="image")

@@ -22,6 +22,7 @@ from fixtures.experiments.curves import (
     CurveJob,
     face_curves,
     face_jobs,
+    faces_linear_error,
     feature_jobs,
     feature_models,
     law_curves,
@@ -31,20 +32,10 @@ from fixtures.experiments.desk import Desk
 from reports.record import ClaimRecord
 
 GOOD = 1.0  # energy distance below which samples count as good: untrained 400, fresh points of the mixture 0
-
-
 THE_WAY = 0.8  # share of the way from doing nothing to a fixed mark at which a denoiser counts as good
-
-
 BELOW_BAYES = 0.9  # random features have memorised once their training loss is this share of the best attainable loss
-
-
 KIND = "synthetic"
-
-
 SYSTEMS = ("", ", small faces", ", random features in closed form")
-
-
 PUBLISHED_NETWORK = ", published network"
 
 
@@ -188,3 +179,47 @@ def record_prediction(evidence: ClaimRecord, features: int, sizes: Sequence[int]
     for name, column in (("first", 1), ("last", 0)):
         slope = np.polyfit(np.log(sizes), -np.log(edges[:, column]), 1)[0]
         evidence.add(f"predicted exponent of the {name} direction{SYSTEMS[2]}", float(slope), kind=KIND)
+
+
+def record_generation(evidence: ClaimRecord, desk: Desk) -> None:
+    """Times at which the three systems become good (B-generation-time)."""
+    scale = desk.preset.mixtures
+    mixtures = law_curves(desk.crew, scale)
+    record_times(
+        evidence,
+        SYSTEMS[0],
+        times_of(curves_of(mixtures, "quality"), GOOD, falling=True, log=True),
+        unit="steps",
+        varies="training set and weights",
+        figures=[
+            evidence.figure("mixture", plot_law(mixtures, "quality", "energy distance to fresh points", GOOD)),
+        ],
+    )
+    faces = face_curves(desk.crew, scale.small_faces)
+    mark = faces_linear_error(scale.small_faces.network.image_size)
+    evidence.add("error of the best linear denoiser, over that of doing nothing", mark, kind=KIND)
+    evidence.add(
+        "error at which a denoiser of faces counts as good",
+        good_denoiser(mark),
+        kind=KIND,
+        note="on held-out faces, a quantity that a few samples cannot give: 80 % of the way from doing nothing to the "
+        "best linear denoiser of all faces",
+    )
+    record_times(
+        evidence,
+        SYSTEMS[1],
+        times_of(curves_of(faces, "error"), good_denoiser(mark), falling=True, log=True),
+        unit="steps",
+        varies="training set and weights",
+        figures=[evidence.figure("faces", plot_law(faces, "error", "error on held-out faces", good_denoiser(mark)))],
+    )
+    models = feature_models(desk.crew, scale)
+    level = good_denoiser(1 - NOISE)
+    record_times(
+        evidence,
+        SYSTEMS[2],
+        times_of(feature_losses(models, "test"), level, falling=True),
+        unit="training time",
+        varies="training set and features",
+        figures=[evidence.figure("random-features", plot_features(models, FEATURE_TIMES, 1 - NOISE, level))],
+    )

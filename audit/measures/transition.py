@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from audit.measures.networks import nearest_training
-from audit.measures.record import SEED, Measures
+from audit.measures.record import SEED, Measures, record
 from audit.plots.transition import plot_critical_settings, plot_transition
 from core.metrics.agreement import Agreement
 from core.metrics.replication import COPY_CORRELATION
@@ -136,5 +136,4 @@ def record_strong(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
     for name, c in found.items():
         record_crossing(evidence, f"critical size: {name}", c, about)
     measures = strong_measures(by_size[-1], by_size[0], near[-1].mean(axis=0), near[0].mean(axis=0))
-    for name, (value, interval) in measures.items():
-        evidence.add(name, value, interval=interval, **about)
+    record(evidence, measures, **about)

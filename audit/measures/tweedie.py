@@ -12,17 +12,27 @@ from scipy import integrate, stats
 from torch import Tensor
 
 from audit.measures.densities import SIGMAS, oracles
+from audit.plots.densities import draw_scores
 from core.denoisers.oracles import Gaussian, Oracle, Sphere
 from core.stats import Interval, t_interval
+from fixtures.experiments.desk import Desk
 from fixtures.experiments.measured import measured
+from reports.record import ClaimRecord
 
 POINTS = 50_000  # noisy points of every simulation
-
-
 TOGETHER = 90  # intervals that hold with 95 % at once: five densities, three noise levels, at most six equations
-
-
 LEVEL = 1 - 0.05 / TOGETHER
+FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "constant": lambda y, f: torch.ones_like(y),
+    "noisy point": lambda y, f: y,
+    "signs of the noisy point": lambda y, f: (y - 0.2).sign(),
+    "posterior mean": lambda y, f: f,
+}
+ORTHOGONAL = "error against functions of the noisy point, share of the noise"
+DIVERGENCE = "squared error minus sigma^2 times the divergence, share of the noise"
+EXACT = "squared error minus the exact one, share of the noise"
+GRADIENT = "posterior mean against the gradient of the log-density, largest error"
+Means = dict[str, list[tuple[float, Interval]]]
 
 
 class LineMixture:
@@ -91,29 +101,6 @@ def gradient_error(density: Density, n: int = 64) -> float:
         found = density.denoise(y.detach(), sigma)
         worst = max(worst, float((y.detach() + sigma**2 * gradient - found).abs().max() / found.abs().max()))
     return worst
-
-
-FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "constant": lambda y, f: torch.ones_like(y),
-    "noisy point": lambda y, f: y,
-    "signs of the noisy point": lambda y, f: (y - 0.2).sign(),
-    "posterior mean": lambda y, f: f,
-}
-
-
-ORTHOGONAL = "error against functions of the noisy point, share of the noise"
-
-
-DIVERGENCE = "squared error minus sigma^2 times the divergence, share of the noise"
-
-
-EXACT = "squared error minus the exact one, share of the noise"
-
-
-GRADIENT = "posterior mean against the gradient of the log-density, largest error"
-
-
-Means = dict[str, list[tuple[float, Interval]]]
 
 
 def simulated(density: Density, n: int = POINTS) -> Means:
@@ -203,3 +190,30 @@ def two_points() -> Density:
         return 2.0 * torch.randint(2, (n, 1), generator=source).double() - 1
 
     return Density(sample, log_density, lambda y, sigma: (y / sigma**2).tanh(), mse)
+
+
+def record_tweedie(evidence: ClaimRecord, desk: Desk) -> None:
+    """Largest errors of every equation, by density and over all (K-tweedie)."""
+    forth, back = tweedie_errors(LineMixture().posterior_mean, LineMixture().score)
+    evidence.add("score from posterior mean, largest error", forth, kind="property", n=27, varies="point and sigma")
+    evidence.add("posterior mean from score, largest error", back, kind="property", n=27, varies="point and sigma")
+    densities = {name: Density.of(oracle) for name, oracle in oracles().items()}
+    gradients = {name: gradient_error(density) for name, density in densities.items()}
+    for name, error in gradients.items():
+        evidence.add(f"{GRADIENT}, {name}", error, kind="property", n=64 * len(SIGMAS), varies="noisy point")
+    figure = evidence.figure("scores", draw_scores())
+    worst = max(gradients.values())
+    evidence.add(GRADIENT, worst, kind="property", n=len(gradients), varies="density", figures=[figure])
+    means = {name: kept_means(desk.root, name) for name in densities}
+    for equation in (ORTHOGONAL, DIVERGENCE, EXACT):
+        by_density = {name: found[equation] for name, found in means.items() if equation in found}
+        for name, found in by_density.items():
+            value, interval = furthest(found)
+            evidence.add(
+                f"{equation}, {name}", value, kind="property", n=POINTS, interval=interval, varies="noisy point"
+            )
+        value, interval = furthest([mean for found in by_density.values() for mean in found])
+        evidence.add(
+            equation, value, kind="property", n=POINTS, interval=interval, seeds="6", varies="noisy point",
+            note=f"furthest of {', '.join(by_density)} at sigma = {', '.join(map(str, SIGMAS))}",
+        )  # fmt: skip

@@ -1,13 +1,12 @@
 """Pictures of denoising error by noise level, and of the slopes fitted to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from audit.measures.denoising import Sigmas, optimal_slope
-from audit.measures.geometric import CURVE
 from audit.measures.record import SEED
 from audit.plots.shared import draw_with_intervals
 from core.stats import Interval, bootstrap_mean
@@ -39,13 +38,13 @@ def plot_slopes(found: Mapping[int, tuple[float, Interval]]) -> Figure:
     return figure
 
 
-def plot_shuffled_psnr(curves: dict[str, np.ndarray]) -> Figure:
-    """Output PSNR (levels, images) by input PSNR, means with intervals over images."""
+def plot_shuffled_psnr(curves: Mapping[str, np.ndarray], levels: Sequence[float]) -> Figure:
+    """Output PSNR (levels, images) by input PSNR in dB, means with intervals over images."""
     figure, axes = plt.subplots(figsize=(5, 3.2))
     for (name, output), style in zip(curves.items(), ("C0o-", "C3s-"), strict=True):
         found = [(float(row.mean()), bootstrap_mean(row, seed=SEED, over="images")) for row in output]
-        draw_with_intervals(axes, CURVE, found, style, name)
-    axes.plot(CURVE, CURVE, "0.6", lw=0.8, label="nothing done")
+        draw_with_intervals(axes, levels, found, style, name)
+    axes.plot(levels, levels, "0.6", lw=0.8, label="nothing done")
     axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)")
     axes.legend(frameon=False, fontsize=8)
     return figure
