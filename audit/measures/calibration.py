@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from audit.measures.networks import ORACLE_LEVELS, oracle_samples
+from audit.measures.rules import COPY_CORRELATION
 from core.dedup.search import near_duplicates
 from core.denoisers.oracles import Empirical
 from core.metrics.calibration import Calibration, calibrate
 from core.metrics.known_copies import check_held_out, perturb
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import nearest, nearest_groups, nearest_l2, twin_groups
-from core.metrics.replication import CARLINI_COUNT, COPY_CORRELATION, GAP, carlini_ratio, gap_ratio, share
+from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, gap_ratio, share
 from core.stats import Interval
 from fixtures.experiments.desk import Cell, Desk
 from fixtures.experiments.measured import measured

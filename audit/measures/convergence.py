@@ -10,11 +10,11 @@ from audit.measures.lpips_neighbours import lpips_neighbours
 from audit.measures.networks import nearest_training
 from audit.measures.record import SEED, over_seeds, record
 from audit.measures.replication import replication_rows
+from audit.measures.rules import COPY_CORRELATION
 from audit.plots.agreement import plot_agreement
 from audit.plots.shared import plot_rows
 from core.metrics.agreement import Agreement
 from core.metrics.lpips import Embedding
-from core.metrics.replication import COPY_CORRELATION
 from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
 from core.stats.clustered import clustered_share
 from fixtures.experiments.desk import GROUPS, Cell, Desk

@@ -12,8 +12,8 @@ from audit.measures.bases import LEADING
 from audit.measures.divergence import BROKEN, CONSISTENT, NETWORK, NETWORKS, Sides
 from audit.measures.geometric import SLOPE_SIGMAS
 from audit.measures.networks import JUDGED_LEVELS, JUDGED_SIGMAS, LEVELS, SIGMAS
-from audit.measures.rank_inversion import K
 from audit.measures.record import SEED
+from audit.measures.rules import CANDIDATES
 from audit.measures.training_times import PUBLISHED_NETWORK, SYSTEMS, times_of
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.psnr import PSNRCurve
@@ -103,8 +103,8 @@ def random_matrices(n: int, seed: int = 1) -> list[Tensor]:
 
 def made_up_orders(seed: int, agreeing: float, n: int = 120) -> np.ndarray:
     """Similarities (n, 10) that share `agreeing` of their variance with those of every other call."""
-    common = np.random.default_rng(0).normal(size=(n, K))
-    own = np.random.default_rng(seed).normal(size=(n, K))
+    common = np.random.default_rng(0).normal(size=(n, CANDIDATES))
+    own = np.random.default_rng(seed).normal(size=(n, CANDIDATES))
     return np.sqrt(agreeing) * common + np.sqrt(1 - agreeing) * own
 
 

@@ -19,6 +19,7 @@ from audit.measures.perception import (
     trap_measures,
 )
 from audit.measures.record import SEED, Measures, record
+from audit.measures.rules import CANDIDATES
 from audit.plots.shared import plot_rows
 from core.metrics.lpips import Embedding
 from core.metrics.neighbours import nearest
@@ -30,13 +31,12 @@ from fixtures.experiments.desk import GROUPS, Cell, Desk
 from fixtures.experiments.stored import Pairs
 from reports.record import ClaimRecord
 
-K = 10  # candidates, as published
 PEOPLE, EACH = 75, 4  # faces of known identity
 
 
 def candidates(samples: Tensor, train: Tensor) -> tuple[np.ndarray, Tensor]:
     """Correlations and indices, (n, 10) each, of the ten training images nearest by correlation; of all, if fewer."""
-    found = nearest(samples, train, min(K, len(train)))
+    found = nearest(samples, train, min(CANDIDATES, len(train)))
     return found.value.numpy(), found.index
 
 
@@ -101,7 +101,7 @@ def record_inversion(evidence: ClaimRecord, desk: Pairs, ranked: Ranked, figures
 
 
 def record_order_of_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked], kind: str) -> None:
-    """The same of samples that are copies (correlation above 0.99), which answer differently, at every N with some."""
+    """The same of samples that are copies (rules.copies_left_out), which answer differently, at every N with some."""
     for n, every in ranked.items():
         if every.lpips.shape[1] < 2:  # one candidate has no order
             continue

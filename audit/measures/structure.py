@@ -10,6 +10,7 @@ from audit.measures.agreement import mixture_row
 from audit.measures.attribute_reader import attribute_reader, labelled
 from audit.measures.networks import EQUIVALENCE_IMAGES, JUDGED_LEVELS, JUDGED_SIGMAS, cell_psnr
 from audit.measures.record import SEED, Measures, over_seeds, record
+from audit.measures.rules import PSNR_MARGIN, STRONG
 from audit.plots.shared import plot_rows
 from core.data.corpus import Corpus
 from core.dedup.search import near_duplicates
@@ -20,8 +21,6 @@ from core.stats import Interval, bootstrap_difference, clopper_pearson, lowest_d
 from fixtures.experiments.desk import GROUPS, Cell
 from fixtures.experiments.stored import Pairs
 from reports.record import ClaimRecord
-
-STRONG = 0.9  # rules.varies
 
 
 def mean_agreements(desk: Pairs, *cells: tuple[str, int]) -> Measures:
@@ -92,7 +91,7 @@ def identity_measures(split: PSNRCurve, overlap: PSNRCurve, a: Agreement, b: Agr
     """PSNR on the same images and noise, agreement of most seeds, the weakest decile of seeds (b: overlap)."""
     found: Measures = {}
     for row, level in enumerate(JUDGED_LEVELS):
-        test = tost(split.output[row], overlap.output[row], margin=0.25, paired=True)
+        test = tost(split.output[row], overlap.output[row], margin=PSNR_MARGIN, paired=True)
         found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval, test.pvalue)
     agree = a.same > a.weak_threshold
     found["share of seeds that agree"] = (float(agree.mean()), clopper_pearson(int(agree.sum()), len(agree)))
@@ -191,7 +190,7 @@ def other_group_measures(other: PSNRCurve, own: PSNRCurve) -> Measures:
     """Test PSNR on the other group's images minus that on held-out images with the model's own attribute."""
     found: Measures = {}
     for row, level in enumerate(JUDGED_LEVELS):
-        test = tost(other.output[row], own.output[row], margin=0.25)
+        test = tost(other.output[row], own.output[row], margin=PSNR_MARGIN)
         found[f"other group minus held-out own, {level:g} dB"] = (test.difference, test.interval, test.pvalue)
     return found
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from audit.measures.densities import SIGMAS, oracles
 from audit.measures.networks import ORACLE_LEVELS, oracle_samples
+from audit.measures.rules import COPY_CORRELATION
 from audit.plots.shared import plot_rows
 from core.denoisers.oracles import Empirical, Oracle
 from core.metrics.neighbours import nearest
-from core.metrics.replication import COPY_CORRELATION
 from core.stats import Interval, clopper_pearson, t_interval
 from fixtures.experiments.desk import Desk
 from reports.record import ClaimRecord
@@ -85,7 +85,7 @@ def perturbations(oracle: Empirical) -> dict[str, Callable[[Tensor, float], Tens
 
 
 def copies_drawn(desk: Desk, oracle: Oracle, train: Tensor) -> tuple[int, Tensor]:
-    """How many samples of an oracle, started as published, correlate above 0.95 with a training image."""
+    """How many samples of an oracle, started as published, are a training image by rules.copies."""
     samples = oracle_samples(desk, oracle, ORACLE_LEVELS, train.mean(dim=0))
     return int((nearest(samples, train, 1).value[:, 0] > COPY_CORRELATION).sum()), samples
 

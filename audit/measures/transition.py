@@ -8,9 +8,9 @@ import numpy as np
 
 from audit.measures.networks import nearest_training
 from audit.measures.record import SEED, Measures, record
+from audit.measures.rules import COPY_CORRELATION
 from audit.plots.transition import plot_critical_settings, plot_transition
 from core.metrics.agreement import Agreement
-from core.metrics.replication import COPY_CORRELATION
 from core.stats import Interval, bootstrap_difference, clopper_pearson, spearman_trend
 from core.theory.critical_size import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
 from core.training.presets import DEFAULT_SCALE

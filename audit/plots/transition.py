@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from audit.measures.record import SEED
+from audit.measures.rules import COPY_CORRELATION
 from audit.plots.shared import draw_with_intervals
-from core.metrics.replication import COPY_CORRELATION
 from core.stats import bootstrap_mean
 from core.theory.critical_size import HALF, Crossing
 from fixtures.experiments.critical import Setting

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from audit.measures.rules import COPY_CORRELATION
 from audit.published.faces import copies
-from core.metrics.replication import COPY_CORRELATION
 from fixtures.experiments.real_faces import RealPair
 
 
