@@ -44,9 +44,6 @@ def test_other_dimensions_are_another_experiment(judge: Judge) -> None:
     assert judge("V-setup", setting_differences(SCRIPT, {**SCRIPT, "dimensions": 64})) == "refuted"
 
 
-# --- closed forms of the mixture -------------------------------------------------------------------------
-
-
 # --- V-gap -----------------------------------------------------------------------------------------------
 
 

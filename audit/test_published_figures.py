@@ -98,21 +98,7 @@ def test_values_that_follow_the_network_are_recognised(judge: Judge) -> None:
 @pytest.mark.control("T-lpips-protocol", "negative")
 def test_values_of_a_random_network_are_caught(judge: Judge) -> None:
     printed = made_up_scores(0)
-    assert (
-        judge(
-            "T-lpips-protocol",
-            protocol_measures(printed, made_up_scores(2), printed + 0.3 * made_up_scores(1)),
-            "published",
-        )
-        == "refuted"
-    )
-    assert (
-        judge("T-lpips-protocol", protocol_measures(printed, made_up_scores(1), made_up_scores(2)), "published")
-        != "reproduced"
-    )
-
-
-# --- measures of the claims that have other evidence too --------------------------------------------------------------
-
-
-# --- the page --------------------------------------------------------------------------------------------------------
+    of_the_trunk = protocol_measures(printed, made_up_scores(2), printed + 0.3 * made_up_scores(1))
+    assert judge("T-lpips-protocol", of_the_trunk, "published") == "refuted"
+    of_neither = protocol_measures(printed, made_up_scores(1), made_up_scores(2))
+    assert judge("T-lpips-protocol", of_neither, "published") != "reproduced"

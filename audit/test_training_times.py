@@ -43,9 +43,6 @@ def test_copies_appear_in_proportion_to_the_set(evidence: ClaimRecord, desk: Des
     record_copying(evidence, desk)
 
 
-# --- controls --------------------------------------------------------------------------------------------
-
-
 @pytest.mark.control("B-generation-time", "positive")
 def test_a_constant_time_is_recognised(judge: Judge) -> None:
     assert judge("B-generation-time", made_up_exponents(0.0), KIND) == "reproduced"

@@ -24,11 +24,6 @@ from fixtures.experiments.desk import Desk
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
-# --- one density on the line, by quadrature ------------------------------------------------------------------
-
-
-# --- five densities, by autograd and by simulation -----------------------------------------------------------
-
 
 @pytest.mark.claim("K-tweedie")
 def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord, desk: Desk) -> None:

@@ -19,26 +19,6 @@ CORPORA = range(8)
 CORPUS_SIZE = 2000
 
 
-def record_exempt(evidence: ClaimRecord, celeba_dir: Path | None, published_or_none: Published | None) -> None:
-    """Near-duplicates inside and across attribute halves against random ones (T-dedup-attribute-exempt)."""
-    measured = [one_corpus(seed) for seed in CORPORA]
-    for name in measured[0]:
-        values = [m[name] for m in measured]
-        evidence.add(
-            name,
-            float(np.mean(values)),
-            kind="synthetic",
-            n=len(values),
-            interval=bootstrap_mean(values, seed=0, over="corpora"),
-            seeds=f"{CORPORA.start}:{CORPORA.stop}",
-            varies="corpus",
-            unit="share of the images",
-            note=f"{CORPUS_SIZE:,} generated faces a corpus, 3 % of them shown again",
-        )
-    if celeba_dir is not None:
-        _exempt_on_celeba(evidence, celeba_dir, published_or_none)
-
-
 def redundancy(pairs: Pairs, a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     """Shares of the images of two halves (index arrays) that have a near-duplicate in their own, or the other, half."""
     side = np.zeros(1 + max(a.max(), b.max(), pairs.j.max(initial=0)), dtype=np.int8)
@@ -107,3 +87,23 @@ def exempt_measures(random_minus_across: list[float]) -> dict[str, object]:
     interval = bootstrap_mean(random_minus_across, seed=0)
     value = (float(np.mean(random_minus_across)), (interval.low, interval.high))
     return {f"{attribute}_random_minus_across": value for attribute in ("male", "eyeglasses")}
+
+
+def record_exempt(evidence: ClaimRecord, celeba_dir: Path | None, published_or_none: Published | None) -> None:
+    """Near-duplicates inside and across attribute halves against random ones (T-dedup-attribute-exempt)."""
+    measured = [one_corpus(seed) for seed in CORPORA]
+    for name in measured[0]:
+        values = [m[name] for m in measured]
+        evidence.add(
+            name,
+            float(np.mean(values)),
+            kind="synthetic",
+            n=len(values),
+            interval=bootstrap_mean(values, seed=0, over="corpora"),
+            seeds=f"{CORPORA.start}:{CORPORA.stop}",
+            varies="corpus",
+            unit="share of the images",
+            note=f"{CORPUS_SIZE:,} generated faces a corpus, 3 % of them shown again",
+        )
+    if celeba_dir is not None:
+        _exempt_on_celeba(evidence, celeba_dir, published_or_none)

@@ -9,6 +9,29 @@ from fixtures.published.files import Published
 from reports.record import ClaimRecord
 
 
+def share_in_both(a: np.ndarray, b: np.ndarray, people: int) -> float:
+    """Share of the identities of two groups (codes below `people`) that are in both."""
+    in_a, in_b = np.zeros(people, dtype=bool), np.zeros(people, dtype=bool)
+    in_a[a], in_b[b] = True, True
+    return float((in_a & in_b).sum() / (in_a | in_b).sum())
+
+
+def against_random_halves(
+    a: np.ndarray, b: np.ndarray, everyone: np.ndarray, seed: int, draws: int = 200
+) -> tuple[float, tuple[float, float]]:
+    """The share of identities in both groups less that of random halves of equal size, with a range."""
+    source = np.random.default_rng(seed)
+    people = int(everyone.max()) + 1
+    observed = share_in_both(a, b, people)
+    random = []
+    for _ in range(draws):
+        order = source.permutation(everyone)
+        random.append(share_in_both(order[: len(a)], order[len(a) : len(a) + len(b)], people))
+    differences = observed - np.array(random)
+    low, high = np.quantile(differences, [0.025, 0.975])
+    return float(differences.mean()), (float(low), float(high))
+
+
 def record_identity_overlaps(evidence: ClaimRecord, published: Published) -> None:
     """Shared people of the published halves against random ones (T-attribute-identity-overlap)."""
     cite(evidence, "list_eyeglasses_yesno.txt", "list_male_yesno.txt", "links_identities-faces.txt", "attributes.zip")
@@ -45,26 +68,3 @@ def record_identity_overlaps(evidence: ClaimRecord, published: Published) -> Non
         touched = f"touching {np.isin(a, b).sum():,} images with and {np.isin(b, a).sum():,} without"
         evidence.add(f"identities_in_both_{attribute}", len(both), kind="published", unit="identities", note=touched)
         evidence.add(f"identities_with_both_labels_{attribute}", unsure, kind="published", unit="identities")
-
-
-def share_in_both(a: np.ndarray, b: np.ndarray, people: int) -> float:
-    """Share of the identities of two groups (codes below `people`) that are in both."""
-    in_a, in_b = np.zeros(people, dtype=bool), np.zeros(people, dtype=bool)
-    in_a[a], in_b[b] = True, True
-    return float((in_a & in_b).sum() / (in_a | in_b).sum())
-
-
-def against_random_halves(
-    a: np.ndarray, b: np.ndarray, everyone: np.ndarray, seed: int, draws: int = 200
-) -> tuple[float, tuple[float, float]]:
-    """The share of identities in both groups less that of random halves of equal size, with a range."""
-    source = np.random.default_rng(seed)
-    people = int(everyone.max()) + 1
-    observed = share_in_both(a, b, people)
-    random = []
-    for _ in range(draws):
-        order = source.permutation(everyone)
-        random.append(share_in_both(order[: len(a)], order[len(a) : len(a) + len(b)], people))
-    differences = observed - np.array(random)
-    low, high = np.quantile(differences, [0.025, 0.975])
-    return float(differences.mean()), (float(low), float(high))

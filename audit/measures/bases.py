@@ -48,7 +48,7 @@ def homogeneity(denoiser: Denoiser, images: Tensor) -> list[float]:
 
 @dataclass(frozen=True)
 class Bases:
-    """What is asked of a denoiser's Jacobians at n images of p pixels.
+    """Spectra and leading eigenvectors of a denoiser's Jacobians at n images of p pixels.
 
     Attributes:
         asymmetry, asymmetry_of_noise: (n,), of the denoiser and of the noise that it predicts.
@@ -75,7 +75,7 @@ class Bases:
 
 
 def bases_of(jacobians: Iterable[Tensor], images: Tensor) -> Bases:
-    """Of a denoiser with these Jacobians, (p, p) each, at the clean images; one of them is held at a time."""
+    """Bases of a denoiser from its Jacobians at the clean images, (p, p) each; one of them is held at a time."""
 
     def row(j: Tensor, image: Tensor) -> tuple[Tensor, ...]:
         found = spectrum(j)
@@ -119,7 +119,7 @@ def subspace_overlaps(cosines: np.ndarray) -> np.ndarray:
 
 
 def desk_bases(desk: Desk, cell: Cell, images: Tensor, sigma: float = BASIS_SIGMA) -> Bases:
-    """Of the network of a cell."""
+    """Bases of the network of a cell at noisy images, from the store where they were measured before."""
 
     def make() -> dict[str, Tensor]:
         return vars(bases_of(at_images(desk.denoiser(cell), images, sigma), images))
@@ -130,7 +130,7 @@ def desk_bases(desk: Desk, cell: Cell, images: Tensor, sigma: float = BASIS_SIGM
 
 
 def untrained_bases(desk: Desk, images: Tensor) -> Bases:
-    """Of a network as training finds it."""
+    """Bases of a network before training, from the store where they were measured before."""
 
     def make() -> dict[str, Tensor]:
         model = build_model(desk.preset.train, SEED).eval().requires_grad_(False)
@@ -140,7 +140,7 @@ def untrained_bases(desk: Desk, images: Tensor) -> Bases:
 
 
 def desk_homogeneity(desk: Desk, cell: Cell, images: Tensor) -> list[float]:
-    """Of the network of a cell in float64."""
+    """`homogeneity` of the network of a cell in float64, from the store where it was measured before."""
 
     def make() -> dict[str, Tensor]:
         exact = partial(denoise, copy.deepcopy(desk.model(cell).model).cpu().double().requires_grad_(False))

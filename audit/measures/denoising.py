@@ -6,13 +6,13 @@ from functools import cache, partial
 import numpy as np
 from torch import Tensor
 
+from audit.measures.record import SEED
 from core.denoisers.unet import Denoiser
 from core.metrics.psnr import denoiser_psnr
 from core.stats import Interval, bootstrap_mean
 from fixtures.experiments.desk import GROUPS, Cell, Desk, ModelJob
 from fixtures.experiments.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels
 
-SEED = 0
 DISKS, SHUFFLED = "disks", "shuffled faces"
 Sigmas = tuple[float, ...]
 Trained = dict[str, tuple[Denoiser, Tensor]]
@@ -53,12 +53,12 @@ def useful_levels(errors: np.ndarray, sigmas: Sequence[float]) -> list[int]:
 
 
 def optimal_slope(alpha: float) -> float:
-    """Of the minimax error on C^alpha images (Korostelev and Tsybakov 1993)."""
+    """Slope of the minimax error on C^alpha images in the noise level (Korostelev and Tsybakov 1993)."""
     return 2 * alpha / (alpha + 1)
 
 
 def alpha_name(alpha: int) -> str:
-    """What images of this smoothness are called here."""
+    """Name of the C^alpha images of this smoothness in evidence and pictures."""
     return f"C^{alpha} images"
 
 

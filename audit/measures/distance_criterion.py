@@ -47,7 +47,7 @@ def kept_sampler(desk: Desk, name: str, oracle: Oracle, config: DynamicsConfig, 
 
 
 def criterion_answers(samplers: dict[str, Tensor], data: MixtureData, n: int) -> dict[str, str]:
-    """What the criterion says of each sampler."""
+    """The answer of the criterion for each sampler, by name of the evidence."""
     return {f"criterion on the {name}, N = {n}": criterion(samples, data) for name, samples in samplers.items()}
 
 
@@ -107,7 +107,7 @@ def known_answers(config: DynamicsConfig) -> dict[str, str]:
 
 
 def record_criterion(evidence: ClaimRecord, desk: Desk) -> None:
-    """What the criterion says of exact samplers, and when it errs (V-criterion)."""
+    """Answers of the criterion for samplers that are known, and where it errs (V-criterion)."""
     config = DynamicsConfig()
     figure, panels = plt.subplots(1, len(STATED), figsize=(9, 3.4), sharey=True)
     passing: dict[int, tuple[float, Interval]] = {}

@@ -68,7 +68,7 @@ class Sides:
 
     @property
     def error(self) -> float:
-        """Of the ratio."""
+        """Bound on the quadrature error of the ratio."""
         return (self.divergence_error + self.ratio * self.integral_error) / self.integral
 
 
@@ -157,13 +157,13 @@ class Learned(nn.Module):
 
     @torch.no_grad()
     def denoise(self, y: np.ndarray, sigma: float) -> np.ndarray:
-        """For the grid."""
+        """E[x | y] as the network predicts it, for an array of y."""
         value = torch.from_numpy(y).float()
         return self(value, torch.full_like(value, float(sigma))).double().numpy()
 
 
 def line() -> Line:
-    """The data's density."""
+    """The density of the data: a mixture of two Gaussians."""
     return Line([-1.0, 0.7], [0.3, 0.5], [0.35, 0.65])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from audit.measures.record import Measures
+from audit.measures.record import Measures, record
 from audit.plots.dynamics import plot_dynamics, plot_settings
 from core.stats import bootstrap_mean, clopper_pearson
 from core.theory.gaussian_distances import expected_to_centre, expected_to_nearest
@@ -55,6 +55,16 @@ def distance_gap_measures(to_centre: np.ndarray, to_train: np.ndarray) -> Measur
     }
 
 
+def record_settings_stated(evidence: ClaimRecord) -> None:
+    """Settings of the README against those of the script (V-setup)."""
+    settings = {"README": dict(README), "script": dict(SCRIPT)}
+    for where, setting in settings.items():
+        setting["optimiser steps"] = -(-setting["training points"] // DynamicsConfig().batch) * Mixtures().epochs
+        evidence.add(f"optimiser steps in 2,000 epochs, {where}", setting["optimiser steps"], kind="arithmetic")
+    figures = [evidence.figure("settings", plot_settings(settings))]
+    record(evidence, setting_differences(README, SCRIPT), kind="arithmetic", figures=figures)
+
+
 def record_gaps(evidence: ClaimRecord, desk: Desk) -> None:
     """Distances at the end of training, at both stated sizes (V-gap)."""
     scale = desk.preset.mixtures
@@ -85,14 +95,3 @@ def record_gaps(evidence: ClaimRecord, desk: Desk) -> None:
         memorised = float(found.memorised[:, -1].mean())
         exact = clopper_pearson(round(memorised * about["n"]), about["n"])
         evidence.add(f"memorised at the end{size}", memorised, interval=exact, **about)
-
-
-def record_settings_stated(evidence: ClaimRecord) -> None:
-    """Settings of the README against those of the script (V-setup)."""
-    settings = {"README": dict(README), "script": dict(SCRIPT)}
-    for where, setting in settings.items():
-        setting["optimiser steps"] = -(-setting["training points"] // DynamicsConfig().batch) * Mixtures().epochs
-        evidence.add(f"optimiser steps in 2,000 epochs, {where}", setting["optimiser steps"], kind="arithmetic")
-    figures = [evidence.figure("settings", plot_settings(settings))]
-    for name, difference in setting_differences(README, SCRIPT).items():
-        evidence.add(name, difference, kind="arithmetic", figures=figures)

@@ -15,39 +15,6 @@ from reports.expectations import CELEBA, metadata_suite, validate
 from reports.record import ClaimRecord
 
 
-def record_every_attribute(evidence: ClaimRecord, published: Published, data_docs: Path | None) -> None:
-    """A split on each of the forty attributes, and what it leaves shared (T-other-attributes)."""
-    cite(evidence, "attributes.zip", "links_identities-faces.txt")
-    table, shifts = every_attribute(published.attributes, published.identities, seed=0)
-    figures = [evidence.figure("shifts", heat_map(shifts)), evidence.figure("overlap", size_and_overlap(table))]
-    evidence.add("splits_built", len(table), kind="published", unit="attributes", seeds="0", figures=figures)
-    for name in ("impure", "unbalanced", "shared"):
-        evidence.add(name, int(table[name].sum()), kind="published", n=len(table), unit="images")
-    whole = published.attributes.assign(name=published.attributes.index, identity=published.identities)
-    checked = validate(whole, metadata_suite(totals=CELEBA), name="CelebA", docs=data_docs)
-    suite = "Great Expectations on the whole table: counts, unique names, values, identities, known totals. "
-    missed = len(checked.failed)
-    note = suite + "; ".join(checked.failed)
-    evidence.add("expectations_failed", missed, kind="published", n=checked.expectations, note=note)
-    for name in ("images", "shared_identities", "with_seen_without", "without_seen_with"):
-        least, most = table[name].idxmin(), table[name].idxmax()
-        note = f"from {least} ({table[name].min():.4g}) to {most} ({table[name].max():.4g})"
-        evidence.add(f"median_{name}", float(table[name].median()), kind="published", n=len(table), note=note)
-    others = shifts.loc[:, shifts.index].abs().to_numpy() - np.eye(len(shifts))
-    row, column = divmod(int(others.argmax()), len(shifts))
-    pair = f"the split on {shifts.index[row]} shifts {shifts.index[column]} most"
-    evidence.add("largest_side_effect", float(others.max()), kind="published", n=len(shifts), note=pair)
-    for attribute, found in table.to_dict("index").items():
-        evidence.add(
-            f"split_{attribute}",
-            int(found["images"]),
-            kind="published",
-            unit="images a side",
-            note=f"{found['shared_identities']:,} identities on both sides: {found['with_seen_without']:.1%} of the "
-            f"images with, {found['without_seen_with']:.1%} of those without",
-        )
-
-
 def every_attribute(attributes: pd.DataFrame, identities: pd.Series, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A balanced split on each attribute by the recipe of T 3.4, and what it leaves shared.
 
@@ -85,3 +52,36 @@ def every_attribute(attributes: pd.DataFrame, identities: pd.Series, seed: int) 
         }
         shifts[name] = {other: shift.rates[0].difference for other, shift in pair.attributes.items()}
     return pd.DataFrame.from_dict(rows, orient="index"), pd.DataFrame.from_dict(shifts, orient="index")
+
+
+def record_every_attribute(evidence: ClaimRecord, published: Published, data_docs: Path | None) -> None:
+    """A split on each of the forty attributes, and what it leaves shared (T-other-attributes)."""
+    cite(evidence, "attributes.zip", "links_identities-faces.txt")
+    table, shifts = every_attribute(published.attributes, published.identities, seed=0)
+    figures = [evidence.figure("shifts", heat_map(shifts)), evidence.figure("overlap", size_and_overlap(table))]
+    evidence.add("splits_built", len(table), kind="published", unit="attributes", seeds="0", figures=figures)
+    for name in ("impure", "unbalanced", "shared"):
+        evidence.add(name, int(table[name].sum()), kind="published", n=len(table), unit="images")
+    whole = published.attributes.assign(name=published.attributes.index, identity=published.identities)
+    checked = validate(whole, metadata_suite(totals=CELEBA), name="CelebA", docs=data_docs)
+    suite = "Great Expectations on the whole table: counts, unique names, values, identities, known totals. "
+    missed = len(checked.failed)
+    note = suite + "; ".join(checked.failed)
+    evidence.add("expectations_failed", missed, kind="published", n=checked.expectations, note=note)
+    for name in ("images", "shared_identities", "with_seen_without", "without_seen_with"):
+        least, most = table[name].idxmin(), table[name].idxmax()
+        note = f"from {least} ({table[name].min():.4g}) to {most} ({table[name].max():.4g})"
+        evidence.add(f"median_{name}", float(table[name].median()), kind="published", n=len(table), note=note)
+    others = shifts.loc[:, shifts.index].abs().to_numpy() - np.eye(len(shifts))
+    row, column = divmod(int(others.argmax()), len(shifts))
+    pair = f"the split on {shifts.index[row]} shifts {shifts.index[column]} most"
+    evidence.add("largest_side_effect", float(others.max()), kind="published", n=len(shifts), note=pair)
+    for attribute, found in table.to_dict("index").items():
+        evidence.add(
+            f"split_{attribute}",
+            int(found["images"]),
+            kind="published",
+            unit="images a side",
+            note=f"{found['shared_identities']:,} identities on both sides: {found['with_seen_without']:.1%} of the "
+            f"images with, {found['without_seen_with']:.1%} of those without",
+        )

@@ -21,7 +21,7 @@ def exposure_measures(config: TrainConfig, set_sizes: Iterable[int] = EXPOSED) -
 
 
 def repetition_measures(exact: np.ndarray, whole: np.ndarray) -> dict[str, Any]:
-    """What the repetition changes: output PSNR of the one training minus that of the other, over the same images."""
+    """Effect of the repetition: output PSNR of the one training minus that of the other, over the same images."""
     return psnr_differences("whole minus exact repetition", exact, whole, seed=SEED)
 
 

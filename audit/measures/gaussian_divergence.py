@@ -30,7 +30,7 @@ def divergence_between(v: np.ndarray, u: np.ndarray) -> float:
 
 
 def other_gaussian_sides(v: np.ndarray, u: np.ndarray) -> Sides:
-    """Of the Wiener filter of N(0, diag u) on N(0, diag v) over all noise levels, 0 to infinity.
+    """Both sides for the Wiener filter of N(0, diag u) on N(0, diag v) over all noise levels, 0 to infinity.
 
     With t = sigma^2 the excess is t^2 (u - v)^2 / ((u + t)^2 (v + t)), and half its integral over t^-2 dt has the
     antiderivative (log((v + t) / (u + t)) + (u - v) / (u + t)) / 2, which is 0 at infinity.
@@ -39,7 +39,7 @@ def other_gaussian_sides(v: np.ndarray, u: np.ndarray) -> Sides:
 
 
 def shrunk_sides(v: np.ndarray, kept: float, sigmas: tuple[float, float]) -> Sides:
-    """Of `kept` times the posterior mean on N(0, diag v), between two noise levels; `kept` is not 1/2.
+    """Both sides for `kept` times the posterior mean on N(0, diag v), between two noise levels; `kept` is not 1/2.
 
     The reverse diffusion keeps zero mean and takes the variance V from v + T down by dV/dt = 2 (1 - a) V / t - 1 with
     a = kept v / (v + t). With m = t^(2 kept - 2) (v + t)^(-2 kept), the antiderivative of m being M below, V m + M is

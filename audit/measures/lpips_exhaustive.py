@@ -19,6 +19,19 @@ from reports.record import ClaimRecord
 DIFFERENCE = "largest relative difference from the lpips package"
 
 
+def by_package(embedding: Embedding, a: Tensor, b: Tensor) -> Tensor:
+    """LPIPS of image i of `a` and image i of `b` as the `lpips` package computes it, (n,)."""
+    with torch.no_grad():
+        return embedding.model(embedding.prepare(a), embedding.prepare(b)).flatten().double()
+
+
+def outside_ten(correlation_index: np.ndarray, lpips_nearest: np.ndarray) -> Measures:
+    """How often the LPIPS-nearest training image is not among the ten nearest by correlation."""
+    missed = ~(correlation_index == lpips_nearest[:, None]).any(axis=1)
+    share = (float(missed.mean()), clopper_pearson(int(missed.sum()), len(missed)))
+    return {"share whose LPIPS-nearest is outside the ten": share}
+
+
 def record_exhaustive(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
     """The LPIPS-nearest of all training images, against the ten nearest by correlation (T-lpips-exhaustive)."""
     needs = "samples of denoisers trained on CelebA, in the run store"
@@ -46,16 +59,3 @@ def record_exhaustive(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None
     figures = [evidence.figure("nearest", plot_rows(rows))]
     for name, (value, interval) in outside_ten(index.numpy(), true.index[:, 0].numpy()).items():
         evidence.add(name, value, interval=interval, figures=figures, **about)
-
-
-def by_package(embedding: Embedding, a: Tensor, b: Tensor) -> Tensor:
-    """LPIPS of image i of `a` and image i of `b` as the `lpips` package computes it, (n,)."""
-    with torch.no_grad():
-        return embedding.model(embedding.prepare(a), embedding.prepare(b)).flatten().double()
-
-
-def outside_ten(correlation_index: np.ndarray, lpips_nearest: np.ndarray) -> Measures:
-    """How often the LPIPS-nearest training image is not among the ten nearest by correlation."""
-    missed = ~(correlation_index == lpips_nearest[:, None]).any(axis=1)
-    share = (float(missed.mean()), clopper_pearson(int(missed.sum()), len(missed)))
-    return {"share whose LPIPS-nearest is outside the ten": share}

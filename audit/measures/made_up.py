@@ -56,7 +56,7 @@ def made_up_curves(train_bonus: float, seed: int, images: int = 40) -> tuple[PSN
 
 
 class Notebook:
-    """Takes what a record would."""
+    """Stands in for a record of a claim: keeps value and interval of what is added, by name."""
 
     def __init__(self) -> None:
         self.found: dict[str, tuple[Any, Any]] = {}
@@ -115,7 +115,7 @@ def made_up_definition(seed: int, level: float, spread: float = 0.05) -> Agreeme
 
 
 def made_up_exponents(power: float, *, gap: float = 1.19, cut: float = np.inf) -> dict[str, Any]:
-    """What both claims are judged by, read off made-up curves whose crossing time is a power of N, with scatter."""
+    """What B-generation-time and B-memorisation-time are judged by, of curves whose crossing time is a power of N."""
     rng = np.random.default_rng(0)
     steps = torch.from_numpy(gap ** np.arange(70, dtype=float))
     steps = steps[steps <= cut]
@@ -128,12 +128,12 @@ def made_up_exponents(power: float, *, gap: float = 1.19, cut: float = np.inf) -
 
 
 def normal_divergence(a: float, mean: float, b: float) -> float:
-    """KL from N(0, a) to N(mean, b)."""
+    """Kullback-Leibler divergence from N(0, a) to N(mean, b), variances a and b."""
     return float((np.log(b / a) + (a + mean**2) / b - 1) / 2)
 
 
 def sound(**changes: Sides) -> dict[str, Sides]:
-    """Sides as the claim has them, some replaced."""
+    """Both sides of the bound for every denoiser as K-kl-bound claims them, some replaced by `changes`."""
     networks = {f"{NETWORK}{seed}": Sides(0.05 + 0.002 * seed, 0.1) for seed in range(NETWORKS)}
     return {**dict.fromkeys(CONSISTENT, Sides(0.1, 0.1)), **networks, BROKEN: Sides(1, 100), **changes}
 

@@ -46,7 +46,7 @@ def published_verdict(judge: Judge, claim: str, names: Sequence[str], labels: pd
 
 
 def two_attributes(a: np.ndarray, b: np.ndarray, everyone: np.ndarray) -> dict[str, tuple[float, tuple[float, float]]]:
-    """The same measure under the names of both attributes."""
+    """One pair of halves against random ones, under the names of both attributes."""
     return {f"difference_{name}": against_random_halves(a, b, everyone, 1) for name in ("Eyeglasses", "Male")}
 
 

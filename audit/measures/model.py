@@ -14,7 +14,7 @@ ROUNDING = 2.0**-24  # unit roundoff of float32
 
 
 def network_structure(model: UNet) -> dict[str, int]:
-    """What T 4.1 says of the network, counted."""
+    """Parameters, blocks and kernel size of a network, which T 4.1 states."""
     (side,) = {side for m in model.modules() if isinstance(m, nn.Conv2d) for side in m.kernel_size}
     return {
         "parameters": parameter_count(model),
@@ -25,7 +25,7 @@ def network_structure(model: UNet) -> dict[str, int]:
 
 
 def described_parameters(width: int = 64, blocks: int = 3) -> int:
-    """The same count from the words of T 4.1 alone: kernels, and one factor a channel of every normalisation."""
+    """Parameters counted from the words of T 4.1 alone: kernels, and one factor a channel of every normalisation."""
     channels = [width * 2**b for b in range(blocks + 1)]
     total = 9 * width + 9 * width * width + width  # the first block normalises only its second convolution
     for narrow, wide in itertools.pairwise(channels):

@@ -85,7 +85,7 @@ def ranked_candidates(desk: Pairs, embedding: Embedding, n: int) -> Ranked:
 
 
 def record_inversion(evidence: ClaimRecord, desk: Pairs, ranked: Ranked, figures: list[str], kind: str) -> None:
-    """What the claim is judged by, on samples that are no copies, beside chance and beside two other measures."""
+    """What T-rank-inversion is judged by, on samples that are no copies, beside chance and two other measures."""
     fresh = ranked.where(~memorised(ranked.correlation))
     about: dict[str, Any] = {
         "kind": kind, "n": len(fresh.seeds), "varies": "sample, in clusters of one seed",
@@ -101,7 +101,7 @@ def record_inversion(evidence: ClaimRecord, desk: Pairs, ranked: Ranked, figures
 
 
 def record_order_of_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked], kind: str) -> None:
-    """The same of samples that are copies (rules.copies_left_out), which answer differently, at every N with some."""
+    """Changes of the nearest among samples that are copies (rules.copies_left_out), at every N that has some."""
     for n, every in ranked.items():
         if every.lpips.shape[1] < 2:  # one candidate has no order
             continue

@@ -27,7 +27,7 @@ def shared_names(groups: Mapping[str, Sequence[str]]) -> int:
 
 
 def split_sizes(kept: int) -> dict[str, int]:
-    """What T 3.4 says about the sizes, for a tensor of `kept` images."""
+    """Largest size of two disjoint sets, and how many of the stated sizes fit, for `kept` images (T 3.4)."""
     return {"largest": kept // 2, "sizes_that_fit": sum(2 * n <= kept for n in SIZES)}
 
 

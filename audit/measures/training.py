@@ -40,7 +40,7 @@ def quadratic_job(desk: Desk) -> ModelJob:
 
 
 def on_a_small_network(config: TrainConfig) -> TrainConfig:
-    """The same options on a network and a set that take milliseconds."""
+    """These options on a network and a set so small that training takes milliseconds."""
     return config.replace(image_size=4, base_channels=4, blocks=1, exposures=1)
 
 

@@ -50,12 +50,12 @@ class Times:
 
     @property
     def exponent(self) -> Exponent:
-        """Of the times in the size."""
+        """Exponent of the size in the times."""
         return exponent(self.sizes, self.times, self.thinned)
 
     @property
     def least_exponent(self) -> Exponent:
-        """The same with trainings that never crossed counted at their end."""
+        """Lower bound on the exponent: trainings that never crossed are counted at their end."""
         return least_exponent(self.sizes, self.times, self.ends, self.thinned)
 
 
@@ -191,9 +191,7 @@ def record_generation(evidence: ClaimRecord, desk: Desk) -> None:
         times_of(curves_of(mixtures, "quality"), GOOD, falling=True, log=True),
         unit="steps",
         varies="training set and weights",
-        figures=[
-            evidence.figure("mixture", plot_law(mixtures, "quality", "energy distance to fresh points", GOOD)),
-        ],
+        figures=[evidence.figure("mixture", plot_law(mixtures, "quality", "energy distance to fresh points", GOOD))],
     )
     faces = face_curves(desk.crew, scale.small_faces)
     mark = faces_linear_error(scale.small_faces.network.image_size)

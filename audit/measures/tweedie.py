@@ -164,7 +164,7 @@ def furthest(means: list[tuple[float, Interval]]) -> tuple[float, Interval]:
 
 
 def tweedie_measures(density: Density, line: tuple[float, float]) -> dict[str, float | tuple[float, Interval]]:
-    """What the row judges, of one density."""
+    """What K-tweedie is judged by, measured on one density; `line` holds the errors of `tweedie_errors`."""
     found: dict[str, float | tuple[float, Interval]] = {
         "score from posterior mean, largest error": line[0],
         "posterior mean from score, largest error": line[1],

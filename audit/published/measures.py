@@ -23,7 +23,6 @@ from fixtures.published.tiles import SIDE, Tiles
 SEED = 0  # of every bootstrap here
 ORDER = ("celeba", "no_overlap", "male", "eyeglasses")  # of falling agreement, as claimed
 LARGEST = SET_SIZES[-1]
-
 Measured = tuple[float, Interval]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.measures.agreement import agreement_table, mixture_row
+from audit.measures.record import record
 from audit.published import measures
 from audit.published.measures import ORDER
 from audit.published.neighbours import embedding
@@ -22,8 +23,7 @@ SEEDS = {"n": 20, "seeds": "0:20", "varies": "seed"}
 
 def put(evidence: ClaimRecord, name: str, found: Any, **more: Any) -> None:
     """Record a value, or a pair of value and interval, as published evidence."""
-    value, interval = found if isinstance(found, tuple) else (found, None)
-    evidence.add(name, value, kind="published", interval=interval, **more)
+    record(evidence, {name: found}, kind="published", **more)
 
 
 def share(hits: int, n: int) -> tuple[float, Interval]:
