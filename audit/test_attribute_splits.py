@@ -79,9 +79,8 @@ def test_an_attribute_of_the_person_separates_people(judge: Judge) -> None:
 @pytest.mark.control("T-attribute-identity-overlap", "negative")
 def test_an_attribute_without_relation_to_the_person_does_not(judge: Judge) -> None:
     people = np.random.default_rng(3).permutation(np.arange(4000) // 20)
-    assert (
-        judge("T-attribute-identity-overlap", two_attributes(people[:1000], people[1000:2000], people)) != "reproduced"
-    )
+    found = two_attributes(people[:1000], people[1000:2000], people)
+    assert judge("T-attribute-identity-overlap", found) != "reproduced"
     spread = np.repeat(np.arange(200), 20)
     assert judge("T-attribute-identity-overlap", two_attributes(spread[::20], spread[1::20], spread)) == "refuted"
 

@@ -40,10 +40,8 @@ def test_same_noise_gives_the_same_image(
 @pytest.mark.control("T-convergence", "positive")
 def test_models_that_converge_are_recognised(judge: Judge) -> None:
     by_size, to_training, copies = ideal_pairs()
-    assert (
-        judge("T-convergence", convergence_measures(by_size, (4, 32, 512), to_training, copies), "synthetic")
-        == "reproduced"
-    )
+    found = convergence_measures(by_size, (4, 32, 512), to_training, copies)
+    assert judge("T-convergence", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-convergence", "negative")
@@ -57,10 +55,8 @@ def test_models_that_do_not_converge_are_caught(judge: Judge, defect: str) -> No
         by_size, to_training = [*by_size[:2], by_size[1]], np.ones_like(to_training)
     else:
         copies = np.full_like(copies, 0.5)
-    assert (
-        judge("T-convergence", convergence_measures(by_size, (4, 32, 512), to_training, copies), "synthetic")
-        == "refuted"
-    )
+    found = convergence_measures(by_size, (4, 32, 512), to_training, copies)
+    assert judge("T-convergence", found, "synthetic") == "refuted"
 
 
 @pytest.mark.control("T-convergence", "negative")
@@ -92,10 +88,8 @@ def test_the_train_test_gap_shrinks(
 
 @pytest.mark.control("T-psnr-gap", "positive")
 def test_a_gap_that_closes_is_recognised(judge: Judge) -> None:
-    assert (
-        judge("T-psnr-gap", psnr_gap_measures(made_up_curves(6.0, 0), made_up_curves(0.2, 1)), "synthetic")
-        == "reproduced"
-    )
+    found = psnr_gap_measures(made_up_curves(6.0, 0), made_up_curves(0.2, 1))
+    assert judge("T-psnr-gap", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-psnr-gap", "negative")

@@ -56,7 +56,5 @@ def test_an_optimal_denoiser_is_caught(judge: Judge) -> None:
     rng, sigmas = np.random.default_rng(0), np.asarray(SMALL_SIGMAS)[:, None]
     fitted = 0.0125 * sigmas**2 * rng.lognormal(0, 0.2, (1, 100))
     jitter = rng.normal(1, 0.02, fitted.shape)
-    assert (
-        judge("K-low-dimensional-suboptimal", low_dimensional_measures(fitted * jitter, fitted), "synthetic")
-        != "reproduced"
-    )
+    found = low_dimensional_measures(fitted * jitter, fitted)
+    assert judge("K-low-dimensional-suboptimal", found, "synthetic") != "reproduced"

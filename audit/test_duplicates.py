@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from audit.measures.attribute_duplicates import (
-    exempt_measures,
-    record_exempt,
-    redundancy,
-)
+from audit.measures.attribute_duplicates import exempt_measures, record_exempt, redundancy
 from audit.measures.dedup_memory import CELEBA_IMAGES, dense_gigabytes, hundreds, measured_peak, record_block_memory
 from audit.measures.duplicates import (
     compare_procedures,

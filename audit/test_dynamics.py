@@ -5,10 +5,7 @@ import pytest
 import torch
 
 from audit.measures.copiers import copier_measures, record_copiers
-from audit.measures.distance_criterion import (
-    known_answers,
-    record_criterion,
-)
+from audit.measures.distance_criterion import known_answers, record_criterion
 from audit.measures.dynamics import (
     POINT,
     SCRIPT,
@@ -56,10 +53,8 @@ def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk)
 @pytest.mark.control("V-gap", "positive")
 def test_distances_as_printed_are_recognised(judge: Judge) -> None:
     rng = np.random.default_rng(0)
-    assert (
-        judge("V-gap", distance_gap_measures(rng.normal(11, 0.5, 100), rng.normal(15, 0.5, 100)), "synthetic")
-        == "reproduced"
-    )
+    found = distance_gap_measures(rng.normal(11, 0.5, 100), rng.normal(15, 0.5, 100))
+    assert judge("V-gap", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("V-gap", "negative")

@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from audit.measures.denoising import (
-    DISKS,
-    SHUFFLED,
-    alpha_name,
-    denoiser_jobs,
-    optimal_slope,
-    slope,
-    useful_levels,
-)
+from audit.measures.denoising import DISKS, SHUFFLED, alpha_name, denoiser_jobs, optimal_slope, slope, useful_levels
 from audit.measures.geometric import (
     JUDGED_ALPHAS,
     SLOPE_SIGMAS,

@@ -53,9 +53,8 @@ def test_parameters(evidence: ClaimRecord) -> None:
 def test_networks_of_other_sizes_are_counted_alike(judge: Judge) -> None:
     for size in ((16, 2), (8, 1), (4, 4)):
         assert described_parameters(*size) == parameter_count(UNet(*size))
-    assert (
-        judge("T-unet-parameters", {**network_structure(UNet()), "parameters_as_described": 7_659_264}) == "reproduced"
-    )
+    found = {**network_structure(UNet()), "parameters_as_described": 7_659_264}
+    assert judge("T-unet-parameters", found) == "reproduced"
 
 
 @pytest.mark.control("T-unet-parameters", "negative")
@@ -187,10 +186,8 @@ def test_everything_is_kept(evidence: ClaimRecord, desk: Desk, tmp_path: Path) -
 @pytest.mark.control("T-monitoring", "positive")
 def test_two_uninterrupted_runs_are_the_same(judge: Judge, tmp_path: Path) -> None:
     states = [train_monitored(tmp_path / name) for name in "ab"]
-    assert (
-        judge("T-monitoring", missing_records(kept_history(tmp_path / "a"), states[0], kept_history(tmp_path / "b")))
-        == "reproduced"
-    )
+    found = missing_records(kept_history(tmp_path / "a"), states[0], kept_history(tmp_path / "b"))
+    assert judge("T-monitoring", found) == "reproduced"
 
 
 @pytest.mark.control("T-monitoring", "negative")

@@ -8,9 +8,7 @@ import torch
 
 from audit.measures.lpips_exhaustive import DIFFERENCE, by_package, outside_ten, record_exhaustive
 from audit.measures.made_up import made_up_orders
-from audit.measures.perception import (
-    people,
-)
+from audit.measures.perception import people
 from audit.measures.rank_inversion import (
     EACH,
     PEOPLE,
@@ -57,10 +55,8 @@ def test_an_order_that_differs_and_still_says_something_is_recognised(judge: Jud
 @pytest.mark.control("T-rank-inversion", "negative")
 def test_equal_orders_and_unrelated_ones_are_caught(judge: Judge) -> None:
     same, each = made_up_orders(1, 0.4), np.arange(120)
-    assert (
-        judge("T-rank-inversion", inversion_measures(same, -same, made_up_orders(3, 0.4), each), "synthetic")
-        == "refuted"
-    )
+    found = inversion_measures(same, -same, made_up_orders(3, 0.4), each)
+    assert judge("T-rank-inversion", found, "synthetic") == "refuted"
     unrelated = inversion_measures(made_up_orders(1, 0.0), -made_up_orders(2, 0.0), made_up_orders(3, 0.0), each)
     assert judge("T-rank-inversion", unrelated, "synthetic") != "reproduced"
 

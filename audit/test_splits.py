@@ -5,11 +5,7 @@ import pytest
 
 from audit.measures.corpora import numbered_names
 from audit.measures.exposure import exposure_measures, record_exposure, repetition_measures
-from audit.measures.identity_splits import (
-    identity_halves,
-    record_identity_overlap,
-    record_identity_split,
-)
+from audit.measures.identity_splits import identity_halves, record_identity_overlap, record_identity_split
 from audit.measures.made_up import made_up_definition
 from audit.measures.made_up_splits import made_up_halves, made_up_overlap
 from audit.measures.splits import (

@@ -139,18 +139,14 @@ def test_the_start_is_not_the_same(evidence: ClaimRecord, desk: Desk, trained_or
 
 @pytest.mark.control("T-same-start", "positive")
 def test_equal_starts_make_no_difference(judge: Judge) -> None:
-    assert (
-        judge("T-same-start", start_measures(made_up_agreement(0.9), made_up_agreement(0.9)), "synthetic")
-        == "reproduced"
-    )
+    found = start_measures(made_up_agreement(0.9), made_up_agreement(0.9))
+    assert judge("T-same-start", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-same-start", "negative")
 def test_a_start_that_matters_is_caught(judge: Judge) -> None:
-    assert (
-        judge("T-same-start", start_measures(made_up_agreement(0.9), made_up_agreement(0.8, seed=1)), "synthetic")
-        == "refuted"
-    )
+    found = start_measures(made_up_agreement(0.9), made_up_agreement(0.8, seed=1))
+    assert judge("T-same-start", found, "synthetic") == "refuted"
 
 
 @pytest.mark.claim("T-test-set")

@@ -21,9 +21,7 @@ from audit.measures.training_times import (
 )
 from core.training.config import ImageDynamicsConfig
 from core.training.presets import DEFAULT_SCALE, FaceTimes, preset
-from fixtures.experiments.curves import (
-    face_jobs,
-)
+from fixtures.experiments.curves import face_jobs
 from fixtures.experiments.desk import Desk
 from reports.judge import Judge, judge_claim
 from reports.ledger import load_ledger
