@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from audit.measures.agreement import agreement_table, mixture_row
+from audit.measures.agreement import CLASSES, agreement_table, mixture_row
 from audit.measures.lpips_neighbours import lpips_neighbours
 from audit.measures.networks import nearest_training
 from audit.measures.record import SEED, over_seeds, record
@@ -82,7 +82,7 @@ def record_tables(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) ->
     about = {"kind": desk.kind, **over_seeds(desk)}
     note = "mean over seeds with its BCa bootstrap interval; mean over mismatched seeds; share of seeds retrieved"
     evidence.add("agreement by measure and N", agreements, note=note, **about)
-    note = "strong: above 0.9; weak: below the 95th percentile of mismatched seeds; Clopper-Pearson"
+    note = f"{CLASSES}; Clopper-Pearson"
     evidence.add("seeds by class and N", classes, note=note, **about)
     note = "Clopper-Pearson; SSCD's weights are in no package index, so that it is not among the criteria"
     note += "" if lpips is not None else "; without VGG-16's weights LPIPS is not either (samenoise weights)"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from audit.measures.agreement import mixture_row
+from audit.measures.agreement import CLASSES, mixture_row
 from audit.measures.attribute_reader import attribute_reader, labelled
 from audit.measures.networks import EQUIVALENCE_IMAGES, JUDGED_LEVELS, JUDGED_SIGMAS, cell_psnr
 from audit.measures.record import SEED, Measures, over_seeds, record
@@ -39,7 +39,7 @@ def weaker(strong: Agreement, weak: Agreement) -> tuple[float, Interval]:
 def record_mixture(evidence: ClaimRecord, desk: Pairs, *cells: tuple[str, int], kind: str) -> None:
     """Seeds that agree strongly, in between and weakly, by protocol; no check hangs on it."""
     rows = [mixture_row(desk.agreement(protocol, n), {"protocol": protocol, "N": n}) for protocol, n in cells]
-    note = "strong: above 0.9; weak: below the 95th percentile of mismatched seeds; Clopper-Pearson"
+    note = f"{CLASSES}; Clopper-Pearson"
     evidence.add("seeds by class", rows, kind=kind, note=note, **over_seeds(desk))
 
 

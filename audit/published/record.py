@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from audit.measures.agreement import agreement_table, mixture_row
+from audit.measures.agreement import CLASSES, agreement_table, mixture_row
 from audit.measures.record import record
 from audit.published import measures
 from audit.published.measures import ORDER
@@ -66,7 +66,7 @@ def put_every_way(evidence: ClaimRecord, published: HasRoot, names: tuple[str, .
     rows = [row for table, _ in found for row in table]
     put(evidence, "agreement in every way", rows, **SEEDS, note=note)
     mixtures = [mixture for _, mixture in found]
-    note = "strong: above 0.9; weak: below the 95th percentile of mismatched seeds; exact intervals of the shares"
+    note = f"{CLASSES}; exact intervals of the shares"
     put(evidence, "seeds that agree strongly, in between, weakly", mixtures, **SEEDS, note=note)
 
 
