@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit.measures.attribute_overlap import record_identity_overlaps
+from audit.measures.attribute_overlap import record_attribute_overlap
 from audit.measures.attribute_splits import measure_attribute_halves
 from audit.measures.every_attribute import record_every_attribute
 from audit.measures.made_up_splits import (
@@ -66,7 +66,7 @@ def test_halves_as_built_and_with_one_defect(judge: Judge, claim: str) -> None:
 
 @pytest.mark.claim("T-attribute-identity-overlap")
 def test_attribute_identity_overlap(evidence: ClaimRecord, published: Published) -> None:
-    record_identity_overlaps(evidence, published)
+    record_attribute_overlap(evidence, published)
 
 
 @pytest.mark.control("T-attribute-identity-overlap", "positive")

@@ -32,7 +32,7 @@ def against_random_halves(
     return float(differences.mean()), (float(low), float(high))
 
 
-def record_identity_overlaps(evidence: ClaimRecord, published: Published) -> None:
+def record_attribute_overlap(evidence: ClaimRecord, published: Published) -> None:
     """Shared people of the published halves against random ones (T-attribute-identity-overlap)."""
     cite(evidence, "list_eyeglasses_yesno.txt", "list_male_yesno.txt", "links_identities-faces.txt", "attributes.zip")
     identities = published.identities

@@ -25,7 +25,7 @@ def repetition_measures(exact: np.ndarray, whole: np.ndarray) -> dict[str, Any]:
     return psnr_differences("whole minus exact repetition", exact, whole, seed=SEED)
 
 
-def record_exposures(evidence: ClaimRecord) -> None:
+def record_printed_exposures(evidence: ClaimRecord) -> None:
     """The samples an epoch that repetition by a whole factor gives, at the published sizes."""
     config = TrainConfig(exposures=100_000, repetition="whole")
     shown = {n: exposures(n, config) for n in EXPOSED}
@@ -41,7 +41,7 @@ def record_exposures(evidence: ClaimRecord) -> None:
 
 def record_exposure(evidence: ClaimRecord, desk: Desk) -> None:
     """Samples an epoch by set size, and the PSNR of trainings that repeat differently (T-exposure)."""
-    record_exposures(evidence)
+    record_printed_exposures(evidence)
     n, repeated, _ = desk.choices()
     usual = desk.model(Cell("random", n, GROUPS[0]))
     images = desk.held_out.images[:CURVE_IMAGES]

@@ -56,7 +56,7 @@ def definition_measures(ends: Agreement, consecutive: Agreement) -> dict[str, An
     return {CHANGE: (float((consecutive.same - ends.same).mean()), interval)}
 
 
-def record_definitions(evidence: ClaimRecord, published_or_none: Published | None) -> None:
+def record_readings(evidence: ClaimRecord, published_or_none: Published | None) -> None:
     """Where the two readings of the definition differ, and which of them the notebooks used."""
 
     def add(kind: str, names: Sequence[str]) -> None:
@@ -84,7 +84,7 @@ def record_definitions(evidence: ClaimRecord, published_or_none: Published | Non
 
 def record_definition(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
     """Where two readings of the definition differ, and what that does to agreement (T-split-definition)."""
-    record_definitions(evidence, published_or_none)
+    record_readings(evidence, published_or_none)
     n, *_ = desk.choices()
     both = [desk.agreement(definition, n) for definition in DEFINITIONS]
     about: dict[str, Any] = {
