@@ -44,7 +44,7 @@ def test_symmetric_shrinkage_along_contours_is_recognised(judge: Judge) -> None:
 
 @pytest.mark.control("K-harmonic-bases", "positive")
 def test_what_is_asked_of_a_jacobian_by_hand() -> None:
-    """Of 36 pixels that are kept by 36/36, 35/36, ..., two of which are swapped with opposite signs besides."""
+    """36 pixels are kept by 36/36, 35/36, ...; two of them are swapped besides, with opposite signs."""
     kept, twist = torch.arange(36, 0, -1, dtype=torch.float64) / 36, 0.3
     j = torch.diag(kept)
     j[0, 1], j[1, 0] = twist, -twist

@@ -185,7 +185,7 @@ def _network(p: Line, seed: int) -> Learned:
 
 
 def _denoised_by_network(p: Line, seed: int, y: np.ndarray, sigma: float) -> np.ndarray:
-    """By a network that is trained when it is first asked."""
+    """E[x | y] as a network predicts it, which is trained when it is first asked."""
     return _network(p, seed).denoise(y, sigma)
 
 
@@ -207,7 +207,7 @@ def kl_sides(root: Path, p: Line) -> dict[str, Sides]:
 
 
 def kl_measures(found: dict[str, Sides]) -> Measures:
-    """By how much the bound fails, and equality; what networks make of it; how well all of it is known."""
+    """Excess of the divergence over its bound, over equality where that must hold, and the quadrature error."""
     networks = np.array([s.ratio for name, s in found.items() if name.startswith(NETWORK)])
     known = max(s.error for name, s in found.items() if name.startswith(NETWORK))
     over = t_interval(networks, over="networks of different seeds")
