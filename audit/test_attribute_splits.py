@@ -118,5 +118,5 @@ def test_defects_of_attribute_splits_are_noticed(judge: Judge, monkeypatch: pyte
     if defect == "a missing attribute":
         attributes = attributes.iloc[:, 1:]
     else:
-        monkeypatch.setattr("audit.measures.attribute_splits.by_attributes", broken)
+        monkeypatch.setattr("audit.measures.every_attribute.by_attributes", broken)
     assert judge("T-other-attributes", split_defects(attributes, identities)) == "refuted"
