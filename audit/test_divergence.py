@@ -1,102 +1,24 @@
 """The denoiser's excess error bounds how far its density is from the data's (Kadkhodaie et al. 2024, section 2.1)."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from audit.measures.divergence import (
-    BROKEN,
-    CONSISTENT,
-    NETWORK,
-    NETWORKS,
-    RANGE,
-    SIGMAS,
-    SIMULATED,
-    Line,
-    Sides,
-    divergence_between,
-    gaussian_pair,
-    high_measures,
-    kl_measures,
-    kl_sides,
-    line,
-    shrunk_sides,
-    sides,
-)
-from core.stats import Interval
+from audit.measures.divergence import BROKEN, NETWORK, NETWORKS, SIGMAS, Line, Sides, kl_measures, line, sides
+from audit.measures.gaussian_divergence import RANGE, divergence_between, gaussian_pair, high_measures, shrunk_sides
+from audit.measures.kl_bound import record_kl_bound
+from audit.measures.made_up import normal_divergence, sound
 from fixtures.experiments.desk import Desk
+from reports.judge import Judge
 from reports.record import ClaimRecord
-
-
-def draw_sides(found: dict[str, Sides]) -> Figure:
-    """What every noise level adds to the integral, and both sides by denoiser."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), gridspec_kw={"wspace": 0.9})
-    networks = [name for name in found if name.startswith(NETWORK)]
-    styles: dict[str, tuple[str, str | None]] = {
-        name: (f"C{k}", name) for k, name in enumerate(n for n in found if n not in networks)
-    }
-    styles |= {name: ("0.6", f"networks, {len(networks)} seeds" if name == networks[0] else None) for name in networks}
-    for name, (colour, label) in styles.items():
-        excess = found[name].excess
-        assert excess is not None
-        left.loglog(SIGMAS, excess / SIGMAS**2, color=colour, label=label, lw=1.2)
-    left.set(xlabel="sigma", ylabel="integrand over log sigma", ylim=(1e-6, None))
-    left.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    rows = np.arange(len(found))
-    for offset, colour, label, value, error in (
-        (-0.2, "#b5432a", "divergence", lambda s: s.divergence, lambda s: s.divergence_error),
-        (0.2, "#3a6ea5", "integral", lambda s: s.integral, lambda s: s.integral_error),
-    ):
-        right.barh(
-            rows + offset,
-            [value(s) for s in found.values()],
-            0.38,
-            xerr=[error(s) for s in found.values()],
-            color=colour,
-            label=label,
-        )
-    right.set_yticks(rows, list(found), fontsize=7)
-    right.invert_yaxis()
-    right.set(xscale="log", xlabel="nats; whiskers: quadrature error")
-    right.legend(fontsize=7, frameon=False)
-    return figure
 
 
 @pytest.mark.claim("K-kl-bound")
 def test_excess_error_bounds_the_divergence(evidence: ClaimRecord, desk: Desk) -> None:
-    found = kl_sides(desk.root, line())
-    note = partial(evidence.add, kind="property")
-    bounds = "change from the quadrature of twice the step, and from that of a coarser grid"
-    for name, s in found.items():
-        for side, value, error in (
-            ("divergence", s.divergence, s.divergence_error),
-            ("integral", s.integral, s.integral_error),
-        ):
-            ends = Interval(value - error, value + error, bounds, level=1.0)
-            note(f"{side}, {name}", value, unit="nats", interval=ends)
-    figures = [evidence.figure("sides", draw_sides(found))]
-    for name, value in (kl_measures(found) | high_measures()).items():
-        value, interval = value if isinstance(value, tuple) else (value, None)
-        about: dict[str, Any] = {"n": len(found), "varies": "denoiser", "figures": figures}
-        if name.startswith("16 dimensions"):
-            about = {"n": SIMULATED if interval else None, "varies": "noisy point" if interval else None}
-        elif "networks" in name:
-            about = {"n": NETWORKS, "varies": "seed of the network", "seeds": f"0:{NETWORKS}"}
-        note(name, value, interval=interval, **about)
-
-
-def normal_divergence(a: float, mean: float, b: float) -> float:
-    """KL from N(0, a) to N(mean, b)."""
-    return float((np.log(b / a) + (a + mean**2) / b - 1) / 2)
+    record_kl_bound(evidence, desk)
 
 
 @pytest.mark.control("K-kl-bound", "positive")
-def test_the_bound_is_tight_for_gaussians_by_hand(judge: Callable[..., str]) -> None:
+def test_the_bound_is_tight_for_gaussians_by_hand(judge: Judge) -> None:
     """Denoisers true to a Gaussian on a Gaussian: both sides by hand, within the errors that they state.
 
     The generator with the other Gaussian's denoiser draws from that Gaussian's posterior, given a start from p.
@@ -139,12 +61,6 @@ def test_what_a_shrunk_denoiser_generates_by_small_steps(kept: float) -> None:
     assert shrunk_sides(v, 1.0, RANGE).divergence == pytest.approx(0, abs=1e-12)
 
 
-def sound(**changes: Sides) -> dict[str, Sides]:
-    """Sides as the claim has them, some replaced."""
-    networks = {f"{NETWORK}{seed}": Sides(0.05 + 0.002 * seed, 0.1) for seed in range(NETWORKS)}
-    return {**dict.fromkeys(CONSISTENT, Sides(0.1, 0.1)), **networks, BROKEN: Sides(1, 100), **changes}
-
-
 @pytest.mark.control("K-kl-bound", "negative")
 @pytest.mark.parametrize(
     "changes",
@@ -157,19 +73,19 @@ def sound(**changes: Sides) -> dict[str, Sides]:
     ],
     ids=["bound too small", "not equal", "networks above", "broken is the smallest", "quadrature too coarse"],
 )
-def test_every_check_alone_catches_its_defect(judge: Callable[..., str], changes: dict[str, Sides]) -> None:
+def test_every_check_alone_catches_its_defect(judge: Judge, changes: dict[str, Sides]) -> None:
     high = high_measures()
     assert judge("K-kl-bound", kl_measures(sound()) | high) == "reproduced"
     assert judge("K-kl-bound", kl_measures(sound(**changes)) | high) == "refuted"
 
 
 @pytest.mark.control("K-kl-bound", "negative")
-def test_a_bound_without_its_power_of_sigma_is_caught(judge: Callable[..., str]) -> None:
+def test_a_bound_without_its_power_of_sigma_is_caught(judge: Judge) -> None:
     assert judge("K-kl-bound", kl_measures(sound()) | high_measures(power=2)) == "refuted"
 
 
 @pytest.mark.control("K-kl-bound", "negative")
-def test_a_quadrature_too_coarse_says_so(judge: Callable[..., str]) -> None:
+def test_a_quadrature_too_coarse_says_so(judge: Judge) -> None:
     p = line()
     rough = sides(p, Line([0.1], [0.9], [1.0]).denoise, np.geomspace(*RANGE, 17))
     assert judge("K-kl-bound", kl_measures(sound(**{"a Gaussian's": rough})) | high_measures()) == "refuted"

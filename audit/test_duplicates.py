@@ -1,105 +1,34 @@
 """Claims on near-duplicate removal: what the blockwise procedure removes, what memory it takes (T 3.3, 3.4, 8)."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from core.data.celeba import read_celeba
-from core.data.lists import read_list
-from core.dedup.pairs import Pairs, kept
-from core.dedup.published import BLOCK, published_rows, remove_repeats, remove_repeats_block
+from audit.measures.attribute_duplicates import exempt_measures, record_exempt, redundancy
+from audit.measures.dedup_memory import CELEBA_IMAGES, dense_gigabytes, hundreds, measured_peak, record_block_memory
+from audit.measures.duplicates import (
+    compare_procedures,
+    count_on_celeba,
+    dedup_counts,
+    noise_images,
+    planted_pairs,
+    record_equivalence,
+)
+from core.dedup.pairs import THRESHOLD, Pairs, kept
+from core.dedup.published import remove_repeats
 from core.dedup.search import near_duplicates
-from core.splits.build import by_attribute
-from core.stats import bootstrap_mean
-from fixtures.faces.corpus import generate
 from fixtures.published.files import Published
+from reports.judge import Judge
 from reports.record import ClaimRecord
-
-Judge = Callable[..., str]
-IMAGES = 202_589
-THRESHOLD = 0.95
 
 # -------------------------------------------------------------------------------------------------------- equivalence
 
 
-def noise(n: int, pairs: list[tuple[int, int]], seed: int, side: int = 20) -> torch.Tensor:
-    """Images (n, 1, side, side) of noise among which exactly `pairs` (i, j) are copies, every other one a negative."""
-    images = torch.rand(n, 1, side, side, generator=torch.Generator().manual_seed(seed))
-    for k, (i, j) in enumerate(pairs):
-        images[j] = images[i] if k % 2 else 1 - images[i]
-    return images
-
-
-def planted(n: int, block: int, seed: int) -> list[tuple[int, int]]:
-    """Disjoint pairs with the gaps that a loop over blocks can trip over: 1, next to and at block edges, arbitrary."""
-    rng = np.random.default_rng(seed)
-    gaps = [1, block - 1, block, block + 1, 2 * block, *rng.integers(1, n, 5).tolist()]
-    free, pairs = set(range(n)), []
-    for gap in gaps:
-        starts = sorted(i for i in free if i + gap in free)
-        if starts:
-            i = starts[int(rng.integers(len(starts)))]
-            pairs.append((i, i + gap))
-            free -= {i, i + gap}
-    return pairs
-
-
-def compare(
-    corpora: list[tuple[torch.Tensor, int]], blockwise: Callable[[torch.Tensor, float, int], list[int]]
-) -> dict[str, int]:
-    """On how many corpora (images, block size) the two procedures differ, and by how many images."""
-    differ = missed = extra = 0
-    for images, block in corpora:
-        rows = published_rows(images)
-        dense, loop = set(remove_repeats(rows, THRESHOLD)), set(blockwise(rows, THRESHOLD, block))
-        differ += dense != loop
-        missed += len(dense - loop)
-        extra += len(loop - dense)
-    return {"corpora_that_differ": differ, "images_missed": missed, "images_removed_only_blockwise": extra}
-
-
 @pytest.mark.claim("T-dedup-equivalence")
 def test_equivalence(evidence: ClaimRecord) -> None:
-    blocks = [
-        (n, block, seed) for seed, (n, block) in enumerate([(40, 7), (300, 50), (300, 100), (300, 300), (99, 100)])
-    ]
-    corpora = [(noise(n, planted(n, block, seed), seed), block) for n, block, seed in blocks]
-    published = noise(BLOCK + 50, planted(BLOCK + 50, BLOCK, 9), 9)
-    found = compare([*corpora, (published, BLOCK)], remove_repeats_block)
-    ours = kept(near_duplicates(published), len(published)).removed.tolist()
-    assert ours == remove_repeats(published_rows(published))  # the exact join sides with the dense procedure
-    note = (
-        "every missed image lies a multiple of the block size after the one it copies: the loop means to skip an image "
-        "met with itself, but compares places inside the blocks"
-    )
-    for name, value in found.items():
-        evidence.add(name, value, kind="property", n=len(corpora) + 1, seeds="0:5, 9", note=note)
-    rate = [_missed_at_random(seed) for seed in range(12)]
-    evidence.add(
-        "share_of_pairs_missed_times_block",
-        float(np.mean(rate)),
-        kind="property",
-        n=len(rate),
-        interval=bootstrap_mean(rate, seed=0, over="corpora"),
-        seeds="0:12",
-        varies="which images are copies",
-        note="copies at random places, 20 blocks of 20: about one pair in as many as a block has images is missed",
-    )
-
-
-def _missed_at_random(seed: int, n: int = 400, block: int = 20, copies: int = 150) -> float:
-    """Share of randomly placed copies that the loop misses, times the block size."""
-    places = np.random.default_rng(seed).permutation(n)[: 2 * copies].reshape(copies, 2)
-    pairs = [(int(min(p)), int(max(p))) for p in places]
-    rows = published_rows(noise(n, pairs, seed))
-    return (copies - len(remove_repeats_block(rows, THRESHOLD, block))) / copies * block
+    record_equivalence(evidence)
 
 
 @pytest.mark.control("T-dedup-equivalence", "positive")
@@ -108,8 +37,8 @@ def test_a_loop_that_compares_whole_numbers_is_equivalent(judge: Judge) -> None:
         del block
         return kept(near_duplicates(rows, threshold=threshold), len(rows)).removed.tolist()
 
-    corpora = [(noise(300, planted(300, 50, seed), seed), 50) for seed in range(3)]
-    assert judge("T-dedup-equivalence", compare(corpora, exact)) == "reproduced"
+    corpora = [(noise_images(300, planted_pairs(300, 50, seed), seed), 50) for seed in range(3)]
+    assert judge("T-dedup-equivalence", compare_procedures(corpora, exact)) == "reproduced"
 
 
 @pytest.mark.control("T-dedup-equivalence", "negative")
@@ -119,95 +48,40 @@ def test_lost_and_invented_removals_are_noticed(judge: Judge, gap: int) -> None:
         removed = remove_repeats(rows, threshold)
         return removed[1:] if gap else [*removed, 0]
 
-    corpora = [(noise(300, [(10, 20), (30, 40)], 0), 50)]
-    assert judge("T-dedup-equivalence", compare(corpora, broken)) == "refuted"
+    corpora = [(noise_images(300, [(10, 20), (30, 40)], 0), 50)]
+    assert judge("T-dedup-equivalence", compare_procedures(corpora, broken)) == "refuted"
 
 
 # ------------------------------------------------------------------------------------------------------------- memory
 
 
-def dense_gigabytes(images: int) -> int:
-    """Size of a float32 matrix of all against all, in whole decimal gigabytes."""
-    return round(images**2 * 4 / 1e9)
-
-
 @pytest.mark.claim("T-dedup-dense-memory")
 def test_dense_memory(evidence: ClaimRecord) -> None:
-    evidence.add("dense_matrix", dense_gigabytes(IMAGES), kind="arithmetic", unit="GB", note=f"{IMAGES:,}^2 x 4 bytes")
+    evidence.add(
+        "dense_matrix",
+        dense_gigabytes(CELEBA_IMAGES),
+        kind="arithmetic",
+        unit="GB",
+        note=f"{CELEBA_IMAGES:,}^2 x 4 bytes",
+    )
 
 
 @pytest.mark.control("T-dedup-dense-memory", "positive")
 def test_the_allocation_is_what_is_asked_for(judge: Judge) -> None:
     n = 1000
-    measured = torch.empty(n, n).nbytes * (IMAGES / n) ** 2 / 1e9
+    measured = torch.empty(n, n).nbytes * (CELEBA_IMAGES / n) ** 2 / 1e9
     assert judge("T-dedup-dense-memory", {"dense_matrix": round(measured)}) == "reproduced"
 
 
 @pytest.mark.control("T-dedup-dense-memory", "negative")
-@pytest.mark.parametrize("images", [IMAGES // 2, 203_600])
+@pytest.mark.parametrize("images", [CELEBA_IMAGES // 2, 203_600])
 def test_another_count_is_another_matrix(judge: Judge, images: int) -> None:
     assert judge("T-dedup-dense-memory", {"dense_matrix": dense_gigabytes(images)}) == "refuted"
 
 
-_MEASURE = """
-import json, sys, torch
-from core.machine import peak_rss
-from core.dedup.published import published_rows, remove_repeats_block
-n, side, block, products = map(int, sys.argv[1:])
-torch.mm(torch.rand(64, 64), torch.rand(64, 64))
-start = peak_rss()
-images = torch.rand(n, 1, side, side)
-data = peak_rss()
-rows = published_rows(images)
-pooled = peak_rss()
-remove_repeats_block(rows, 0.95, block, products)
-print(json.dumps({"data": data - start, "pooled": pooled - start, "peak": peak_rss() - start}))
-"""
-
-
-def measured_peak(n: int, side: int, block: int, products: int) -> dict[str, float]:
-    """Peak resident memory of the published procedure beyond the imported libraries, in MB, in a fresh process.
-
-    Args:
-        n: images, of side x side noise: nothing is above the threshold, so the lists stay empty.
-        side: pixels.
-        block: images a block.
-        products: block products to run; each allocates what all the others do, so two reach the working set.
-    """
-    command = [sys.executable, "-c", _MEASURE, *map(str, (n, side, block, products))]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    return {name: value / 1e6 for name, value in json.loads(done.stdout).items()}
-
-
-def hundreds(megabytes: float) -> int:
-    """Rounded to hundreds of megabytes, the precision of the printed figure."""
-    return round(megabytes / 100) * 100
-
-
 @pytest.mark.claim("T-dedup-block-memory")
 def test_block_memory(evidence: ClaimRecord) -> None:
-    printed = 2 * BLOCK**2 * 4 / 1e6
-    evidence.add("expression", hundreds(printed), kind="arithmetic", unit="MB", note=f"2 x 5000^2 x 4 = {printed:g} MB")
-    with ThreadPoolExecutor() as side_by_side:  # each in a process of its own
-        found, small = side_by_side.map(lambda n: measured_peak(n, 20, BLOCK, products=3), (IMAGES, 2 * BLOCK))
-    evidence.add(
-        "peak",
-        hundreds(found["peak"]),
-        kind="property",
-        n=IMAGES,
-        unit="MB",
-        note=f"{found['peak']:.0f} MB, the peak resident set of a fresh process at {IMAGES:,} images already reduced "
-        f"to 20x20 (at 40x40 the tensor alone takes 1,297 MB), three block products; {found['data']:.0f} MB of it are "
-        f"those images, and {found['pooled']:.0f} MB are reached while they are centred and normalised",
-    )
-    evidence.add(
-        "peak_of_block_temporaries",
-        small["peak"] - small["pooled"],
-        kind="property",
-        n=2 * BLOCK,
-        unit="MB",
-        note="what the block products add where the rows are few: two matrices of 5000^2 float32 and their mask",
-    )
+    record_block_memory(evidence)
 
 
 @pytest.mark.control("T-dedup-block-memory", "positive")
@@ -229,25 +103,6 @@ def test_other_blocks_have_another_peak(judge: Judge, block: int) -> None:
 # -------------------------------------------------------------------------------------------------------------- count
 
 
-def counts(pairs: Pairs, n: int) -> dict[str, int]:
-    """Images before, removed and kept under the published rule."""
-    result = kept(pairs, n)
-    return {"before": n, "removed": len(result.removed), "kept": len(result.kept)}
-
-
-def count_on_celeba(celeba: Path, published: Published | None) -> tuple[dict[str, int], str]:
-    """The three counts on CelebA's images, and in which order they were taken."""
-    order = read_list(published.root / "datasets" / "train_filenames.txt") if published else None
-    corpus = read_celeba(celeba, order=order)
-    note = "in the order of the published list of training images"
-    if order is None:
-        note = (
-            "in CelebA's own order: the published list, which --published brings, fixes another; in chains of "
-            "near-duplicates the order decides how many images have an earlier one that they are like"
-        )
-    return counts(near_duplicates(corpus.images), len(corpus)), note
-
-
 @pytest.mark.claim("T-dedup-count")
 def test_count(evidence: ClaimRecord, celeba_dir: Path | None, published_or_none: Published | None) -> None:
     if celeba_dir is None:
@@ -261,7 +116,7 @@ def test_count(evidence: ClaimRecord, celeba_dir: Path | None, published_or_none
 def test_planted_counts_are_found(judge: Judge) -> None:
     """At 1/100 of the size: as many copies as printed are found; scaled, the printed counts judge as reproduced."""
     pairs = [(k, k + 1) for k in range(0, 128, 2)]
-    found = counts(near_duplicates(noise(2026, pairs, 0)), 2026)
+    found = dedup_counts(near_duplicates(noise_images(2026, pairs, 0)), 2026)
     assert found == {"before": 2026, "removed": 64, "kept": 1962}
     assert judge("T-dedup-count", {"before": 202_589, "removed": 6_354, "kept": 196_235}) == "reproduced"
 
@@ -274,99 +129,9 @@ def test_one_missed_image_is_another_count(judge: Judge) -> None:
 # --------------------------------------------------------------------------------------------------- attribute splits
 
 
-def redundancy(pairs: Pairs, a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    """Shares of the images of two halves (index arrays) that have a near-duplicate in their own, or the other, half."""
-    side = np.zeros(1 + max(a.max(), b.max(), pairs.j.max(initial=0)), dtype=np.int8)
-    side[a], side[b] = 1, 2
-    left, right = side[pairs.i], side[pairs.j]
-    inside, across = (left == right) & (left > 0), (left != right) & (left > 0) & (right > 0)
-    touched = [len(np.union1d(pairs.i[which], pairs.j[which])) for which in (inside, across)]
-    return dict(zip(("inside", "across"), (t / (len(a) + len(b)) for t in touched), strict=True))
-
-
-ATTRIBUTES = ("Male", "Eyeglasses")
-CORPORA = range(8)
-CORPUS_SIZE = 2000
-
-
-def one_corpus(seed: int, n: int = CORPUS_SIZE) -> dict[str, float]:
-    """Redundancy of the attribute halves of one generated corpus, and of random halves of the same sizes."""
-    corpus = generate(n, size=20, seed=seed, duplicates=0.03).corpus
-    assert corpus.attributes is not None
-    pairs = near_duplicates(corpus.images)
-    place = {name: k for k, name in enumerate(corpus.names)}
-    found = {"whole": len(np.union1d(pairs.i, pairs.j)) / n}
-    for attribute in ATTRIBUTES:
-        groups = by_attribute(corpus.names, corpus.attributes[attribute], seed, attribute=attribute).groups
-        a, b = (np.array([place[name] for name in groups[group]]) for group in "AB")
-        shuffled = np.random.default_rng(seed).permutation(n)
-        halves, by_chance = redundancy(pairs, a, b), redundancy(pairs, shuffled[: len(a)], shuffled[-len(a) :])
-        label = attribute.lower()
-        found |= {f"{label}_{name}": value for name, value in halves.items()}
-        found |= {f"{label}_{name}_random_halves": value for name, value in by_chance.items()}
-        found[f"{label}_random_minus_across"] = by_chance["across"] - halves["across"]
-    return found
-
-
 @pytest.mark.claim("T-dedup-attribute-exempt")
 def test_attribute_exempt(evidence: ClaimRecord, celeba_dir: Path | None, published_or_none: Published | None) -> None:
-    measured = [one_corpus(seed) for seed in CORPORA]
-    for name in measured[0]:
-        values = [m[name] for m in measured]
-        evidence.add(
-            name,
-            float(np.mean(values)),
-            kind="synthetic",
-            n=len(values),
-            interval=bootstrap_mean(values, seed=0, over="corpora"),
-            seeds=f"{CORPORA.start}:{CORPORA.stop}",
-            varies="corpus",
-            unit="share of the images",
-            note=f"{CORPUS_SIZE:,} generated faces a corpus, 3 % of them shown again",
-        )
-    if celeba_dir is not None:
-        _exempt_on_celeba(evidence, celeba_dir, published_or_none)
-
-
-def _exempt_on_celeba(evidence: ClaimRecord, celeba: Path, published: Published | None) -> None:
-    """The published halves where they are at hand, else halves built here; random halves over 20 seeds."""
-    corpus = read_celeba(celeba)
-    assert corpus.attributes is not None
-    pairs = near_duplicates(corpus.images)
-    place = {name: k for k, name in enumerate(corpus.names)}
-    evidence.add("whole", len(np.union1d(pairs.i, pairs.j)) / len(corpus), kind="celeba", n=len(corpus))
-    for attribute in ATTRIBUTES:
-        label = attribute.lower()
-        groups = by_attribute(corpus.names, corpus.attributes[attribute], 0, attribute=attribute).groups
-        lists = list(groups.values())
-        if published is not None:
-            order = read_list(published.root / "datasets" / f"list_{label}_yesno.txt")
-            lists = [tuple(order[: len(order) // 2]), tuple(order[len(order) // 2 :])]
-        a, b = (np.array([place[name] for name in names]) for names in lists)
-        halves, differences = redundancy(pairs, a, b), []
-        for seed in range(20):
-            order_at_random = np.random.default_rng(seed).permutation(len(corpus))
-            by_chance = redundancy(pairs, order_at_random[: len(a)], order_at_random[-len(b) :])
-            differences.append(by_chance["across"] - halves["across"])
-        for name, value in halves.items():
-            evidence.add(f"{label}_{name}", value, kind="celeba", n=2 * len(a), unit="share of the images")
-        evidence.add(
-            f"{label}_random_minus_across",
-            float(np.mean(differences)),
-            kind="celeba",
-            n=len(differences),
-            interval=bootstrap_mean(differences, seed=0, over="random halves"),
-            seeds="0:20",
-            varies="random halves",
-            unit="share of the images",
-        )
-
-
-def exempt(random_minus_across: list[float]) -> dict[str, object]:
-    """Evidence for both attributes from differences, one a corpus."""
-    interval = bootstrap_mean(random_minus_across, seed=0)
-    value = (float(np.mean(random_minus_across)), (interval.low, interval.high))
-    return {f"{attribute}_random_minus_across": value for attribute in ("male", "eyeglasses")}
+    record_exempt(evidence, celeba_dir, published_or_none)
 
 
 @pytest.mark.control("T-dedup-attribute-exempt", "positive")
@@ -382,7 +147,7 @@ def test_copies_that_keep_their_attribute_stay_inside(judge: Judge) -> None:
         by_chance = redundancy(pairs, order[:200], order[200:])["across"]
         assert redundancy(pairs, a, b) == {"inside": 0.1, "across": 0.0}
         differences.append(by_chance)
-    assert judge("T-dedup-attribute-exempt", exempt(differences)) == "reproduced"
+    assert judge("T-dedup-attribute-exempt", exempt_measures(differences)) == "reproduced"
 
 
 @pytest.mark.control("T-dedup-attribute-exempt", "negative")
@@ -397,4 +162,4 @@ def test_copies_planted_across_the_halves_are_counted(judge: Judge) -> None:
         found = redundancy(pairs, np.arange(200), np.arange(200, 400))
         assert found == {"inside": 0.0, "across": 0.1}
         differences.append(redundancy(pairs, order[:200], order[200:])["across"] - found["across"])
-    assert judge("T-dedup-attribute-exempt", exempt(differences)) == "refuted"
+    assert judge("T-dedup-attribute-exempt", exempt_measures(differences)) == "refuted"

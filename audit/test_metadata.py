@@ -1,59 +1,31 @@
 """Claims on CelebA's metadata: counts, the ten images set aside, the attribute file (T 2.2, 3.1)."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from core.data.attributes import ATTRIBUTES, AttributeTable, repair_attribute_text
-from core.data.celeba import read_attributes, read_identities, require_file
-from core.errors import InputError
-from core.files import sha256_file
-from fixtures.published.files import SHA256, Published
+from audit.measures.attribute_repair import (
+    attribute_text,
+    lost_padding,
+    record_repair,
+    repair,
+    repair_property,
+    wrong_rows,
+)
+from audit.measures.metadata import holdout, metadata_counts, record_counts, record_holdout
+from core.data.attributes import ATTRIBUTES, AttributeTable
+from fixtures.published.files import Published
+from reports.judge import Judge
 from reports.record import ClaimRecord
-
-Judge = Callable[..., str]
-
-
-def cite(evidence: ClaimRecord, *files: str) -> None:
-    """Name the published files that the evidence was computed from."""
-    for name in files:
-        evidence.input(f"published: {name}", sha256=SHA256[f"datasets/{name}"])
-
 
 # ------------------------------------------------------------------------------------------------------------- counts
 
 
-def counts(attributes: pd.DataFrame, identities: pd.Series) -> dict[str, float]:
-    """The numbers that T 2.2 prints, of an attribute table and an identity table."""
-    found: dict[str, float] = {
-        "images": len(attributes),
-        "images_with_identity": len(identities.index.intersection(attributes.index)),
-        "identities": identities.nunique(),
-        "attributes": attributes.shape[1],
-        "images_per_identity": len(identities) / identities.nunique(),
-    }
-    for name, column in (("eyeglasses", "Eyeglasses"), ("male", "Male")):
-        found[name] = int((attributes[column] == 1).sum())
-        found[f"no_{name}" if name == "eyeglasses" else "not_male"] = int((attributes[column] == -1).sum())
-    return found
-
-
 @pytest.mark.claim("T-counts")
 def test_counts(evidence: ClaimRecord, published_or_none: Published | None, celeba_dir: Path | None) -> None:
-    if published_or_none is not None:
-        cite(evidence, "attributes.zip", "links_identities-faces.txt")
-        for name, value in counts(published_or_none.attributes, published_or_none.identities).items():
-            evidence.add(name, value, kind="published", n=len(published_or_none.attributes))
-    if celeba_dir is not None:
-        files = [require_file(celeba_dir, name) for name in ("list_attr_celeba.txt", "identity_CelebA.txt")]
-        for path in files:
-            evidence.input(f"CelebA: {path.name}", sha256=sha256_file(path))
-        attributes = read_attributes(files[0])
-        for name, value in counts(attributes, read_identities(files[1])).items():
-            evidence.add(name, value, kind="celeba", n=len(attributes))
+    record_counts(evidence, published_or_none, celeba_dir)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +40,7 @@ def celeba_sized() -> tuple[pd.DataFrame, pd.Series]:
 
 @pytest.mark.control("T-counts", "positive")
 def test_counts_of_tables_of_the_printed_size(celeba_sized: tuple[pd.DataFrame, pd.Series], judge: Judge) -> None:
-    assert judge("T-counts", counts(*celeba_sized)) == "reproduced"
+    assert judge("T-counts", metadata_counts(*celeba_sized)) == "reproduced"
 
 
 @pytest.mark.control("T-counts", "negative")
@@ -83,35 +55,15 @@ def test_counts_notice(celeba_sized: tuple[pd.DataFrame, pd.Series], judge: Judg
         identities[identities == 10177] = 1
     else:
         attributes = attributes.drop(columns="Bald")
-    assert judge("T-counts", counts(attributes, identities)) == "refuted"
+    assert judge("T-counts", metadata_counts(attributes, identities)) == "refuted"
 
 
 # ------------------------------------------------------------------------------------------------------------ hold-out
 
 
-def holdout(train: Sequence[str], test: Sequence[str], identities: pd.Series) -> dict[str, int]:
-    """Sizes and overlap of the two lists, and whose faces the held-out images show."""
-    seen = set(identities.reindex(list(train)))
-    return {
-        "held_out": len(test),
-        "remaining": len(train),
-        "shared": len(set(train) & set(test)),
-        "in_neither": len(set(identities.index) - set(train) - set(test)),
-        "not_in_celeba": len((set(train) | set(test)) - set(identities.index)),
-        "held_out_of_trained_identities": sum(identity in seen for identity in identities.reindex(list(test))),
-    }
-
-
 @pytest.mark.claim("T-holdout")
 def test_holdout(evidence: ClaimRecord, published: Published) -> None:
-    cite(evidence, "train_filenames.txt", "test_filenames.txt", "links_identities-faces.txt")
-    found = holdout(published.train, published.test, published.identities)
-    others = [int((published.identities == published.identities[name]).sum()) - 1 for name in published.test]
-    for name, value in found.items():
-        note = None
-        if name == "held_out_of_trained_identities":
-            note = f"each of these people has {min(others)} to {max(others)} images in the training list"
-        evidence.add(name, value, kind="published", n=len(published.identities), note=note)
+    record_holdout(evidence, published)
 
 
 @pytest.fixture
@@ -153,117 +105,16 @@ def test_holdout_notices(
 # ---------------------------------------------------------------------------------------------------- attribute repair
 
 
-def as_text(names: Sequence[str], values: np.ndarray) -> str:
-    """An attribute file in CelebA's own layout."""
-    rows = [f"{name} {' '.join(f'{v:2d}' for v in row)}" for name, row in zip(names, values.tolist(), strict=True)]
-    return "\n".join([str(len(names)), " ".join(ATTRIBUTES) + " ", *rows, ""])
-
-
-def break_rows(text: str, rng: np.random.Generator, rows: int, most: int = 4) -> str:
-    """Put 1 to `most` line ends, some before or after blanks, some in place of one, into `rows` random rows."""
-    lines = text.split("\n")
-    for at in rng.choice(np.arange(2, len(lines) - 1), size=rows, replace=False):
-        line = lines[at]
-        for where in sorted(rng.integers(1, len(line), rng.integers(1, most + 1)), reverse=True):
-            blank = line[where] == " " and rng.random() < 0.5
-            line = line[:where] + " " * rng.integers(0, 2) + "\n" + line[where + blank :]
-        lines[at] = line
-    return str(rng.choice(["\n", "\r\n"])).join(lines)
-
-
-def wrong_rows(reader: Callable[[str], AttributeTable], text: str, names: Sequence[str], values: np.ndarray) -> int:
-    """Rows that the reader gets wrong, all of them where it gives up or finds another number of rows."""
-    try:
-        read = reader(text)
-    except (InputError, ValueError):
-        return len(names)
-    if read.names != tuple(names) or read.values.shape != values.shape:
-        return len(names)
-    return int((read.values != values).any(axis=1).sum())
-
-
-def repaired(text: str) -> AttributeTable:
-    """The reader under test."""
-    return repair_attribute_text(text, source="attributes")
-
-
-def repair_property(reader: Callable[[str], AttributeTable], tables: int, seed: int) -> dict[str, int]:
-    """Break random tables, read them; take one value out, and read that."""
-    rng = np.random.default_rng(seed)
-    wrong = accepted = broken = 0
-    for _ in range(tables):
-        n = int(rng.integers(1, 30))
-        names = [f"{k:06d}.jpg" for k in rng.choice(10**6, n, replace=False)]
-        values = rng.choice(np.array([-1, 1], dtype=np.int8), size=(n, 40))
-        rows = int(rng.integers(1, n + 1))
-        broken += rows
-        wrong += wrong_rows(reader, break_rows(as_text(names, values), rng, rows), names, values)
-        lines = as_text(names, values).split("\n")
-        words = lines[-2].split()
-        del words[int(rng.integers(1, 41))]
-        lines[-2] = " ".join(words)
-        try:
-            reader(break_rows("\n".join(lines), rng, rows))
-            accepted += 1
-        except InputError as error:
-            # whatever the reason given, it names a line
-            accepted += "line " not in str(error)
-    return {"rows_broken": broken, "rows_wrong": wrong, "short_rows_accepted": accepted}
-
-
 @pytest.mark.claim("T-attribute-repair")
 def test_attribute_repair(evidence: ClaimRecord, published_or_none: Published | None) -> None:
-    tables = 400
-    found = repair_property(repaired, tables, seed=0)
-    note = f"{found.pop('rows_broken')} rows of {tables} random tables broken by one to four line ends each"
-    for name, value in found.items():
-        evidence.add(name, value, kind="property", n=tables, seeds="0", note=note)
-    if published_or_none is None:
-        return
-    cite(evidence, "attributes.zip")
-    table, n = published_or_none.attribute_table, len(published_or_none.attribute_table.names)
-    forty = table.values.shape[1] == 40 and np.isin(table.values, (-1, 1)).all()
-    evidence.add("rows", n, kind="published", n=n)
-    evidence.add("rows_without_forty_values", 0 if forty else n, kind="published", n=n)
-    evidence.add(
-        "rows_broken_as_published",
-        len(table.repaired),
-        kind="published",
-        n=n,
-        note="no row of the published file is broken: it is the repaired one, the breaks themselves are not published",
-    )
-    seams = lost_padding(published_or_none.attribute_text)
-    evidence.add(
-        "rows_with_a_lost_blank",
-        seams,
-        kind="published",
-        n=n,
-        note="values are padded to two characters, except once in each of these rows, before a +1 inside the row: what "
-        "joining two pieces with one blank would leave behind (before a -1 it would leave no trace)",
-    )
-    rows = 2000
-    text = break_rows(published_or_none.attribute_text, np.random.default_rng(1), rows)
-    evidence.add(
-        "rows_wrong_after_breaking",
-        wrong_rows(repaired, text, table.names, table.values),
-        kind="published",
-        n=rows,
-        seeds="1",
-        note=f"the published file with {rows} rows broken at random, repaired and compared with itself",
-    )
-
-
-def lost_padding(text: str) -> int:
-    """Rows in which a blank before a +1 is missing, the first value apart (no row pads that one)."""
-    rows = [line[10:] for line in text.split("\n")[2:] if line]
-    return sum("1 1" in row for row in rows)
+    record_repair(evidence, published_or_none)
 
 
 @pytest.mark.control("T-attribute-repair", "positive")
 def test_a_row_split_in_two_is_joined() -> None:
     names, values = ["000001.jpg", "000002.jpg"], np.ones((2, 40), dtype=np.int8)
-    text = as_text(names, values)
-    assert wrong_rows(repaired, text[:-60] + "\n" + text[-60:], names, values) == 0
+    text = attribute_text(names, values)
+    assert wrong_rows(repair, text[:-60] + "\n" + text[-60:], names, values) == 0
     assert lost_padding(text) == 0 and lost_padding(text[:-60] + text[-59:]) == 1
 
 
@@ -276,7 +127,7 @@ def test_readers_that_do_not_repair_are_caught(judge: Judge) -> None:
         return AttributeTable(ATTRIBUTES, tuple(words[0] for words in lines if words), values, ())
 
     def off_by_one(text: str) -> AttributeTable:
-        read = repaired(text)
+        read = repair(text)
         values = read.values.copy()
         values[-1] = np.roll(values[-1], 1)
         return AttributeTable(read.attributes, read.names, values, read.repaired)
@@ -285,4 +136,4 @@ def test_readers_that_do_not_repair_are_caught(judge: Judge) -> None:
         found = repair_property(reader, 20, seed=2)
         assert found["rows_wrong"] > 0
         assert judge("T-attribute-repair", found) == "refuted"
-    assert judge("T-attribute-repair", repair_property(repaired, 20, seed=2)) == "reproduced"
+    assert judge("T-attribute-repair", repair_property(repair, 20, seed=2)) == "reproduced"

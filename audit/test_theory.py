@@ -1,36 +1,28 @@
 """Claims about the optimal denoiser (Kadkhodaie et al. 2024; Topeza 2025, 4.1), on densities in closed form."""
 
-import math
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from audit.measures.densities import oracles, random_gaussian
-from audit.measures.networks import oracle_samples
-from audit.plots.shared import plot_rows
-from core.denoisers.oracles import Empirical, Gaussian, Oracle
-from core.metrics.neighbours import nearest
-from core.stats import Interval, clopper_pearson, t_interval
+from audit.measures.densities import SIGMAS, oracles, random_gaussian
+from audit.measures.theory import (
+    SET,
+    copies_drawn,
+    excess_of_perturbation,
+    finite_set,
+    formula_error,
+    formula_measures,
+    miyasawa_names,
+    perturbations,
+    record_empirical_optimum,
+    score_error,
+)
+from core.denoisers.oracles import Empirical, Gaussian
+from core.stats import clopper_pearson, t_interval
 from fixtures.experiments.desk import Desk
+from reports.judge import Judge
 from reports.record import ClaimRecord
-
-SIGMAS = (0.1, 0.3, 1.0)
-NOISY_POINTS = 20_000  # over which the cost of a perturbation is averaged
-LEVELS = tuple(np.geomspace(0.02, 1.5, 24).tolist())  # noise levels a blind oracle weighs; sampling ends at 0.1
-
-
-def score_error(oracle: Oracle, sigma: float, denoise: Callable[[Tensor, float], Tensor]) -> float:
-    """Largest difference between (denoised - y) / sigma^2 and the gradient of log p, relative to the largest score."""
-    source = torch.Generator().manual_seed(1)
-    noise = torch.randn(64, oracle.d, dtype=torch.float64, generator=source)
-    y = (oracle.sample(64, source) + sigma * noise).requires_grad_()
-    (gradient,) = torch.autograd.grad(oracle.log_density(y, sigma).sum(), y)
-    found = (denoise(y.detach(), sigma) - y.detach()) / sigma**2
-    return float((found - gradient).abs().max() / gradient.abs().max())
 
 
 @pytest.mark.claim("T-miyasawa")
@@ -41,119 +33,31 @@ def test_the_denoiser_gives_the_score(evidence: ClaimRecord) -> None:
 
 
 @pytest.mark.control("T-miyasawa", "positive")
-def test_miyasawa_holds_for_a_single_gaussian(judge: Callable[..., str]) -> None:
+def test_miyasawa_holds_for_a_single_gaussian(judge: Judge) -> None:
     oracle = random_gaussian(3, 5)
     error = max(score_error(oracle, sigma, oracle.denoise) for sigma in SIGMAS)
-    assert judge("T-miyasawa", dict.fromkeys(_miyasawa_names(), error)) == "reproduced"
+    assert judge("T-miyasawa", dict.fromkeys(miyasawa_names(), error)) == "reproduced"
 
 
 @pytest.mark.control("T-miyasawa", "negative")
 @pytest.mark.parametrize("defect", ["sigma not squared", "a constant added"])
-def test_a_wrong_denoiser_does_not_give_the_score(judge: Callable[..., str], defect: str) -> None:
+def test_a_wrong_denoiser_does_not_give_the_score(judge: Judge, defect: str) -> None:
     oracle = random_gaussian(8, 0)
     wrong = {
         "sigma not squared": lambda y, sigma: y + sigma * oracle.score(y, sigma),
         "a constant added": lambda y, sigma: oracle.denoise(y, sigma) + 1e-3,
     }[defect]
     error = max(score_error(oracle, sigma, wrong) for sigma in SIGMAS)
-    assert judge("T-miyasawa", dict.fromkeys(_miyasawa_names(), error)) == "refuted"
-
-
-def _miyasawa_names() -> list[str]:
-    return [f"largest relative difference, {name}" for name in oracles()]
-
-
-def formula_error(denoise: Callable[[Tensor, float], Tensor], points: Tensor) -> float:
-    """Largest difference from the softmax-weighted mean, summed term by term in Python floats."""
-    worst, source = 0.0, torch.Generator().manual_seed(3)
-    for sigma in SIGMAS:
-        y = torch.randn(4, points.shape[1], dtype=torch.float64, generator=source)
-        found = denoise(y, sigma)
-        for row, query in enumerate(y.tolist()):
-            logits = [
-                -sum((a - b) ** 2 for a, b in zip(query, p, strict=True)) / (2 * sigma**2) for p in points.tolist()
-            ]
-            top = max(logits)
-            weights = [math.exp(v - top) for v in logits]
-            for column in range(points.shape[1]):
-                mean = math.fsum(w * p[column] for w, p in zip(weights, points.tolist(), strict=True)) / math.fsum(
-                    weights
-                )
-                worst = max(worst, abs(mean - float(found[row, column])))
-    return worst
-
-
-def excess_of_perturbation(
-    oracle: Empirical,
-    perturbed: Callable[[Tensor, float], Tensor],
-    *,
-    base: Callable[[Tensor, float], Tensor] | None = None,
-    n: int = NOISY_POINTS,
-) -> np.ndarray:
-    """Squared error of a perturbed denoiser minus that of `base` (the formula), on the same noisy points, (n,)."""
-    source, sigma = torch.Generator().manual_seed(4), 0.5
-    x = oracle.sample(n, source)
-    y = x + sigma * torch.randn(n, oracle.d, dtype=torch.float64, generator=source)
-    errors = [(f(y, sigma) - x).square().sum(1) for f in (perturbed, base or oracle.denoise)]
-    return (errors[0] - errors[1]).numpy()
-
-
-def perturbations(oracle: Empirical) -> dict[str, Callable[[Tensor, float], Tensor]]:
-    """Ways to move off the formula; each must cost squared error if it is the optimum."""
-    flat = torch.randn(oracle.d, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    return {
-        "constant shift": lambda y, sigma: oracle.denoise(y, sigma) + 0.05 * flat,
-        "shrunk by 5 %": lambda y, sigma: 0.95 * oracle.denoise(y, sigma),
-        "sigma 20 % too large": lambda y, sigma: oracle.denoise(y, 1.2 * sigma),
-        "sigma 20 % too small": lambda y, sigma: oracle.denoise(y, 0.8 * sigma),
-        "one training point left out": lambda y, sigma: Empirical(oracle.points[1:]).denoise(y, sigma),
-    }
-
-
-SET = 24  # training faces of the memorising sampler; more only cost time
-COPY = 0.95  # rules.copies
-
-
-def copies_drawn(desk: Desk, oracle: Oracle, train: Tensor) -> tuple[int, Tensor]:
-    """How many samples of an oracle, started as published, correlate above 0.95 with a training image."""
-    samples = oracle_samples(desk, oracle, LEVELS, train.mean(dim=0))
-    return int((nearest(samples, train, 1).value[:, 0] > COPY).sum()), samples
-
-
-def points(n: int, seed: int = 2) -> Tensor:
-    """A finite set in six dimensions."""
-    return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed))
-
-
-def formula_measures(train: Tensor) -> dict[str, tuple[float, Interval | None]]:
-    """How far the formula is from the posterior mean of a finite set, and what moving off it costs."""
-    oracle = Empirical(train)
-    found: dict[str, tuple[float, Interval | None]] = {
-        "formula, largest error": (formula_error(oracle.denoise, oracle.points.double()), None)
-    }
-    for name, perturbed in perturbations(oracle).items():
-        cost = excess_of_perturbation(oracle, perturbed)
-        found[f"cost of: {name}"] = (float(cost.mean()), t_interval(cost, over="noisy points"))
-    return found
+    assert judge("T-miyasawa", dict.fromkeys(miyasawa_names(), error)) == "refuted"
 
 
 @pytest.mark.claim("K-empirical-optimum")
 def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk: Desk) -> None:
-    for name, (value, interval) in formula_measures(points(40)).items():
-        n = NOISY_POINTS if interval else 72
-        evidence.add(name, value, kind="property", n=n, interval=interval)
-    train = desk.corpus.images[:SET]
-    hits, samples = copies_drawn(desk, Empirical(train), train)
-    rows = [("samples", samples), ("nearest training", train[nearest(samples, train, 1).index[:, 0]])]
-    figures = [evidence.figure("samples", plot_rows(rows))]
-    share, n = hits / len(samples), len(samples)
-    about: dict[str, Any] = {"kind": "synthetic", "n": n, "seeds": f"0:{n}", "varies": "seed"}
-    evidence.add("share of training images among samples", share, interval=clopper_pearson(hits, n), **about)
-    evidence.add("share of training images among samples, counted", share, figures=figures, **about)
+    record_empirical_optimum(evidence, desk)
 
 
 @pytest.mark.control("K-empirical-optimum", "positive")
-def test_the_optimum_of_one_point_is_that_point(judge: Callable[..., str], desk: Desk) -> None:
+def test_the_optimum_of_one_point_is_that_point(judge: Judge, desk: Desk) -> None:
     train = desk.corpus.images[:1]
     hits, samples = copies_drawn(desk, Empirical(train), train)
     share = hits / len(samples)
@@ -165,12 +69,12 @@ def test_the_optimum_of_one_point_is_that_point(judge: Callable[..., str], desk:
 
 
 @pytest.mark.control("K-empirical-optimum", "positive")
-def test_the_formula_is_recognised_on_another_set(judge: Callable[..., str]) -> None:
-    assert judge("K-empirical-optimum", formula_measures(points(7, seed=6)), "property") == "reproduced"
+def test_the_formula_is_recognised_on_another_set(judge: Judge) -> None:
+    assert judge("K-empirical-optimum", formula_measures(finite_set(7, seed=6)), "property") == "reproduced"
 
 
 @pytest.mark.control("K-empirical-optimum", "negative")
-def test_one_sample_that_is_no_copy_is_caught(judge: Callable[..., str]) -> None:
+def test_one_sample_that_is_no_copy_is_caught(judge: Judge) -> None:
     found = {
         "share of training images among samples": (63 / 64, clopper_pearson(63, 64)),
         "share of training images among samples, counted": 63 / 64,
@@ -179,7 +83,7 @@ def test_one_sample_that_is_no_copy_is_caught(judge: Callable[..., str]) -> None
 
 
 @pytest.mark.control("K-empirical-optimum", "negative")
-def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Callable[..., str], desk: Desk) -> None:
+def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Judge, desk: Desk) -> None:
     train = desk.corpus.images[:SET]
     rows = desk.held_out.images.reshape(len(desk.held_out), -1).double()
     covariance = torch.cov(rows.T) + 1e-4 * torch.eye(rows.shape[1], dtype=torch.float64)
@@ -191,7 +95,7 @@ def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Callab
         "share of training images among samples, counted": hits / len(samples),
     }
     assert judge("K-empirical-optimum", found, "synthetic") == "refuted"
-    oracle = Empirical(points(40))
+    oracle = Empirical(finite_set(40))
     wrong: dict[str, Any] = {
         "formula, largest error": formula_error(perturbations(oracle)["sigma 20 % too large"], oracle.points.double())
     }
@@ -200,8 +104,8 @@ def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Callab
 
 
 @pytest.mark.control("K-empirical-optimum", "negative")
-def test_a_denoiser_that_is_not_the_optimum_is_improved_by_some_step(judge: Callable[..., str]) -> None:
-    oracle = Empirical(points(40))
+def test_a_denoiser_that_is_not_the_optimum_is_improved_by_some_step(judge: Judge) -> None:
+    oracle = Empirical(finite_set(40))
     shrunk = perturbations(oracle)["shrunk by 5 %"]
     towards = excess_of_perturbation(oracle, lambda y, sigma: shrunk(y, sigma) / 0.95, base=shrunk)
     cost = (float(towards.mean()), t_interval(towards, over="noisy points"))

@@ -4,192 +4,34 @@ Three systems: a perceptron on Gaussian mixtures, a small UNet on generated face
 at a full scale the published network on faces of the published size.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
+from audit.measures.made_up import made_up_exponents
 from audit.measures.networks import full_elsewhere
-from audit.plots.dynamics import plot_features, plot_law, plot_spectrum
-from core.stats import Interval
-from core.theory.crossing_times import Exponent, crossing_time, every_second, exponent, least_exponent
-from core.theory.image_curves import ImageCurves
-from core.theory.mixtures import Curves
-from core.theory.random_features import RandomFeatures, bulk, levels
+from audit.measures.training_times import (
+    KIND,
+    PUBLISHED_NETWORK,
+    copying_jobs,
+    mixtures_faces_features,
+    record_copying,
+    record_generation,
+)
 from core.training.config import ImageDynamicsConfig
 from core.training.presets import DEFAULT_SCALE, FaceTimes, preset
-from fixtures.experiments.curves import (
-    FEATURE_TIMES,
-    MEMORISED,
-    NOISE,
-    CurveJob,
-    face_curves,
-    face_jobs,
-    faces_linear_error,
-    feature_jobs,
-    feature_models,
-    law_curves,
-    law_jobs,
-)
+from fixtures.experiments.curves import face_jobs
 from fixtures.experiments.desk import Desk
-from reports.judge import judge_claim
+from reports.judge import Judge, judge_claim
 from reports.ledger import load_ledger
 from reports.record import ClaimRecord
-
-GOOD = 1.0  # energy distance below which samples count as good: untrained 400, fresh points of the mixture 0
-THE_WAY = 0.8  # share of the way from doing nothing to a fixed mark at which a denoiser counts as good
-BELOW_BAYES = 0.9  # random features have memorised once their training loss is this share of the best attainable loss
-KIND = "synthetic"
-SYSTEMS = ("", ", small faces", ", random features in closed form")
-PUBLISHED_NETWORK = ", published network"
-
-
-@dataclass(frozen=True)
-class Times:
-    """When trainings crossed a level: by size and seed, and the same read off every second look."""
-
-    sizes: tuple[int, ...]
-    times: np.ndarray  # (sizes, seeds)
-    thinned: tuple[np.ndarray, ...]
-    ends: tuple[float, ...]  # last look by size
-
-    @property
-    def exponent(self) -> Exponent:
-        """Of the times in the size."""
-        return exponent(self.sizes, self.times, self.thinned)
-
-    @property
-    def least_exponent(self) -> Exponent:
-        """The same with trainings that never crossed counted at their end."""
-        return least_exponent(self.sizes, self.times, self.ends, self.thinned)
-
-
-def times_of(
-    curves: Mapping[int, tuple[Tensor, Tensor]], level: float, *, falling: bool = False, log: bool = False
-) -> Times:
-    """Crossing times of curves given as (looks, values (r, looks)) by N."""
-
-    def read(keep: Callable[[int], Sequence[int]]) -> np.ndarray:
-        rows = []
-        for steps, values in curves.values():
-            columns = list(keep(len(steps)))
-            rows.append(crossing_time(steps[columns], values[:, columns], level, falling=falling, log=log).numpy())
-        return np.stack(rows)
-
-    halves = [read(lambda looks, k=k: every_second(looks)[k]) for k in (0, 1)]  # type: ignore[misc]
-    return Times(tuple(curves), read(range), tuple(halves), tuple(float(steps[-1]) for steps, _ in curves.values()))
-
-
-def named(found: Mapping[int, Curves] | Mapping[int, ImageCurves], what: str) -> dict[int, tuple[Tensor, Tensor]]:
-    """Looks and one measure of the curves."""
-    return {n: (c.steps, getattr(c, what)) for n, c in found.items()}
-
-
-def of_features(found: Mapping[int, Sequence[RandomFeatures]], what: str) -> dict[int, tuple[Tensor, Tensor]]:
-    """Times and one loss of the models."""
-    return {n: (FEATURE_TIMES, torch.stack([getattr(m, what) for m in models])) for n, models in found.items()}
-
-
-def good_denoiser(mark: float) -> float:
-    """Relative error at which a denoiser has gone `THE_WAY` from 1 (doing nothing) to the mark."""
-    return 1 - THE_WAY * (1 - mark)
-
-
-def record_times(
-    evidence: ClaimRecord, system: str, found: Times, *, unit: str, varies: str, figures: Sequence[str]
-) -> None:
-    """Times by N, how many trainings never crossed, and the exponent that the claim is judged by."""
-    for n, row in zip(found.sizes, found.times, strict=True):
-        crossed = row[np.isfinite(row)]
-        if not len(crossed):
-            evidence.add(f"time at N = {n}{system}", "never", kind=KIND, n=len(row))
-            continue
-        evidence.add(
-            f"time at N = {n}{system}",
-            float(np.exp(np.log(crossed).mean())),
-            kind=KIND,
-            n=len(crossed),
-            interval=Interval(float(crossed.min()), float(crossed.max()), "range of the trainings", level=1.0),
-            varies=varies,
-            unit=unit,
-        )
-    fit = found.exponent
-    evidence.add(f"trainings that never crossed{system}", fit.censored, kind=KIND, n=fit.trainings)
-    larger = "--scale desk-long has more trainings and a larger range of N"
-    about: dict[str, Any] = {"kind": KIND, "n": fit.trainings, "seeds": f"0:{found.times.shape[1]}", "varies": varies}
-    evidence.add(
-        f"exponent in N{system}",
-        "undecided: not every training crossed" if fit.value is None else fit.value,
-        interval=fit.interval,
-        figures=figures,
-        note=larger if evidence.scale == DEFAULT_SCALE else None,
-        **about,
-    )
-    if fit.value is None and (least := found.least_exponent).value is not None:
-        note = "not judged: trainings that never crossed are counted at their last look, which can only lower it"
-        evidence.add(f"exponent in N{system}, lower bound", least.value, interval=least.interval, note=note, **about)
-
-
-def mixtures_faces_features(desk: Desk) -> list[CurveJob]:
-    """Every training of the three systems."""
-    scale = desk.preset.mixtures
-    return [*law_jobs(scale), *face_jobs(scale.small_faces), *feature_jobs(scale)]
 
 
 @pytest.mark.claim("B-generation-time")
 @pytest.mark.trains(jobs=mixtures_faces_features, corpus=False)
 def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk) -> None:
-    scale = desk.preset.mixtures
-    mixtures = law_curves(desk.crew, scale)
-    record_times(
-        evidence,
-        SYSTEMS[0],
-        times_of(named(mixtures, "quality"), GOOD, falling=True, log=True),
-        unit="steps",
-        varies="training set and weights",
-        figures=[
-            evidence.figure("mixture", plot_law(mixtures, "quality", "energy distance to fresh points", GOOD)),
-        ],
-    )
-    faces = face_curves(desk.crew, scale.small_faces)
-    mark = faces_linear_error(scale.small_faces.network.image_size)
-    evidence.add("error of the best linear denoiser, over that of doing nothing", mark, kind=KIND)
-    evidence.add(
-        "error at which a denoiser of faces counts as good",
-        good_denoiser(mark),
-        kind=KIND,
-        note="on held-out faces, a quantity that a few samples cannot give: 80 % of the way from doing nothing to the "
-        "best linear denoiser of all faces",
-    )
-    record_times(
-        evidence,
-        SYSTEMS[1],
-        times_of(named(faces, "error"), good_denoiser(mark), falling=True, log=True),
-        unit="steps",
-        varies="training set and weights",
-        figures=[evidence.figure("faces", plot_law(faces, "error", "error on held-out faces", good_denoiser(mark)))],
-    )
-    models = feature_models(desk.crew, scale)
-    level = good_denoiser(1 - NOISE)
-    record_times(
-        evidence,
-        SYSTEMS[2],
-        times_of(of_features(models, "test"), level, falling=True),
-        unit="training time",
-        varies="training set and features",
-        figures=[evidence.figure("random-features", plot_features(models, FEATURE_TIMES, 1 - NOISE, level))],
-    )
-
-
-def copying_jobs(desk: Desk) -> list[CurveJob]:
-    """Every training of the claim about copies: at a full scale the published network's alone."""
-    study = desk.preset.mixtures.full_faces
-    return [*face_jobs(study, desk.device)] if study else mixtures_faces_features(desk)
+    record_generation(evidence, desk)
 
 
 @pytest.mark.claim("B-memorisation-time")
@@ -199,92 +41,32 @@ def test_copies_appear_in_proportion_to_the_set(evidence: ClaimRecord, desk: Des
     record_copying(evidence, desk)
 
 
-def record_copying(evidence: ClaimRecord, desk: Desk) -> None:
-    """Times at which copies appear, of the published network at a full scale and of three small systems elsewhere."""
-    scale = desk.preset.mixtures
-    if scale.full_faces:
-        record_copies(evidence, PUBLISHED_NETWORK, face_curves(desk.crew, scale.full_faces, desk.device))
-        return
-    record_copies(evidence, SYSTEMS[0], law_curves(desk.crew, scale))
-    record_copies(evidence, SYSTEMS[1], face_curves(desk.crew, scale.small_faces))
-    models = feature_models(desk.crew, scale)
-    level = BELOW_BAYES * (1 - NOISE)
-    figures = [
-        evidence.figure("random-features", plot_features(models, FEATURE_TIMES, 1 - NOISE, level)),
-        evidence.figure("spectrum", plot_spectrum(models, NOISE)),
-    ]
-    found = times_of(of_features(models, "train"), level, falling=True)
-    record_times(evidence, SYSTEMS[2], found, unit="training time", varies="training set and features", figures=figures)
-    record_prediction(evidence, scale.features, found.sizes)
-
-
-def record_copies(evidence: ClaimRecord, system: str, found: Mapping[int, Curves] | Mapping[int, ImageCurves]) -> None:
-    """Times at which the share of copies among samples passes `MEMORISED`."""
-    times = times_of(named(found, "memorised"), MEMORISED)
-    name = system.removeprefix(", ").replace(" ", "-") or "mixture"
-    figures = [evidence.figure(name, plot_law(found, "memorised", "share of samples that are copies", MEMORISED))]
-    record_times(evidence, system, times, unit="steps", varies="training set and weights", figures=figures)
-
-
-def record_prediction(evidence: ClaimRecord, features: int, sizes: Sequence[int]) -> None:
-    """Times that the spectrum's bulk predicts: of its first and last direction, and of its mean eigenvalue."""
-    edges = np.array([bulk(features, n, NOISE) for n in sizes])
-    method = "first and last direction of the bulk of single points (Marchenko-Pastur edges)"
-    for n, (low, high) in zip(sizes, edges, strict=True):
-        evidence.add(
-            f"predicted time at N = {n}{SYSTEMS[2]}",
-            n / levels(NOISE)[0],
-            kind=KIND,
-            interval=Interval(1 / float(high), 1 / float(low), method, level=1.0),
-            unit="training time",
-        )
-    for name, column in (("first", 1), ("last", 0)):
-        slope = np.polyfit(np.log(sizes), -np.log(edges[:, column]), 1)[0]
-        evidence.add(f"predicted exponent of the {name} direction{SYSTEMS[2]}", float(slope), kind=KIND)
-
-
-# --- controls --------------------------------------------------------------------------------------------
-
-
-def made_up(power: float, *, gap: float = 1.19, cut: float = np.inf) -> dict[str, Any]:
-    """What both claims are judged by, read off made-up curves whose crossing time is a power of N, with scatter."""
-    rng = np.random.default_rng(0)
-    steps = torch.from_numpy(gap ** np.arange(70, dtype=float))
-    steps = steps[steps <= cut]
-    curves = {}
-    for n in (16, 32, 64, 128):
-        at = torch.from_numpy(8 * n**power * np.exp(rng.normal(0, 0.05, (3, 1))))
-        curves[n] = (steps, steps / (steps + 19 * at))
-    fit = times_of(curves, MEMORISED).exponent
-    return {f"exponent in N{system}": (fit.value, fit.interval) for system in (*SYSTEMS[:2], PUBLISHED_NETWORK)}
-
-
 @pytest.mark.control("B-generation-time", "positive")
-def test_a_constant_time_is_recognised(judge: Callable[..., str]) -> None:
-    assert judge("B-generation-time", made_up(0.0), KIND) == "reproduced"
+def test_a_constant_time_is_recognised(judge: Judge) -> None:
+    assert judge("B-generation-time", made_up_exponents(0.0), KIND) == "reproduced"
 
 
 @pytest.mark.control("B-generation-time", "negative")
-def test_a_time_that_grows_is_caught(judge: Callable[..., str]) -> None:
-    assert judge("B-generation-time", made_up(0.5), KIND) == "refuted"
+def test_a_time_that_grows_is_caught(judge: Judge) -> None:
+    assert judge("B-generation-time", made_up_exponents(0.5), KIND) == "refuted"
 
 
 @pytest.mark.control("B-memorisation-time", "positive")
 @pytest.mark.parametrize("kind", [KIND, "full"])
-def test_a_linear_time_is_recognised(judge: Callable[..., str], kind: str) -> None:
-    assert judge("B-memorisation-time", made_up(1.0), kind) == "reproduced"
+def test_a_linear_time_is_recognised(judge: Judge, kind: str) -> None:
+    assert judge("B-memorisation-time", made_up_exponents(1.0), kind) == "reproduced"
 
 
 @pytest.mark.control("B-memorisation-time", "negative")
 @pytest.mark.parametrize("kind", [KIND, "full"])
-def test_a_time_that_grows_as_the_root_is_caught(judge: Callable[..., str], kind: str) -> None:
-    assert judge("B-memorisation-time", made_up(0.5), kind) == "refuted"
+def test_a_time_that_grows_as_the_root_is_caught(judge: Judge, kind: str) -> None:
+    assert judge("B-memorisation-time", made_up_exponents(0.5), kind) == "refuted"
 
 
 @pytest.mark.control("B-memorisation-time", "negative")
-def test_trainings_that_end_too_early_decide_nothing(judge: Callable[..., str]) -> None:
+def test_trainings_that_end_too_early_decide_nothing(judge: Judge) -> None:
     """The largest sets never cross: without them the slope would come out, and be wrong about how sure it is."""
-    assert judge("B-memorisation-time", made_up(1.0, cut=600.0), KIND) == "inconclusive"
+    assert judge("B-memorisation-time", made_up_exponents(1.0, cut=600.0), KIND) == "inconclusive"
 
 
 @pytest.mark.control("B-memorisation-time", "negative")
@@ -312,6 +94,8 @@ def test_at_a_full_scale_the_published_network_alone_is_evidence(tmp_path: Path)
 
 
 @pytest.mark.control("B-generation-time", "negative")
-def test_one_system_that_breaks_the_law_is_enough(judge: Callable[..., str]) -> None:
-    found = made_up(0.0) | {"exponent in N, small faces": made_up(0.5)["exponent in N, small faces"]}
+def test_one_system_that_breaks_the_law_is_enough(judge: Judge) -> None:
+    found = made_up_exponents(0.0) | {
+        "exponent in N, small faces": made_up_exponents(0.5)["exponent in N, small faces"]
+    }
     assert judge("B-generation-time", found, KIND) == "refuted"

@@ -1,12 +1,13 @@
 """The second layer: one function turns a ledger row and its evidence into a verdict."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from reports.ledger import Check, Claim
 
+Judge = Callable[..., str]  # the fixture `judge`: (claim, measures by name, kind=None) to the verdict
 VERDICTS = ("reproduced", "refuted", "inconclusive", "blocked", "not yet tested")
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from core.metrics.agreement import Agreement, agreement, perceptual_agreement
+from core.metrics.agreement import STRONG, WEAK_QUANTILE, Agreement, agreement, perceptual_agreement
 from core.metrics.lpips import Embedding
 from core.stats import Interval
 
+CLASSES = f"strong: above {STRONG:g}; weak: below the {100 * WEAK_QUANTILE:g}th percentile of mismatched seeds"
 CUT = 4.0  # cycles an image: below it outline, pose and light of a face, above it eyes, mouth and hair
 
 

@@ -11,14 +11,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from audit.measures.networks import oracle_samples
+from audit.measures.networks import ORACLE_LEVELS, oracle_samples
+from audit.measures.rules import COPY_CORRELATION
 from core.dedup.search import near_duplicates
 from core.denoisers.oracles import Empirical
 from core.metrics.calibration import Calibration, calibrate
 from core.metrics.known_copies import check_held_out, perturb
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import nearest, nearest_groups, nearest_l2, twin_groups
-from core.metrics.replication import CARLINI_COUNT, COPY_CORRELATION, GAP, carlini_ratio, gap_ratio, share
+from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, gap_ratio, share
 from core.stats import Interval
 from fixtures.experiments.desk import Cell, Desk
 from fixtures.experiments.measured import measured
@@ -27,7 +28,6 @@ from reports.record import ClaimRecord
 SECTION = "Calibration of the replication criteria"
 COPIES = 128  # originals that each kind of copy is made of
 OTHERS = 500  # non-copies: one false alarm in a hundred is five of them
-LEVELS = tuple(np.geomspace(0.02, 1.5, 24).tolist())
 KINDS = (("noise", 0.05), ("shift", 1), ("crop", 0.1), ("brightness", 0.1))
 OPTIMUM = 24  # training images of the empirical optimum that is sampled
 TWIN = 0.03  # noise by which a planted near-duplicate differs from its original: a correlation near 0.99 on faces
@@ -179,7 +179,7 @@ def record_desk_calibration(evidence: ClaimRecord, desk: Desk, lpips: Embedding 
     train = desk.images(Cell("random", desk.sizes[-2], "A"))
     others = desk.held_out.images[:OTHERS]
     some = train[:OPTIMUM]
-    samples = oracle_samples(desk, Empirical(some), LEVELS, some.mean(dim=0)).clamp(0, 1)
+    samples = oracle_samples(desk, Empirical(some), ORACLE_LEVELS, some.mean(dim=0)).clamp(0, 1)
     judge = partial(kept_scores, desk.root)
     rows, curves = calibrate_criteria(train, others, lpips, seed=0, samples_of_optimum=samples, judge=judge)
     record_calibration(evidence, rows, curves, kind="property", images="generated faces", lpips=lpips is not None)

@@ -1,21 +1,18 @@
 """Errors of denoisers by noise level and the exponents fitted to them, on faces and on geometric images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from audit.plots.shared import draw_with_intervals
+from audit.measures.record import SEED
 from core.denoisers.unet import Denoiser
 from core.metrics.psnr import denoiser_psnr
 from core.stats import Interval, bootstrap_mean
 from fixtures.experiments.desk import GROUPS, Cell, Desk, ModelJob
 from fixtures.experiments.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels
 
-SEED = 0
 DISKS, SHUFFLED = "disks", "shuffled faces"
 Sigmas = tuple[float, ...]
 Trained = dict[str, tuple[Denoiser, Tensor]]
@@ -56,12 +53,12 @@ def useful_levels(errors: np.ndarray, sigmas: Sequence[float]) -> list[int]:
 
 
 def optimal_slope(alpha: float) -> float:
-    """Of the minimax error on C^alpha images (Korostelev and Tsybakov 1993)."""
+    """Slope of the minimax error on C^alpha images in the noise level (Korostelev and Tsybakov 1993)."""
     return 2 * alpha / (alpha + 1)
 
 
 def alpha_name(alpha: int) -> str:
-    """What images of this smoothness are called here."""
+    """Name of the C^alpha images of this smoothness in evidence and pictures."""
     return f"C^{alpha} images"
 
 
@@ -93,29 +90,3 @@ def denoisers(desk: Desk) -> Trained:
     """A denoiser trained on each kind of images, all side by side, and its test images."""
     trained = zip(image_sets(desk).items(), desk.trained(denoiser_jobs(desk)), strict=True)
     return {name: (desk.as_denoiser(result), test) for (name, (_, test)), result in trained}
-
-
-def plot_errors(curves: Mapping[str, tuple[np.ndarray, float | None]], sigmas: Sigmas) -> Figure:
-    """Mean error by noise level, lines of the slopes expected, and the noise's own variance."""
-    figure, axes = plt.subplots(figsize=(5.4, 3.4))
-    for k, (name, (errors, expected)) in enumerate(curves.items()):
-        mean = errors.mean(1)
-        axes.loglog(sigmas, mean, f"C{k}o-", label=name)
-        if expected is not None:
-            line = mean[-1] * (np.asarray(sigmas) / sigmas[-1]) ** expected
-            axes.loglog(sigmas, line, f"C{k}:", label=f"slope {expected:.3g}")
-    axes.loglog(sigmas, np.square(sigmas), "0.6", lw=0.8, label="sigma^2: nothing done")
-    axes.set(xlabel="sigma", ylabel="mean squared error")
-    axes.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
-
-
-def plot_slopes(found: Mapping[int, tuple[float, Interval]]) -> Figure:
-    """Fitted slope by smoothness with its interval, beside the optimal one."""
-    figure, axes = plt.subplots(figsize=(4.4, 2.8))
-    draw_with_intervals(axes, list(found), list(found.values()), "C0o", "network")
-    fine = np.linspace(min(found), max(found), 50)
-    axes.plot(fine, [optimal_slope(a) for a in fine], "C1-", label="optimal, 2 alpha / (alpha + 1)")
-    axes.set(xlabel="alpha", ylabel="slope of log error against log sigma", ylim=(0, 2))
-    axes.legend(frameon=False, fontsize=8)
-    return figure

@@ -4,6 +4,7 @@ import torch
 
 from core.denoisers.oracles import Empirical, Gaussian, Mixture, Oracle, Sphere
 
+SIGMAS = (0.1, 0.3, 1.0)  # noise levels
 DIMENSIONS = 8
 RADIUS = 1.5
 

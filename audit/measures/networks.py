@@ -16,7 +16,13 @@ from fixtures.experiments.measured import measured
 from fixtures.experiments.stored import Pairs
 from reports.record import ClaimRecord
 
-LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB: noise levels from 0.04 to 1
+LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB, all below the 30 of rules.gap_shrinks
+SIGMAS = tuple(10 ** (-level / 20) for level in LEVELS)  # noise levels from 0.04 to 1
+JUDGED_LEVELS = (28.0, 20.0, 12.0, 4.0)  # every other one: those that checks name where a level costs much
+JUDGED_SIGMAS = tuple(10 ** (-level / 20) for level in JUDGED_LEVELS)
+CURVE_IMAGES = 256  # that a curve of PSNR is measured on, or all where the set is smaller
+EQUIVALENCE_IMAGES = 512  # that two PSNR are shown equal on: within 0.25 dB, so that it takes narrower intervals
+ORACLE_LEVELS = tuple(np.geomspace(0.02, 1.5, 24).tolist())  # that a blind oracle weighs; sampling ends at 0.1
 
 
 def full_elsewhere(evidence: ClaimRecord, desk: Desk, tests: str, scale: str = "paper80") -> None:
@@ -60,7 +66,7 @@ def oracle_samples(desk: Desk, oracle: Oracle, levels: Sequence[float], mean: Te
 
 def output_psnr(denoiser: Callable[[Tensor], Tensor], images: Tensor, *, seed: int) -> np.ndarray:
     """Output PSNR at every one of `LEVELS`, (levels, images)."""
-    return denoiser_psnr(denoiser, images, [10 ** (-level / 20) for level in LEVELS], seed=seed).output
+    return denoiser_psnr(denoiser, images, SIGMAS, seed=seed).output
 
 
 def psnr_differences(what: str, first: np.ndarray, second: np.ndarray, *, seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audit.measures.record import SEED
 from core.data.corpus import Corpus
 from core.errors import InputError
 from core.metrics.correlation import correlation_matrix
@@ -23,7 +24,6 @@ from core.metrics.retrieval import (
 from core.stats import Interval
 from fixtures.experiments.measured import measured
 
-SEED = 0
 NETWORKS = {"vgg": "VGG", "alex": "AlexNet", "st-vgg": "ST-VGG", "st-alex": "ST-AlexNet"}
 RETRIEVAL_SIZE = {"alex": 40, "st-alex": 40}  # AlexNet's pooling leaves nothing of less than 31 pixels
 TRAP = 1.1  # the published notebooks divide what exceeds it by 255

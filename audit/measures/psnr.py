@@ -3,14 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from torch import Tensor
 
-from core.metrics.psnr import PSNRCurve, gap
-
-Pair = tuple[PSNRCurve, PSNRCurve]  # on training and on held-out images
+from audit.measures.networks import CURVE_IMAGES, LEVELS, SIGMAS, cell_psnr
+from audit.measures.record import SEED, record
+from audit.plots.psnr import Pair, plot_gaps, plot_psnr
+from core.metrics.known_copies import check_held_out
+from core.metrics.psnr import PSNRCurve, gap, gap_change
+from fixtures.experiments.desk import GROUPS, Cell
+from fixtures.experiments.stored import Pairs
+from fixtures.published.reported import reported_gap
+from reports.record import ClaimRecord
 
 
 def psnr_rows(by_size: Mapping[int, Pair], levels: Sequence[float], *, seed: int) -> list[dict[str, Any]]:
@@ -54,33 +59,69 @@ def gap_beside_published(
     return found
 
 
-def plot_psnr(by_size: Mapping[int, Pair], rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Output against input PSNR by set size, with error bars: training images left, held-out images right."""
-    figure, axes = plt.subplots(1, 2, figsize=(7, 3), sharey=True)
-    for n in by_size:
-        mine = [row for row in rows if row["N"] == n]
-        for axis, name, title in zip(axes, ("train", "test"), ("training images", "held-out images"), strict=True):
-            x, y = ([row[key] for row in mine] for key in ("input dB", name))
-            error = [[row[name] - row[f"{name} from"] for row in mine], [row[f"{name} to"] - row[name] for row in mine]]
-            axis.errorbar(x, y, np.maximum(error, 0), fmt=".-", capsize=2, lw=1, label=f"N = {n:,}")
-            axis.set(xlabel="input PSNR (dB)", title=title)
-    axes[0].set_ylabel("output PSNR (dB)")
-    axes[0].legend(frameon=False, fontsize=8)
-    return figure
+def train_and_test_psnr(desk: Pairs, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
+    """PSNR by noise level on training images and on `test`, which must be held out."""
+    check_held_out(test, desk.images(cell))
+    return (
+        cell_psnr(desk, cell, desk.images(cell)[:CURVE_IMAGES], SIGMAS, seed=SEED),
+        cell_psnr(desk, cell, test[:CURVE_IMAGES], SIGMAS, seed=SEED + 1),
+    )
 
 
-def plot_gaps(beside: Sequence[Mapping[str, Any]], levels: Sequence[float]) -> Figure:
-    """The train-test gap against N at each level, ours with intervals and the published one."""
-    figure, panels = plt.subplots(1, len(levels), figsize=(2.3 * len(levels), 2.8), sharey=True, squeeze=False)
-    for axes, level in zip(panels[0], levels, strict=True):
-        for source, style in (("here", "o-"), ("published", "s--")):
-            mine = [row for row in beside if row["source"] == source and row["input dB"] == level]
-            x, y = ([row[key] for row in mine] for key in ("N", "gap"))
-            error = [[row["gap"] - row["from"] for row in mine], [row["to"] - row["gap"] for row in mine]]
-            axes.errorbar(x, y, np.maximum(error, 0), fmt=style, ms=4, capsize=2, lw=1, label=source)
-        axes.axhline(0, color="0.7", lw=0.8)
-        axes.set(xscale="log", xlabel="N")
-        axes.set_title(f"input {level:g} dB", fontsize=9)
-    panels[0, 0].set_ylabel("train minus test (dB)")
-    panels[0, 0].legend(frameon=False, fontsize=8)
-    return figure
+def pooled_curves(pairs: Sequence[tuple[PSNRCurve, PSNRCurve]]) -> tuple[PSNRCurve, PSNRCurve]:
+    """Curves of both groups over all their images."""
+    return tuple(  # type: ignore[return-value]
+        PSNRCurve(
+            parts[0].sigmas,
+            np.concatenate([p.input for p in parts], axis=1),
+            np.concatenate([p.output for p in parts], axis=1),
+        )
+        for parts in zip(*pairs, strict=True)
+    )
+
+
+def psnr_gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve, PSNRCurve]) -> dict[str, Any]:
+    """Change of the train-test gap from the smallest to the largest N, by input PSNR."""
+    changes = gap_change(first, last, seed=SEED)
+    return {f"change of the gap at {level:g} dB": change for level, change in zip(LEVELS, changes, strict=True)}
+
+
+def record_gap(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+    """Everything T-psnr-gap is judged by and shown with."""
+    halves = desk.tests(CURVE_IMAGES)
+    by_size = {
+        n: pooled_curves(
+            [train_and_test_psnr(desk, Cell("random", n, g), test) for g, test in zip(GROUPS, halves, strict=True)]
+        )
+        for n in desk.sizes
+    }
+    rows = psnr_rows(by_size, LEVELS, seed=SEED)
+    published = reported_gap()
+    beside = gap_beside_published(rows, published[published.experiment == "celeba"], LEVELS)
+    figures = [
+        evidence.figure(f"psnr-{kind}", plot_psnr(by_size, rows)),
+        evidence.figure(f"gaps-{kind}", plot_gaps(beside, (28.0, 20.0, 12.0, 4.0))),
+    ]
+    shown = LEVELS.index(20.0)
+    for n, (train, test) in by_size.items():
+        ((value, interval),) = gap(train.level(shown), test.level(shown), seed=SEED)
+        name = f"gap at N = {n}, input 20 dB"
+        count = train.output.shape[1]
+        evidence.add(name, value, kind=kind, unit="dB", interval=interval, n=count, varies="image")
+    note = f"means over up to {2 * CURVE_IMAGES} training and as many held-out images, BCa bootstrap over images"
+    evidence.add("PSNR in dB by N and noise level", rows, kind=kind, note=note, figures=figures)
+    note = (
+        "published: random halves, read off cell 13, between the two drawn levels beside each; other images, networks "
+        "and sizes: how the gap closes can be compared, not how large it is"
+    )
+    evidence.add("train-test gap in dB, here and as published", beside, kind=kind, note=note, figures=figures[1:])
+    found = psnr_gap_measures(by_size[desk.sizes[0]], by_size[desk.sizes[-1]])
+    record(
+        evidence,
+        found,
+        kind=kind,
+        unit="dB",
+        n=by_size[desk.sizes[0]][0].output.shape[1],
+        varies="image (of the smallest set)",
+        figures=figures,
+    )

@@ -7,9 +7,10 @@ import numpy as np
 from torch import Tensor
 
 from audit.measures.lpips_neighbours import LpipsNeighbours
+from audit.measures.rules import COPY_CORRELATION
 from core.dedup.search import near_duplicates
 from core.metrics.neighbours import Neighbours, nearest, nearest_groups, nearest_l2, twin_groups, without_self
-from core.metrics.replication import CARLINI_COUNT, COPY_CORRELATION, GAP, carlini_ratio, gap_ratio, share
+from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, gap_ratio, share
 
 BACKGROUND = 512  # training images whose nearest other training image is looked for
 FALSE_ALARMS = 0.01

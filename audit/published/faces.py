@@ -11,13 +11,13 @@ import numpy as np
 from audit.measures.agreement import agreement_table, mixture_row
 from audit.measures.calibration import calibrate_criteria, record_calibration
 from audit.measures.networks import nearest_training
+from audit.measures.rules import COPY_CORRELATION
 from audit.published import plots
 from audit.published.measures import SEED
 from audit.published.neighbours import embedding
 from audit.published.record import put
 from core.metrics.lpips import Embedding
 from core.metrics.lpips_weights import WeightsMissing
-from core.metrics.replication import COPY_CORRELATION
 from core.stats.clustered import clustered_share
 from fixtures.experiments.desk import GROUPS, Desk
 from fixtures.experiments.real_faces import RealPair, distinct_faces, real_pairs

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
+from audit.measures.rules import COPY_CORRELATION
 from audit.published import measures, neighbours, plots
 from audit.published.faces import put_calibration, put_real_pairs
 from audit.published.lpips import PUBLISHED as LPIPS
@@ -66,7 +67,7 @@ def published_convergence(evidence: ClaimRecord, published: HasRoot, desk: Desk 
     name = "agreement minus correlation with the nearest training image"
     put(evidence, name, (float(beside.mean()), span), n=2, seeds="0", note="cell 23 shows seed 0 only")
     copies = measures.smallest_copies(tiles, figures)
-    hits = int((copies > 0.95).sum())
+    hits = int((copies > COPY_CORRELATION).sum())
     more = {"n": len(copies), "varies": "experiment, group, seed", "note": "all four experiments; seeds 0, 11 and 17"}
     put(evidence, "share of copies at the smallest N", share(hits, len(copies)), **more)
     put(evidence, "share of copies at the smallest N, counted", hits / len(copies), **more)

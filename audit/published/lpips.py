@@ -6,6 +6,7 @@ One function a claim, as in `audit.published.figures`.
 import numpy as np
 import pandas as pd
 
+from audit.measures.rules import LEFT_OUT
 from audit.published import measures, neighbours, plots
 from audit.published.measures import LARGEST, SEED
 from audit.published.record import put, share
@@ -87,7 +88,7 @@ def published_lpips_protocol(evidence: ClaimRecord, published: HasRoot) -> None:
         "random trunk": neighbours.lpips_of(neighbours.with_random_trunk(Embedding("vgg"), SEED), samples, candidates),
     }
     printed = rows.lpips_vgg.to_numpy().reshape(-1, 10)
-    use = rows.correlation.to_numpy().reshape(-1, 10) <= neighbours.COPY  # a copy scores near 0 with any network
+    use = rows.correlation.to_numpy().reshape(-1, 10) <= LEFT_OUT  # a copy scores near 0 with any network
     first, other, drawn = computed.values()
     pictures = [evidence.figure("published-lpips", plots.plot_lpips(printed, computed, use))]
     more = {"n": int(use.sum()), "varies": "sample", "figures": pictures}
@@ -144,7 +145,7 @@ def published_lpips_exhaustive(evidence: ClaimRecord, published: HasRoot) -> Non
     true = nearest_lpips(network, samples, faces, 1)
     by_correlation = nearest(samples, faces, 10)
     truth, index = true.index[:, 0].numpy(), by_correlation.index.numpy()
-    copy = by_correlation.value[:, 0].numpy() > neighbours.COPY
+    copy = by_correlation.value[:, 0].numpy() > LEFT_OUT
     apart = neighbours.package_difference(network, samples[:16], faces[truth[:16]], true.value[:16, 0])
     put(evidence, "largest relative difference from the lpips package", apart, n=16, note=f"{len(faces)} faces ranked")
     pictures = [evidence.figure("published-search", plots.search_strips(samples, faces, index, truth, ~copy))]

@@ -13,6 +13,7 @@ import torch
 from scipy import stats
 from torch import nn
 
+from audit.measures.rules import GAP_BELOW
 from core.metrics.agreement import Agreement, agreement
 from core.metrics.correlation import correlation, correlation_matrix, normalise
 from core.stats import Interval, bootstrap_difference, lowest_decile_difference
@@ -22,7 +23,6 @@ from fixtures.published.tiles import SIDE, Tiles
 SEED = 0  # of every bootstrap here
 ORDER = ("celeba", "no_overlap", "male", "eyeglasses")  # of falling agreement, as claimed
 LARGEST = SET_SIZES[-1]
-
 Measured = tuple[float, Interval]
 
 
@@ -275,7 +275,7 @@ def attribute_scores(tiles: Tiles, experiment: str) -> dict[str, np.ndarray]:
     return {**scores, "faces_a": best[2][y > 0], "faces_b": best[2][y < 0]}
 
 
-def falls(gaps: pd.DataFrame, experiment: str, below_db: float = 30.0) -> pd.DataFrame:
+def falls(gaps: pd.DataFrame, experiment: str, below_db: float = GAP_BELOW) -> pd.DataFrame:
     """Fall of the train-test gap from the smallest to the largest N by noise level: input_db, fall_db, error_db."""
     table = gaps[(gaps.experiment == experiment) & (gaps.input_db < below_db)]
     wide: Any = table.pivot(index="input_db", columns="set_size", values=["gap_db", "error_db"])
@@ -284,7 +284,7 @@ def falls(gaps: pd.DataFrame, experiment: str, below_db: float = 30.0) -> pd.Dat
     return pd.DataFrame({"fall_db": fall, "error_db": error}).reset_index()
 
 
-def rises(gaps: pd.DataFrame, experiment: str, below_db: float = 30.0) -> pd.DataFrame:
+def rises(gaps: pd.DataFrame, experiment: str, below_db: float = GAP_BELOW) -> pd.DataFrame:
     """Steps from one set size to the next at which the gap rises by more than the reading error, below `below_db`."""
     table = gaps[(gaps.experiment == experiment) & (gaps.input_db < below_db)].sort_values(["input_db", "set_size"])
     step = table.groupby("input_db")[["gap_db"]].diff().gap_db

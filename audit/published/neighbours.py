@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from audit.measures.rules import LEFT_OUT
 from audit.published.measures import SEED, Measured
 from core.errors import InputError
 from core.metrics.correlation import correlation
@@ -15,8 +16,6 @@ from core.metrics.lpips_weights import WeightsMissing
 from core.metrics.retrieval import nearest_change, rank_agreement
 from core.stats import bootstrap_statistic, row_kendall
 from fixtures.published.tiles import SIDE, Tiles
-
-COPY = 0.99  # a sample that correlates more with a training image is that image
 
 
 def neighbour_pairs(tiles: Tiles, rows: pd.DataFrame) -> tuple[Tensor, Tensor]:
@@ -48,7 +47,7 @@ def reranking(rows: pd.DataFrame, control: np.ndarray) -> pd.DataFrame:
     first = rows.iloc[::10].reset_index(drop=True)
     r, d = (rows[name].to_numpy().reshape(-1, 10) for name in ("correlation", "lpips_vgg"))
     return first[["experiment", "group", "n_label", "n_images"]].assign(
-        copy=r[:, 0] > COPY,
+        copy=r[:, 0] > LEFT_OUT,
         changed=d[:, 0] > d.min(axis=1),
         lpips_rank=d.argmin(axis=1) + 1,
         tau=row_kendall(r, -d),
@@ -78,7 +77,7 @@ def backbones(
     Returns the table and, in words, which networks are missing here.
     """
     r = rows.correlation.to_numpy().reshape(-1, 10)
-    fresh = r[:, 0] <= COPY
+    fresh = r[:, 0] <= LEFT_OUT
     distances = {("printed (VGG)", SIDE): rows.lpips_vgg.to_numpy().reshape(-1, 10)}
     distances["structural similarity", SIDE] = -control
     missing = []

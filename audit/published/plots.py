@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from audit.measures.rules import LEFT_OUT
 from audit.plots.shared import plot_rows
 from audit.published.measures import LARGEST, ORDER, SEED
 from core.metrics.agreement import Agreement
@@ -113,7 +114,7 @@ def plot_ranks(rows: pd.DataFrame) -> Figure:
     """Printed LPIPS of the ten candidates by correlation rank, for every sample that is not a copy."""
     figure, axes = plt.subplots(figsize=(6, 3))
     for k, (_, sample) in enumerate(rows.groupby(["experiment", "group", "n_label"], sort=False)):
-        if sample.correlation.max() > 0.99:
+        if sample.correlation.max() > LEFT_OUT:
             continue
         values = sample.sort_values("rank_by_correlation").lpips_vgg.to_numpy()
         axes.plot(np.arange(1, 11), values, lw=0.8, color=f"C{k % 10}")

@@ -5,7 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from audit.measures.agreement import agreement_table, mixture_row
+from audit.measures.agreement import CLASSES, agreement_table, mixture_row
+from audit.measures.record import record
 from audit.published import measures
 from audit.published.measures import ORDER
 from audit.published.neighbours import embedding
@@ -22,8 +23,7 @@ SEEDS = {"n": 20, "seeds": "0:20", "varies": "seed"}
 
 def put(evidence: ClaimRecord, name: str, found: Any, **more: Any) -> None:
     """Record a value, or a pair of value and interval, as published evidence."""
-    value, interval = found if isinstance(found, tuple) else (found, None)
-    evidence.add(name, value, kind="published", interval=interval, **more)
+    record(evidence, {name: found}, kind="published", **more)
 
 
 def share(hits: int, n: int) -> tuple[float, Interval]:
@@ -66,7 +66,7 @@ def put_every_way(evidence: ClaimRecord, published: HasRoot, names: tuple[str, .
     rows = [row for table, _ in found for row in table]
     put(evidence, "agreement in every way", rows, **SEEDS, note=note)
     mixtures = [mixture for _, mixture in found]
-    note = "strong: above 0.9; weak: below the 95th percentile of mismatched seeds; exact intervals of the shares"
+    note = f"{CLASSES}; exact intervals of the shares"
     put(evidence, "seeds that agree strongly, in between, weakly", mixtures, **SEEDS, note=note)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from audit.cli import main
-from audit.test_duplicates import count_on_celeba
+from audit.measures.duplicates import count_on_celeba
 from fixtures.faces.corpus import write_celeba
 
 

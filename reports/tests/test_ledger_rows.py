@@ -133,8 +133,9 @@ def test_full_evidence_is_checked_and_measured_or_blocked(row: dict) -> None:
 def test_every_claim_of_theory_and_dynamics_has_controls_of_both_signs_and_a_picture(row: dict) -> None:
     assert controls()[row["id"]] == {"positive", "negative"}
     tests = claim_tests()[row["id"]]
-    called = set(re.findall(r"(\w+)\(evidence", tests))
-    sources = [tests, *(source for name, source in functions().items() if name in called)]
+    named = set(re.findall(r"\w+", tests))
+    recorders = [source for name, source in functions().items() if name in named and f"def {name}(evidence" in source]
+    sources = [tests, *recorders]
     assert any("evidence.figure(" in source for source in sources), "no picture"
 
 

@@ -1,14 +1,14 @@
-"""What is measured on pairs trained on the recovered faces, on pairs that are known."""
+"""Measures on pairs trained on the recovered faces, on pairs that are known."""
 
 import torch
 from torch import Tensor
 
+from audit.measures.rules import COPY_CORRELATION
 from audit.published.faces import copies
-from core.metrics.replication import COPY_CORRELATION
 from fixtures.experiments.real_faces import RealPair
 
 
-def made_up(share_copied: float, seeds: int = 20) -> RealPair:
+def made_up_pair(share_copied: float, seeds: int = 20) -> RealPair:
     source = torch.Generator().manual_seed(0)
 
     def noise(n: int) -> Tensor:
@@ -21,13 +21,13 @@ def made_up(share_copied: float, seeds: int = 20) -> RealPair:
 
 
 def test_copies_and_others_are_told_apart() -> None:
-    near = copies(made_up(0.6))
+    near = copies(made_up_pair(0.6))
     assert near.shape == (2, 20)
     assert (near > COPY_CORRELATION).mean() == 0.6
 
 
 def test_a_pair_that_copies_disjoint_faces_does_not_agree() -> None:
-    assert made_up(1.0).agreement().mean(seed=0)[0] < 0.2
-    pair = made_up(1.0)
+    assert made_up_pair(1.0).agreement().mean(seed=0)[0] < 0.2
+    pair = made_up_pair(1.0)
     same = RealPair(10, pair.train, dict.fromkeys("AB", pair.samples["A"]))
     assert same.agreement().mean(seed=0)[0] > 0.99

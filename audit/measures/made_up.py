@@ -1,0 +1,143 @@
+"""Material for controls of measures on networks: agreement, curves, orders and bases whose verdict is known."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from audit.measures.bases import LEADING
+from audit.measures.divergence import BROKEN, CONSISTENT, NETWORK, NETWORKS, Sides
+from audit.measures.geometric import SLOPE_SIGMAS
+from audit.measures.networks import JUDGED_LEVELS, JUDGED_SIGMAS, LEVELS, SIGMAS
+from audit.measures.record import SEED
+from audit.measures.rules import CANDIDATES
+from audit.measures.training_times import PUBLISHED_NETWORK, SYSTEMS, times_of
+from core.metrics.agreement import Agreement, agreement
+from core.metrics.psnr import PSNRCurve
+from fixtures.experiments.curves import MEMORISED
+from fixtures.experiments.geometric import c_alpha
+
+COPIED, STRANGERS = 64, 300  # copies and held-out images that controls of a criterion judge
+EVERYONE, NOBODY = np.ones(64, dtype=bool), np.zeros(64, dtype=bool)
+
+
+def made_up_agreement(same: float, seeds: int = 64, spread: float = 0.05, seed: int = 0) -> Agreement:
+    """Agreement whose diagonal is about `same` and whose mismatched seeds are about 0."""
+    rng = np.random.default_rng(seed)
+    similarity = rng.normal(0, 0.1, (seeds, seeds))
+    similarity[np.arange(seeds), np.arange(seeds)] = rng.normal(same, spread, seeds)
+    return Agreement(similarity.clip(-1, 1))
+
+
+def made_up_psnr(offset: float, spread: float = 0.2, seed: int = 0, images: int = 200) -> PSNRCurve:
+    """A curve of PSNR that lies 5 dB plus about `offset` above its input at every judged level."""
+    noise = np.random.default_rng(seed).normal(offset, spread, (len(JUDGED_LEVELS), images))
+    base = np.repeat(np.array(JUDGED_LEVELS)[:, None], images, axis=1)
+    return PSNRCurve(JUDGED_SIGMAS, base, base + 5 + noise)
+
+
+def ideal_pairs(n_seeds: int = 64, size: int = 8) -> tuple[list[Agreement], np.ndarray, np.ndarray]:
+    """Made-up samples of models that converge perfectly: unrelated at the smallest N, equal at the largest."""
+    source = torch.Generator().manual_seed(0)
+    a, b, c = (torch.rand(n_seeds, 1, size, size, generator=source) for _ in range(3))
+    halfway = agreement(a, 0.5 * a + 0.5 * b)
+    return [agreement(a, c), halfway, agreement(a, a)], np.full(n_seeds, 0.5), np.ones(2 * n_seeds)
+
+
+def made_up_curves(train_bonus: float, seed: int, images: int = 40) -> tuple[PSNRCurve, PSNRCurve]:
+    """Curves whose train-test gap is known."""
+    noise = np.random.default_rng(seed).normal(0, 0.5, (2, len(SIGMAS), images))
+    base = np.array(LEVELS)[:, None] + 5
+    given = np.repeat(base - 5, images, axis=1)
+    return PSNRCurve(SIGMAS, given, base + train_bonus + noise[0]), PSNRCurve(SIGMAS, given, base + noise[1])
+
+
+class Notebook:
+    """Stands in for a record of a claim: keeps value and interval of what is added, by name."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[Any, Any]] = {}
+
+    def add(self, name: str, value: Any, *, interval: Any = None, **_: Any) -> None:
+        """Keep the value and the interval."""
+        self.found[name] = (value, interval)
+
+    def figure(self, name: str, figure: Figure) -> str:
+        """Close the figure; returns its name."""
+        plt.close(figure)
+        return name
+
+
+def made_up_errors(exponent: float, images: int = 256) -> np.ndarray:
+    """Errors (noise levels, images) that follow a power law of the noise level."""
+    rng = np.random.default_rng(SEED)
+    return (np.asarray(SLOPE_SIGMAS) ** exponent)[:, None] * rng.lognormal(0, 0.3, images)
+
+
+def contour_shrinkage(images: Tensor) -> list[Tensor]:
+    """Denoisers made by hand that keep ripples on the contours of each image and remove the rest."""
+    made = []
+    for image in images:
+        weight = sum(((image[0].roll(1, a) - image[0].roll(-1, a)) / 2).square() for a in (-2, -1))
+        ripple = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(image.shape[-1] // 4)
+        columns = torch.zeros(image[0].numel(), LEADING, dtype=torch.float64)
+        for k, place in enumerate(weight.flatten().argsort(descending=True)[:LEADING].tolist()):  # type: ignore[union-attr]
+            columns[place, k] = float(ripple[place % len(ripple)])
+        made.append(columns @ columns.T)
+    return made
+
+
+def made_up_contours() -> Tensor:
+    """Eight images of smooth regions with sharp contours."""
+    return c_alpha(8, alpha=2, size=20, seed=SEED, strict=True)
+
+
+def random_matrices(n: int, seed: int = 1) -> list[Tensor]:
+    """Jacobians without any structure, of images of 400 pixels."""
+    source = torch.Generator().manual_seed(seed)
+    return [torch.randn(400, 400, dtype=torch.float64, generator=source) for _ in range(n)]
+
+
+def made_up_orders(seed: int, agreeing: float, n: int = 120) -> np.ndarray:
+    """Similarities (n, 10) that share `agreeing` of their variance with those of every other call."""
+    common = np.random.default_rng(0).normal(size=(n, CANDIDATES))
+    own = np.random.default_rng(seed).normal(size=(n, CANDIDATES))
+    return np.sqrt(agreeing) * common + np.sqrt(1 - agreeing) * own
+
+
+def made_up_definition(seed: int, level: float, spread: float = 0.05) -> Agreement:
+    """Agreement of 64 seeds about `level`, mismatched seeds at 0.1."""
+    source = np.random.default_rng(seed)
+    return Agreement(np.where(np.eye(64) > 0, source.normal(level, spread, (64, 64)), 0.1))
+
+
+def made_up_exponents(power: float, *, gap: float = 1.19, cut: float = np.inf) -> dict[str, Any]:
+    """What B-generation-time and B-memorisation-time are judged by, of curves whose crossing time is a power of N."""
+    rng = np.random.default_rng(0)
+    steps = torch.from_numpy(gap ** np.arange(70, dtype=float))
+    steps = steps[steps <= cut]
+    curves = {}
+    for n in (16, 32, 64, 128):
+        at = torch.from_numpy(8 * n**power * np.exp(rng.normal(0, 0.05, (3, 1))))
+        curves[n] = (steps, steps / (steps + 19 * at))
+    fit = times_of(curves, MEMORISED).exponent
+    return {f"exponent in N{system}": (fit.value, fit.interval) for system in (*SYSTEMS[:2], PUBLISHED_NETWORK)}
+
+
+def normal_divergence(a: float, mean: float, b: float) -> float:
+    """Kullback-Leibler divergence from N(0, a) to N(mean, b), variances a and b."""
+    return float((np.log(b / a) + (a + mean**2) / b - 1) / 2)
+
+
+def sound(**changes: Sides) -> dict[str, Sides]:
+    """Both sides of the bound for every denoiser as K-kl-bound claims them, some replaced by `changes`."""
+    networks = {f"{NETWORK}{seed}": Sides(0.05 + 0.002 * seed, 0.1) for seed in range(NETWORKS)}
+    return {**dict.fromkeys(CONSISTENT, Sides(0.1, 0.1)), **networks, BROKEN: Sides(1, 100), **changes}
+
+
+def made_up_scores(seed: int) -> np.ndarray:
+    """Uniform scores of ten candidates for each of thirty samples."""
+    return np.random.default_rng(seed).random((30, 10))

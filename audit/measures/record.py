@@ -1,0 +1,70 @@
+"""Recording what a claim measured: one way for every value, and one for each place that evidence comes from."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from fixtures.experiments.desk import Desk
+from fixtures.experiments.stored import Pairs, Trained
+from fixtures.published.files import SHA256, Published
+from reports.record import ClaimRecord
+
+SEED = 0  # of every bootstrap, and of whatever else is drawn once
+Measures = dict[str, Any]  # by name: a value, or (value, interval), or (value, interval, p-value)
+Recorded = TypeVar("Recorded")
+
+
+def record(evidence: ClaimRecord, found: Mapping[str, Any], *, kind: str, **about: Any) -> None:
+    """Record measures by name; `about` is what all of them share (see `ClaimRecord.add`).
+
+    Args:
+        evidence: the record of the claim.
+        found: a value each, or value and interval, or these and the p-value of the test of equivalence behind them.
+        kind: of evidence.
+        about: n, what varies, seeds, unit, note, figures.
+    """
+    for name, item in found.items():
+        value, interval, *p = item if isinstance(item, tuple) else (item, None)
+        told = {"pvalue": p[0], "note": f"p = {p[0]:.2g} of the larger of two one-sided tests"} if p else {}
+        evidence.add(name, value, kind=kind, interval=interval, **told, **about)
+
+
+def over_seeds(desk: Pairs) -> dict[str, Any]:
+    """What measures over the sampling seeds of trained pairs share: how many there are, which, and that they vary."""
+    return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
+
+
+def record_published(
+    evidence: ClaimRecord, published: Published | None, measure: Callable[[ClaimRecord, Published], None]
+) -> None:
+    """Evidence from what the document's author published, where it is at hand."""
+    if published is not None:
+        measure(evidence, published)
+
+
+def record_pairs(
+    evidence: ClaimRecord,
+    trained: Trained | None,
+    desk: Desk,
+    measure: Callable[[ClaimRecord, Pairs, str], Recorded],
+) -> Recorded:
+    """Evidence of one kind from pairs that the run store holds, where there are any, and of another from this run's.
+
+    Args:
+        evidence: the record of the claim.
+        trained: pairs of a full scale from the store; what they lack blocks the kind `full` and nothing else.
+        desk: the pairs of this run.
+        measure: records evidence of the given kind from the given pairs.
+
+    Returns:
+        What `measure` returned for the pairs of this run.
+    """
+    if trained is not None:
+        with evidence.attempt("full"):
+            measure(evidence, trained, "full")
+    return measure(evidence, desk, desk.kind)
+
+
+def cite(evidence: ClaimRecord, *files: str) -> None:
+    """Name the published files that the evidence was computed from."""
+    for name in files:
+        evidence.input(f"published: {name}", sha256=SHA256[f"datasets/{name}"])

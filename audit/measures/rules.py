@@ -1,0 +1,14 @@
+"""Numbers of the ledger's decision rules ([rules] of `claims.toml`), for the measures that apply them."""
+
+from pathlib import Path
+
+from reports.ledger import load_ledger
+
+RULES = load_ledger(Path(__file__).parents[1] / "claims.toml").rules
+
+COPY_CORRELATION: float = RULES["copies"]["copy_correlation"]  # above it a sample is the training image
+LEFT_OUT: float = RULES["copies_left_out"]["copy_correlation"]  # above it a sample has no order of candidates to decide
+STRONG: float = RULES["varies"]["strong_above"]  # above it A and B agree strongly
+PSNR_MARGIN: float = RULES["indistinguishable"]["psnr_margin_db"]  # within it two PSNR are equal, in dB
+GAP_BELOW: float = RULES["gap_shrinks"]["input_psnr_below_db"]  # input PSNR below which the gap is judged, in dB
+CANDIDATES: int = RULES["rerank"]["candidates"]  # nearest training images of which an order is judged
