@@ -12,12 +12,12 @@ from core.files import sha256_bytes, sha256_text, write_atomic
 from core.tensors import pack, unpack
 
 
-def is_kept(directory: Path, key: Mapping[str, object]) -> bool:
+def is_cached(directory: Path, key: Mapping[str, object]) -> bool:
     """Whether tensors were kept under this key; their bytes are checked when they are read."""
     return all(path.exists() for path in _files(directory, key))
 
 
-def kept(directory: Path, key: Mapping[str, object], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+def cached(directory: Path, key: Mapping[str, object], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors that `make` returns: from `directory` if they were made before, else made and written now.
 
     `key` names everything that determines them, versions of the code included; it must be plain JSON. A file whose

@@ -19,7 +19,7 @@ from core.metrics.calibration import Calibration, calibrate
 from core.metrics.known_copies import check_held_out, perturb
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import nearest, nearest_groups, nearest_l2, twin_groups
-from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, gap_ratio, share
+from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, flagged_share, gap_ratio
 from core.stats import Interval
 from fixtures.experiments.desk import Cell, Desk
 from fixtures.experiments.measured import measured
@@ -188,7 +188,7 @@ def record_desk_calibration(evidence: ClaimRecord, desk: Desk, lpips: Embedding 
         evidence.block(kind="property", needs=needs, command="samenoise weights")
     miss = scores(others, train, None)
     for criterion, threshold in PUBLISHED.items():
-        value, interval = share(miss[criterion] > threshold)
+        value, interval = flagged_share(miss[criterion] > threshold)
         name = f"held-out images called copies at the published threshold, {criterion}"
         evidence.add(name, value, kind="property", interval=interval, n=len(others), varies="image", section=SECTION)
 

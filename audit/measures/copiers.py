@@ -9,7 +9,7 @@ from audit.measures.record import record
 from audit.plots.dynamics import plot_shares
 from core.metrics.lpips import Embedding
 from core.metrics.neighbours import Neighbours, nearest_groups, nearest_l2, twin_groups
-from core.metrics.replication import GAP, gap_ratio, share
+from core.metrics.replication import GAP, flagged_share, gap_ratio
 from core.stats import Interval
 from core.theory.mixtures import draw_mixture
 from core.training.config import DynamicsConfig
@@ -23,7 +23,7 @@ TWIN_DISTANCE = 0.1  # how far a near-duplicate is from its original: a correlat
 
 def found_share(neighbours: Neighbours) -> tuple[float, Interval]:
     """Share of samples that the criterion calls memorised, and its exact interval."""
-    return share(gap_ratio(neighbours) < GAP)
+    return flagged_share(gap_ratio(neighbours) < GAP)
 
 
 def copier_measures(

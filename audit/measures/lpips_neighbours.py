@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from core.cache import kept
+from core.cache import cached
 from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import Neighbours, without_self
@@ -39,7 +39,7 @@ def lpips_neighbours(desk: Desk, embedding: Embedding, cell: Cell) -> LpipsNeigh
         return {"index": found.index, "value": found.value}
 
     key = {"embedding": embedding.key, "queries": tensor_sha256(queries), "train": tensor_sha256(train), "k": 2}
-    found = kept(desk.root / "lpips", key | {"version": SEARCH_VERSION}, search)
+    found = cached(desk.root / "lpips", key | {"version": SEARCH_VERSION}, search)
     sizes = [len(samples), len(background), len(held_out)]
     parts = [Neighbours(*pair) for pair in zip(found["index"].split(sizes), found["value"].split(sizes), strict=True)]
     return LpipsNeighbours(parts[0], without_self(parts[1], range(len(background))), parts[2])

@@ -10,7 +10,7 @@ from audit.measures.lpips_neighbours import LpipsNeighbours
 from audit.measures.rules import COPY_CORRELATION
 from core.dedup.search import near_duplicates
 from core.metrics.neighbours import Neighbours, nearest, nearest_groups, nearest_l2, twin_groups, without_self
-from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, gap_ratio, share
+from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, flagged_share, gap_ratio
 
 BACKGROUND = 512  # training images whose nearest other training image is looked for
 FALSE_ALARMS = 0.01
@@ -56,7 +56,7 @@ def _joined(samples: Tensor, some: Tensor, train: Tensor) -> tuple[Neighbours, N
 
 
 def _shares(samples: np.ndarray, background: np.ndarray) -> dict[str, Any]:
-    (value, interval), (beside, around) = share(samples), share(background)
+    (value, interval), (beside, around) = flagged_share(samples), flagged_share(background)
     return {
         "samples called copies": value,
         "from": interval.low,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from audit.plots.dynamics import plot_features, plot_law, plot_spectrum
 from core.stats import Interval
-from core.theory.crossing_times import Exponent, crossing_time, every_second, exponent, least_exponent
+from core.theory.crossing_times import Exponent, crossing_time, every_second, least_exponent, time_exponent
 from core.theory.image_curves import ImageCurves
 from core.theory.mixtures import Curves
 from core.theory.random_features import RandomFeatures, bulk, levels
@@ -51,7 +51,7 @@ class Times:
     @property
     def exponent(self) -> Exponent:
         """Exponent of the size in the times."""
-        return exponent(self.sizes, self.times, self.thinned)
+        return time_exponent(self.sizes, self.times, self.thinned)
 
     @property
     def least_exponent(self) -> Exponent:

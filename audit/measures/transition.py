@@ -12,7 +12,7 @@ from audit.measures.rules import COPY_CORRELATION
 from audit.plots.transition import plot_critical_settings, plot_transition
 from core.metrics.agreement import Agreement
 from core.stats import Interval, bootstrap_difference, clopper_pearson, spearman_trend
-from core.theory.critical_size import HALF, UNRESOLVED, Crossing, critical_size, crossing, exponent
+from core.theory.critical_size import HALF, UNRESOLVED, Crossing, critical_size, crossing, size_exponent
 from core.training.presets import DEFAULT_SCALE
 from fixtures.experiments.critical import nearest_by_setting, settings
 from fixtures.experiments.desk import GROUPS, Cell, Desk
@@ -104,7 +104,7 @@ def record_settings(evidence: ClaimRecord, desk: Desk) -> None:
     for setting, c in found.items():
         record_crossing(evidence, f"critical size, {setting}", c, about)
     for name, members in groups.items():
-        slope, interval, words = exponent(list(members), sizes, [curves[s] for s in members.values()], seed=SEED)
+        slope, interval, words = size_exponent(list(members), sizes, [curves[s] for s in members.values()], seed=SEED)
         if words != UNRESOLVED:
             if all(found[s].bracketed for s in members.values()):
                 evidence.add(f"exponent of the critical size in {name}", slope, interval=interval, **about)

@@ -17,13 +17,13 @@ from audit.published.lpips import PUBLISHED as LPIPS
 from audit.published.measures import LARGEST, ORDER
 from audit.published.record import (
     SEEDS,
+    exact_share,
     put,
     put_agreements,
     put_attribute,
     put_equal_size,
     put_every_way,
     read_off,
-    share,
 )
 from core.stats import Interval, bootstrap_mean, permutation_test
 from fixtures.experiments.desk import Desk
@@ -69,7 +69,7 @@ def published_convergence(evidence: ClaimRecord, published: HasRoot, desk: Desk 
     copies = measures.smallest_copies(tiles, figures)
     hits = int((copies > COPY_CORRELATION).sum())
     more = {"n": len(copies), "varies": "experiment, group, seed", "note": "all four experiments; seeds 0, 11 and 17"}
-    put(evidence, "share of copies at the smallest N", share(hits, len(copies)), **more)
+    put(evidence, "share of copies at the smallest N", exact_share(hits, len(copies)), **more)
     put(evidence, "share of copies at the smallest N, counted", hits / len(copies), **more)
     for experiment in ORDER:
         table = measures.by_size(tiles, experiment).round(4).to_dict("records")
@@ -132,8 +132,8 @@ def published_male_convergence(evidence: ClaimRecord, published: HasRoot) -> Non
     top = float(np.quantile(found["celeba"].same, 0.9))
     strong = (male.same > 0.9) | (male.same > top)
     weak = male.same < male.weak_threshold
-    put(evidence, "share of seeds that agree strongly", share(int(strong.sum()), 20), **SEEDS, figures=pictures)
-    put(evidence, "share of seeds that do not agree", share(int(weak.sum()), 20), **SEEDS)
+    put(evidence, "share of seeds that agree strongly", exact_share(int(strong.sum()), 20), **SEEDS, figures=pictures)
+    put(evidence, "share of seeds that do not agree", exact_share(int(weak.sum()), 20), **SEEDS)
     put(evidence, "agreement by seed", male.same.round(4).tolist(), **SEEDS)
     put_attribute(evidence, tiles, "male", [])
     put_every_way(evidence, published, ("celeba", "male"))
@@ -162,7 +162,7 @@ def published_identity_convergence(evidence: ClaimRecord, published: HasRoot) ->
         )
     disjoint, overlap = found["no_overlap"], found["celeba"]
     agree = int((disjoint.same > disjoint.weak_threshold).sum())
-    put(evidence, "share of seeds that agree", share(agree, 20), **SEEDS, figures=pictures)
+    put(evidence, "share of seeds that agree", exact_share(agree, 20), **SEEDS, figures=pictures)
     put(
         evidence,
         "weakest decile of seeds: overlap minus identity-disjoint",

@@ -9,7 +9,7 @@ import pandas as pd
 from audit.measures.rules import LEFT_OUT
 from audit.published import measures, neighbours, plots
 from audit.published.measures import LARGEST, SEED
-from audit.published.record import put, share
+from audit.published.record import exact_share, put
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.lpips_weights import COMMAND, WeightsMissing
 from core.metrics.neighbours import nearest
@@ -44,7 +44,7 @@ def published_rank_inversion(evidence: ClaimRecord, published: HasRoot) -> None:
         put(
             evidence,
             f"share whose nearest changes, {name}",
-            share(int(part.changed.sum()), n),
+            exact_share(int(part.changed.sum()), n),
             n=n,
             note=SEED_0,
             **more,
@@ -62,7 +62,7 @@ def published_rank_inversion(evidence: ClaimRecord, published: HasRoot) -> None:
     put(evidence, "Kendall's tau of LPIPS with a control metric, not copies, over models", tau, **about)
     put(evidence, "chance level of the share", 0.9, note="1 - 1/k for an unrelated ranking of k = 10")
     largest = table[table.n_label == LARGEST]
-    put(evidence, "share at the largest sizes", share(int(largest.changed.sum()), len(largest)), n=len(largest))
+    put(evidence, "share at the largest sizes", exact_share(int(largest.changed.sum()), len(largest)), n=len(largest))
     examples = reported.reported_examples().groupby("figure_11")
     changed = sum(int(e.lpips_vgg.idxmin() != e.correlation.idxmax()) for _, e in examples)
     put(evidence, "figures 10 and 11: nearest changes", changed, n=2, note="five candidates each are shown, not ten")
@@ -123,7 +123,7 @@ def published_lpips_protocol(evidence: ClaimRecord, published: HasRoot) -> None:
     trapped = neighbours.lpips_of(network, samples / 255, candidates)
     fell = neighbours.nearer_to(printed, trapped, first)
     note = "a sample above 1.1 would have been divided by 255, its candidates not"
-    put(evidence, "samples whose printed values lie nearer to the trap of 255", share(int(fell.sum()), len(fell)),
+    put(evidence, "samples whose printed values lie nearer to the trap of 255", exact_share(int(fell.sum()), len(fell)),
         n=len(fell), varies="sample", note=note)  # fmt: skip
     ranges_of = {"printed": printed, "stated protocol": first, "divided by 255": trapped}
     means = [

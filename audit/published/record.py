@@ -26,7 +26,7 @@ def put(evidence: ClaimRecord, name: str, found: Any, **more: Any) -> None:
     record(evidence, {name: found}, kind="published", **more)
 
 
-def share(hits: int, n: int) -> tuple[float, Interval]:
+def exact_share(hits: int, n: int) -> tuple[float, Interval]:
     """A share and its exact interval."""
     return hits / n, clopper_pearson(hits, n)
 
@@ -98,12 +98,12 @@ def put_attribute(evidence: ClaimRecord, tiles: Tiles, experiment: str, pictures
         put(
             evidence,
             f"samples of the '{title}' model that are",
-            share(own, 20),
+            exact_share(own, 20),
             **SEEDS,
             figures=pictures,
             note=f"linear classifier of the {len(scores['faces_a']) + len(scores['faces_b'])} real faces shown",
         )
         n = len(scores[faces])
-        put(evidence, f"real '{title}' faces recognised as such", share(real, n), n=n, varies="face, left out")
+        put(evidence, f"real '{title}' faces recognised as such", exact_share(real, n), n=n, varies="face, left out")
     more = int((scores["A"] > scores["B"]).sum())
-    put(evidence, f"share of seeds whose A looks more {about.group_a} than B", share(more, 20), **SEEDS)
+    put(evidence, f"share of seeds whose A looks more {about.group_a} than B", exact_share(more, 20), **SEEDS)

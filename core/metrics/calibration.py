@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from core.errors import InputError
-from core.metrics.replication import share
+from core.metrics.replication import flagged_share
 from core.stats import Interval, bootstrap_statistic
 from core.stats.clustered import clustered_share
 
@@ -63,7 +63,7 @@ def calibrate(
         area,
         area_interval,
         threshold,
-        *share(alarm),
+        *flagged_share(alarm),
         *clustered_share(found, who),
         len(np.unique(who)),
     )

@@ -51,7 +51,7 @@ def _distances(neighbours: Neighbours, least: int) -> np.ndarray:
     return value
 
 
-def share(flagged: ArrayLike) -> tuple[float, Interval]:
+def flagged_share(flagged: ArrayLike) -> tuple[float, Interval]:
     """Share of samples flagged and its exact binomial interval."""
     mask = np.asarray(flagged)
     if mask.dtype != bool or mask.ndim != 1:

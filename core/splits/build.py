@@ -152,7 +152,7 @@ def by_identity(names: Sequence[str], identities: ArrayLike, seed: int, *, n: in
     totals = [int(counts[side == code].sum()) for code in (0, 1)]
     _size(min(totals) if n is None else n, min(totals), "the smaller group")
     groups = {
-        group: shuffled((names[i] for i in np.flatnonzero(side[owner] == code)), seed, f"identity/{group}")[:n]
+        group: hash_order((names[i] for i in np.flatnonzero(side[owner] == code)), seed, f"identity/{group}")[:n]
         for code, group in enumerate("AB")
     }
     parameters = {
@@ -166,7 +166,7 @@ def by_identity(names: Sequence[str], identities: ArrayLike, seed: int, *, n: in
     return Split("identity", groups, parameters, int(seed), names_sha256(names))
 
 
-def shuffled(names: Iterable[str], seed: int, purpose: str) -> tuple[str, ...]:
+def hash_order(names: Iterable[str], seed: int, purpose: str) -> tuple[str, ...]:
     """Names in the order of the SHA-256 of (seed, purpose, name): a permutation that no library version can change."""
     names = list(names)
     return tuple(names[i] for i in _hash_order(names, seed, purpose).tolist())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.cache import kept
+from core.cache import cached
 from core.errors import InputError
 
 
@@ -16,13 +16,13 @@ def test_made_once_and_made_again_when_the_key_or_the_bytes_change(tmp_path: Pat
         return {"a": torch.arange(3.0)}
 
     for _ in range(2):
-        torch.testing.assert_close(kept(tmp_path, {"seed": 0}, make)["a"], torch.arange(3.0))
+        torch.testing.assert_close(cached(tmp_path, {"seed": 0}, make)["a"], torch.arange(3.0))
     assert len(calls) == 1
-    kept(tmp_path, {"seed": 1}, make)
+    cached(tmp_path, {"seed": 1}, make)
     assert len(calls) == 2
     for path in tmp_path.glob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:-1] + b"x")
-    torch.testing.assert_close(kept(tmp_path, {"seed": 0}, make)["a"], torch.arange(3.0))
+    torch.testing.assert_close(cached(tmp_path, {"seed": 0}, make)["a"], torch.arange(3.0))
     assert len(calls) == 3
 
 
@@ -35,5 +35,5 @@ def test_a_directory_that_cannot_be_written_is_named_before_anything_is_made(tmp
         return {}
 
     with pytest.raises(InputError, match=r"file/samples: cannot be written .*; expected a store of results"):
-        kept(tmp_path / "file" / "samples", {}, make)
+        cached(tmp_path / "file" / "samples", {}, make)
     assert not calls

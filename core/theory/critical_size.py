@@ -108,7 +108,7 @@ def crossing(sizes: Sequence[int], curves: ArrayLike, *, seed: int, resamples: i
     )
 
 
-def exponent(
+def size_exponent(
     levels: Sequence[float], sizes: Sequence[int], curves: Sequence[ArrayLike], *, seed: int, resamples: int = RESAMPLES
 ) -> tuple[float, Interval, str]:
     """How the crossing moves with a level (network width, image side): its slope in log-log, and the reading in words.

@@ -55,7 +55,7 @@ class Exponent:
     trainings: int
 
 
-def exponent(sizes: Sequence[int], times: np.ndarray, thinned: Sequence[np.ndarray] = ()) -> Exponent:
+def time_exponent(sizes: Sequence[int], times: np.ndarray, thinned: Sequence[np.ndarray] = ()) -> Exponent:
     """Fit log time = a + b log N over single trainings, times (sizes, seeds), with the t interval of b.
 
     The scatter about the line holds both the seeds' spread and what a power law fails to fit; resampling a few seeds
@@ -96,13 +96,13 @@ def least_exponent(
     Their true times are later, which raises the slope as long as all of them are on sets of at least the geometric mean
     size; otherwise nothing can be said, and value and interval are None. `ends` has the last look of each size.
     """
-    found = exponent(sizes, times, thinned)
+    found = time_exponent(sizes, times, thinned)
     missed, logs = np.isinf([times, *thinned]).any(axis=(0, 2)), np.log(np.asarray(sizes, dtype=float))
     if not found.censored or (missed & (logs < logs.mean() - 1e-9)).any():
         return found
     late = np.asarray(ends, dtype=float)[:, None]
     readings = [np.where(np.isinf(reading), late, reading) for reading in (times, *thinned)]
-    return replace(exponent(sizes, readings[0], readings[1:]), censored=found.censored)
+    return replace(time_exponent(sizes, readings[0], readings[1:]), censored=found.censored)
 
 
 def every_second(looks: int) -> tuple[list[int], list[int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.cache import kept
+from core.cache import cached
 from core.denoisers.sampling import sample, start_mean
 from core.denoisers.unet import Denoiser, UNet, denoise
 from core.errors import InputError
@@ -118,7 +118,7 @@ def kept_samples(
         "seeds": list(seeds),
         "sampler": [SAMPLER_VERSION, config.to_dict(), device],
     }
-    return kept(root / SAMPLES, key, make)["images"]
+    return cached(root / SAMPLES, key, make)["images"]
 
 
 def not_converged(images: Tensor, seeds: Sequence[int]) -> list[int]:

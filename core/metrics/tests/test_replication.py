@@ -9,7 +9,7 @@ import torch
 from core.errors import InputError
 from core.metrics.known_copies import check_held_out, perturb
 from core.metrics.neighbours import Neighbours, nearest, nearest_groups, nearest_l2, twin_groups, without_self
-from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, gap_ratio, share
+from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, flagged_share, gap_ratio
 
 
 def _images(n: int, seed: int, size: int = 12) -> torch.Tensor:
@@ -51,7 +51,7 @@ def test_copies_are_found_and_strangers_are_not(train: torch.Tensor) -> None:
     for images, copied in ((copies, True), (held_out, False)):
         near = nearest_l2(images, train, CARLINI_COUNT)
         for flagged in (gap_ratio(near) < GAP, carlini_ratio(near) < 1):
-            rate, interval = share(flagged)
+            rate, interval = flagged_share(flagged)
             assert (interval.low > 0.9) if copied else (interval.high < 0.1), rate
 
 
@@ -60,10 +60,10 @@ def test_a_twin_hides_a_copy_until_twins_are_joined(train: torch.Tensor) -> None
     doubled = torch.cat([train, (train + 0.004).clamp(0, 1)])
     copies = perturb(train[:80], "noise", 0.01, seed=1)
     plain = gap_ratio(nearest_l2(copies, doubled, 2)) < GAP
-    assert share(plain)[1].high < 0.05
+    assert flagged_share(plain)[1].high < 0.05
     groups = twin_groups([(i, i + 300) for i in range(300)], 600)
     joined = nearest_groups(lambda k: nearest_l2(copies, doubled, k), groups, 2)
-    assert share(gap_ratio(joined) < GAP)[1].low > 0.95
+    assert flagged_share(gap_ratio(joined) < GAP)[1].low > 0.95
     assert (joined.index[:, 0] % 300 == torch.arange(80)).all()
 
 
@@ -104,10 +104,10 @@ def test_background_leaves_the_image_itself_out(train: torch.Tensor) -> None:
 
 
 def test_shares_are_exact() -> None:
-    rate, interval = share(np.zeros(100, dtype=bool))
+    rate, interval = flagged_share(np.zeros(100, dtype=bool))
     assert rate == 0 and interval.low == 0 and interval.high == pytest.approx(1 - 0.025 ** (1 / 100))
     with pytest.raises(InputError, match="expected a vector of bool"):
-        share([0.2, 0.3])
+        flagged_share([0.2, 0.3])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
-from core.theory.critical_size import critical_size, crossing, exponent
+from core.theory.critical_size import critical_size, crossing, size_exponent
 
 SIZES = (4, 16, 64, 256)
 
@@ -101,31 +101,31 @@ def copies_by_width(power: float, widths: tuple[float, ...]) -> list[np.ndarray]
 
 def test_how_the_crossing_moves_with_a_level() -> None:
     widths = (4.0, 8.0, 16.0)
-    slope, interval, words = exponent(widths, SIZES, copies_by_width(1.5, widths), seed=0)
+    slope, interval, words = size_exponent(widths, SIZES, copies_by_width(1.5, widths), seed=0)
     assert slope == pytest.approx(1.5, abs=0.25) and words == "the critical size grows"
     assert interval.low < slope < interval.high
-    falling = exponent(widths, SIZES, copies_by_width(1.5, widths)[::-1], seed=0)
+    falling = size_exponent(widths, SIZES, copies_by_width(1.5, widths)[::-1], seed=0)
     assert falling[0] == pytest.approx(-slope) and falling[2] == "the critical size falls"
-    still = exponent(widths, SIZES, [noisy((-0.3, -0.05, 0.05, 0.3), 8, 1.0)] * 3, seed=0)
+    still = size_exponent(widths, SIZES, [noisy((-0.3, -0.05, 0.05, 0.3), 8, 1.0)] * 3, seed=0)
     assert still[0] == pytest.approx(0) and still[2].startswith("inconclusive")
 
 
 def test_a_difference_that_the_sizes_do_not_resolve_decides_nothing() -> None:
     """From 1 to 0 within one bracket: shares of 1.00 and 0.95 would give a narrow and meaningless exponent."""
     curves = [np.repeat([[-0.5], [-0.5 + c], [0.5], [0.5]], 64, axis=1) for c in (0.0, 0.05)]
-    slope, interval, words = exponent((8.0, 16.0), SIZES, curves, seed=0)
+    slope, interval, words = size_exponent((8.0, 16.0), SIZES, curves, seed=0)
     assert interval.high < 0 and slope < 0
     assert words == "inconclusive: the sizes tried do not tell the crossings apart"
 
 
 def test_crossings_beyond_the_sizes_bring_the_exponent_nearer_to_zero() -> None:
     inside = np.repeat([[-1.0], [-0.5], [0.5], [1.0]], 4, axis=1)  # at 32
-    slope, _, words = exponent((1.0, 2.0), SIZES, [inside, np.full((4, 4), -1.0)], seed=0)
+    slope, _, words = size_exponent((1.0, 2.0), SIZES, [inside, np.full((4, 4), -1.0)], seed=0)
     assert slope == pytest.approx(3) and words == "the critical size grows"  # 256 / 32; the truth is above
 
 
 def test_levels_need_a_curve_each() -> None:
     with pytest.raises(InputError, match="levels: found"):
-        exponent((8.0, 8.0), SIZES, [noisy((0, 1, 2, 3))] * 2, seed=0)
+        size_exponent((8.0, 8.0), SIZES, [noisy((0, 1, 2, 3))] * 2, seed=0)
     with pytest.raises(InputError, match="as seeds are shared"):
-        exponent((8.0, 16.0), SIZES, [noisy((0, 1, 2, 3)), noisy((0, 1, 2, 3), seeds=8)], seed=0)
+        size_exponent((8.0, 16.0), SIZES, [noisy((0, 1, 2, 3)), noisy((0, 1, 2, 3), seeds=8)], seed=0)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.errors import InputError
-from core.theory.crossing_times import crossing_time, every_second, exponent, least_exponent
+from core.theory.crossing_times import crossing_time, every_second, least_exponent, time_exponent
 
 SIZES = (16, 32, 64, 128)
 
@@ -38,11 +38,11 @@ def test_steps_that_do_not_fit_are_refused(steps: list[int]) -> None:
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_exponent_of_a_power_law(power: float) -> None:
-    found = exponent(SIZES, power_law(power))
+    found = time_exponent(SIZES, power_law(power))
     assert found.interval is not None and found.value is not None and found.censored == 0
     assert found.interval.contains(power) and found.interval.width < 0.2
     assert found.interval.low < found.value < found.interval.high
-    exact = exponent(SIZES, power_law(power, 0.0))
+    exact = time_exponent(SIZES, power_law(power, 0.0))
     assert exact.value == pytest.approx(power, abs=1e-12)
 
 
@@ -55,7 +55,7 @@ def test_trainings_that_end_too_early_bound_the_exponent_from_below() -> None:
     found = least_exponent(SIZES, cut, ends.tolist())
     assert found.value is not None and found.interval is not None and found.censored == np.isinf(cut).sum() > 0
     assert 0.5 < found.value < 1.0 and found.interval.low < found.value
-    assert least_exponent(SIZES, times, ends.tolist()).value == exponent(SIZES, times).value
+    assert least_exponent(SIZES, times, ends.tolist()).value == time_exponent(SIZES, times).value
     cut[0, 0] = np.inf
     assert least_exponent(SIZES, cut, ends.tolist()).value is None
 
@@ -63,21 +63,21 @@ def test_trainings_that_end_too_early_bound_the_exponent_from_below() -> None:
 def test_one_training_that_never_crosses_leaves_the_exponent_undecided() -> None:
     times = power_law(1.0)
     times[3, 1] = math.inf
-    found = exponent(SIZES, times)
+    found = time_exponent(SIZES, times)
     assert found.value is None and found.interval is None and (found.censored, found.trainings) == (1, 12)
 
 
 def test_what_the_looks_leave_open_widens_the_interval_on_both_sides() -> None:
     times = power_law(1.0)
     tilted = times * np.asarray(SIZES)[:, None] ** 0.25
-    plain, wide = exponent(SIZES, times), exponent(SIZES, times, [times, tilted])
+    plain, wide = time_exponent(SIZES, times), time_exponent(SIZES, times, [times, tilted])
     assert plain.interval and wide.interval and plain.value == wide.value
     assert wide.interval.low == pytest.approx(plain.interval.low - 0.25)
     assert wide.interval.high == pytest.approx(plain.interval.high + 0.25)
     assert "0.25 on either side" in wide.interval.method
     missed = times.copy()
     missed[0, 0] = math.inf
-    assert exponent(SIZES, times, [missed]).value is None
+    assert time_exponent(SIZES, times, [missed]).value is None
 
 
 def test_every_second_look() -> None:
@@ -97,4 +97,4 @@ def test_every_second_look() -> None:
 )
 def test_times_that_do_not_fit_are_refused(sizes: tuple[int, ...], times: np.ndarray) -> None:
     with pytest.raises(InputError, match="times: found"):
-        exponent(sizes, times)
+        time_exponent(sizes, times)
