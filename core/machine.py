@@ -1,9 +1,12 @@
-"""Memory limits as people write them, the peak that a process has reached, and what the machine has left."""
+"""This machine: memory limits as people write them, what is left, and the versions that can move last bits."""
 
 import os
+import platform
 import re
 import resource
 import sys
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 from core.errors import InputError
@@ -21,6 +24,18 @@ def parse_memory(memory: int | str) -> int:
     if not match or match[2].upper() not in _UNITS:
         raise InputError(f"memory: expected bytes or a size like 256MB, got {memory!r}")
     return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def versions(packages: Iterable[str], *, missing: str | None = None) -> dict[str, str]:
+    """Version of Python and of each package, by name; those not installed are `missing`, or left out."""
+    found = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            if missing is not None:
+                found[name] = missing
+    return found
 
 
 def peak_rss() -> int:

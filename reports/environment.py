@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from core.machine import versions
 from core.training.presets import preset
 
 PACKAGES = (
@@ -48,14 +49,9 @@ def environment(device: str) -> dict[str, Any]:
     """Where the figures were computed, in pytest-benchmark's vocabulary where it has a word."""
     import torch
 
-    packages = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    packages = versions(PACKAGES)
     return {
-        "python": platform.python_version(),
+        "python": packages.pop("python"),
         "platform": platform.platform(),
         "cpu": _cpu(),
         "cpus": os.cpu_count(),

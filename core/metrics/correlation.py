@@ -4,14 +4,10 @@ The similarity of Kadkhodaie et al. (2024), section 2: <x - mean(x), y - mean(y)
 Everything is computed in float64; a constant or missing image has no correlation and is refused.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from core.errors import InputError
-
-Progress = Callable[[int, int], None]
 
 
 def normalise(images: Tensor, *, what: str = "images") -> Tensor:

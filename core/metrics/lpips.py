@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from core.errors import InputError
 from core.files import write_atomic
-from core.metrics.correlation import Progress
 from core.metrics.lpips_models import fingerprint, package_model
 from core.metrics.neighbours import Neighbours, check_range, check_search, merge_top
+from core.progress import Progress
 
 EPSILON = 1e-10  # where the `lpips` package puts it: added to the norm, outside the root
 SLICE = 2**14  # features whose float64 copies are held at once

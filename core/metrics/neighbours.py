@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from core.errors import InputError
-from core.metrics.correlation import Progress, normalise
+from core.metrics.correlation import normalise
+from core.progress import Progress
 
 TILE = 2048
 

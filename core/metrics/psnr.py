@@ -48,6 +48,11 @@ def psnr(clean: Tensor, estimate: Tensor) -> Tensor:
     return -10 * torch.log10(error.square().mean(dim=1))
 
 
+def psnr_of_errors(errors: Tensor, pixels: int) -> Tensor:
+    """PSNR in dB for a peak of 1, of squared errors summed over `pixels` values, in their own precision."""
+    return -10 * torch.log10(errors / pixels)
+
+
 def unit_noise(shape: Sequence[int], index: Sequence[int] | range, seed: int) -> Tensor:
     """Standard normal noise of images number `index`, (len(index), *shape) float32.
 

@@ -11,7 +11,7 @@ from typing import Any
 from core.errors import InputError
 from core.files import sha256_file, write_atomic
 from core.tensors import read_json
-from core.training.published_models import _inside
+from core.training.published_models import check_inside
 
 LOCK = "hub.json"
 
@@ -61,7 +61,7 @@ def fetch(
         hashes: dict[str, Any] = dict(lock.get("files", {}))
         paths = []
         for entry in wanted:
-            path = _inside(out / entry.path, out)
+            path = check_inside(out / entry.path, out)
             if not path.exists():
                 hf_hub_download(
                     repository, entry.path, repo_type=kind, revision=commit, local_dir=out, endpoint=endpoint

@@ -52,7 +52,7 @@ def find_models(root: Path | str) -> list[PublishedModel]:
     found = []
     for path in sorted([*root.rglob("model.pt"), *root.rglob("model.safetensors")]):
         if match := FOLDER.fullmatch(path.parent.name):
-            _inside(path, root)
+            check_inside(path, root)
             group = "B" if match["swapped"] else "A"
             found.append(PublishedModel(path, path.parent.parent.name, int(match["n"]), group))
     if not found:
@@ -66,7 +66,7 @@ def find_tensors(root: Path | str) -> list[Path]:
     root = Path(root)
     paths = [p for p in sorted(root.rglob("*.pt")) if not FOLDER.fullmatch(p.parent.name)]
     for path in paths:
-        _inside(path, root)
+        check_inside(path, root)
     return paths
 
 
@@ -178,7 +178,8 @@ def _check_purity(model: PublishedModel, protocol: str, half: Corpus) -> None:
             )
 
 
-def _inside(path: Path, root: Path) -> Path:
+def check_inside(path: Path, root: Path) -> Path:
+    """The path itself, or InputError if it leads out of `root`."""
     if not path.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{path}: leads out of {root}")
     return path

@@ -21,6 +21,7 @@ from core.data.corpus import Corpus, load_corpus
 from core.denoisers.unet import UNet, architecture, load_published
 from core.errors import InputError
 from core.files import sha256_bytes, sha256_text, write_atomic
+from core.machine import versions
 from core.tensors import pack, read_json, read_tensors, tensor_sha256
 from core.training.config import TrainConfig
 from core.training.state import History, discard_state
@@ -70,12 +71,12 @@ class Record:
         return 0
 
 
-def environment(device: str) -> dict[str, str]:
+def training_environment(device: str) -> dict[str, str]:
     """What can move the last bits of a model: versions, processor, device."""
     name = torch.cuda.get_device_name() if device.startswith("cuda") and torch.cuda.is_available() else device
     return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        **versions(()),
+        "torch": torch.__version__,  # with the build
         "machine": platform.machine(),
         "threads": str(torch.get_num_threads()),
         "device": name,
@@ -160,7 +161,7 @@ class RunStore:
                 test_images=test_images,
                 identity=key,
             )
-            self._write(record, result.model.state_dict(), result.history, environment(device))
+            self._write(record, result.model.state_dict(), result.history, training_environment(device))
             discard_state(path)
             return result
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from core.errors import InputError
 from core.files import sha256_bytes, write_atomic
+from core.progress import Progress
 from core.tensors import pack, read_json, read_tensors
 
 HISTORY = "history.jsonl"
 History = list[dict[str, Any]]
-Progress = Callable[[int, int], None]
 OnEpoch = Callable[[dict[str, Any]], None]
 
 

@@ -26,11 +26,13 @@ from torch import Tensor, nn
 from core.denoisers.unet import UNet
 from core.errors import InputError
 from core.files import sha256_text
+from core.metrics.psnr import psnr_of_errors
+from core.progress import Progress
 from core.seeds import generator
 from core.tensors import pack, tensor_sha256, unpack
 from core.training.config import TrainConfig
 from core.training.schedule import epoch_order, learning_rate, noise_levels
-from core.training.state import History, OnEpoch, Progress, follow, load_state, restore, save_epoch
+from core.training.state import History, OnEpoch, follow, load_state, restore, save_epoch
 
 TRAINER_VERSION = 1
 """Raised whenever a change of the code changes the weights that a configuration and a seed give."""
@@ -71,11 +73,6 @@ def squared_errors(model: nn.Module, clean: Tensor, law: str, source: torch.Gene
     sigma = noise_levels(len(clean), law, source)
     noise = torch.randn(clean.shape, generator=source, device=clean.device) * sigma
     return (model(clean + noise) - noise).float().square().sum(dim=(1, 2, 3))
-
-
-def psnr(errors: Tensor, pixels: int) -> Tensor:
-    """PSNR in dB for a peak of 1, of squared errors summed over `pixels` values."""
-    return -10 * torch.log10(errors / pixels)
 
 
 def training_identity(images: Tensor | str, config: TrainConfig, seed: int, devices: int = 1) -> str:
@@ -259,7 +256,7 @@ def _epoch(
                 loss = errors.sum() * (weight / len(batch))
                 fabric.backward(loss * world)  # gradients are averaged over ranks: the mean over the whole batch
             losses[step] += loss.detach()
-            decibels += weight * psnr(errors.detach(), images[0].numel()).sum()
+            decibels += weight * psnr_of_errors(errors.detach(), images[0].numel()).sum()
         optimizer.step()
         if progress:
             progress(epoch * len(order) + min((step + 1) * config.batch, len(order)), config.epochs * len(order))
@@ -294,7 +291,7 @@ def evaluate(model: nn.Module, images: Tensor, config: TrainConfig, seed: int, b
     batch = min(batch, config.batch // config.accumulate) if config.accumulate > 1 else batch
     source = generator(images.device, seed, "test")
     errors = torch.cat([squared_errors(model, part, config.noise, source) for part in images.split(batch)])
-    return {"test_loss": float(errors.mean()), "test_psnr": float(psnr(errors, images[0].numel()).mean())}
+    return {"test_loss": float(errors.mean()), "test_psnr": float(psnr_of_errors(errors, images[0].numel()).mean())}
 
 
 def _compiled(model: UNet, config: TrainConfig, device: torch.device) -> nn.Module:

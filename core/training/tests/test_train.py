@@ -18,6 +18,7 @@ from torch import Tensor
 from core import tensors
 from core.denoisers.unet import UNet
 from core.errors import InputError
+from core.metrics.psnr import psnr_of_errors
 from core.seeds import generator
 from core.tests.children import TINY, child_training, in_child, pictures, starving_training
 from core.training import train as module
@@ -25,7 +26,7 @@ from core.training.config import TrainConfig
 from core.training.presets import PRESETS
 from core.training.schedule import epoch_order, exposures, learning_rate, noise_levels
 from core.training.state import INDEX
-from core.training.train import Diverged, build_model, evaluate, psnr, squared_errors, train, training_identity
+from core.training.train import Diverged, build_model, evaluate, squared_errors, train, training_identity
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -87,7 +88,9 @@ def test_learning_rate_halves() -> None:
 
 
 def test_psnr_is_that_of_the_mean_squared_error() -> None:
-    assert torch.allclose(psnr(torch.tensor([1.0, 64.0]), 100), torch.tensor([20.0, -10 * np.log10(0.64)]).float())
+    assert torch.allclose(
+        psnr_of_errors(torch.tensor([1.0, 64.0]), 100), torch.tensor([20.0, -10 * np.log10(0.64)]).float()
+    )
 
 
 # The training itself
