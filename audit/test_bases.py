@@ -20,7 +20,7 @@ from audit.measures.networks import full_elsewhere
 from audit.measures.record import SEED
 from core.denoisers.unet import denoise
 from core.training.train import build_model
-from fixtures.experiments.desk import Desk, random_pairs
+from fixtures.experiments.desk import TrainedExperiment, random_pairs
 from fixtures.experiments.geometric import c_alpha
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -28,7 +28,7 @@ from reports.record import ClaimRecord
 
 @pytest.mark.claim("K-harmonic-bases")
 @pytest.mark.trains(jobs=random_pairs)
-def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, desk: Desk) -> None:
+def test_the_denoiser_shrinks_in_bases_along_contours(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     full_elsewhere(evidence, desk, "test_bases.py")
     record_bases(evidence, desk)
 
@@ -72,7 +72,7 @@ def test_a_random_map_and_a_fourier_filter_are_caught(judge: Judge) -> None:
 
 
 @pytest.mark.control("K-harmonic-bases", "negative")
-def test_an_additive_constant_is_caught(judge: Judge, desk: Desk) -> None:
+def test_an_additive_constant_is_caught(judge: Judge, desk: TrainedExperiment) -> None:
     """The network with a thousandth added to each pixel is a denoiser as good, but no shrinkage in a basis."""
     images = made_up_contours()
     exact = build_model(desk.preset.train, SEED).eval().double()

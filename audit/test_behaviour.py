@@ -14,8 +14,8 @@ from audit.measures.record import SEED, record_pairs, record_published
 from audit.published.figures import published_convergence, published_psnr_gap
 from core.metrics.agreement import Agreement
 from core.metrics.lpips import Embedding
-from fixtures.experiments.desk import Desk, random_pairs
-from fixtures.experiments.stored import Trained
+from fixtures.experiments.desk import TrainedExperiment, random_pairs
+from fixtures.experiments.experiment import Experiment
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -25,9 +25,9 @@ from reports.record import ClaimRecord
 @pytest.mark.trains(jobs=random_pairs)
 def test_same_noise_gives_the_same_image(
     evidence: ClaimRecord,
-    desk: Desk,
+    desk: TrainedExperiment,
     published_or_none: Published | None,
-    trained_or_none: Trained | None,
+    trained_or_none: Experiment | None,
     lpips: Embedding | None,
 ) -> None:
     here = desk if desk.kind == "synthetic" else None
@@ -80,7 +80,10 @@ def test_the_table_of_measures_sees_shifted_seeds_and_a_shared_mean_face() -> No
 @pytest.mark.claim("T-psnr-gap")
 @pytest.mark.trains(jobs=random_pairs)
 def test_the_train_test_gap_shrinks(
-    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    published_or_none: Published | None,
+    trained_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_psnr_gap)
     record_pairs(evidence, trained_or_none, desk, record_gap)

@@ -10,7 +10,7 @@ from audit.measures.disks import SMALL_SIGMAS, fitted_disks, low_dimensional_mea
 from audit.measures.networks import full_elsewhere
 from audit.measures.record import SEED
 from core.metrics.psnr import unit_noise
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from fixtures.experiments.geometric import disk_parameters, draw_disks
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -18,7 +18,7 @@ from reports.record import ClaimRecord
 
 @pytest.mark.claim("K-low-dimensional-suboptimal")
 @pytest.mark.trains(jobs=denoiser_jobs)
-def test_the_network_stays_above_the_optimum_on_disks(evidence: ClaimRecord, desk: Desk) -> None:
+def test_the_network_stays_above_the_optimum_on_disks(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     full_elsewhere(evidence, desk, "test_disks.py")
     record_disks(evidence, desk)
 

@@ -7,13 +7,13 @@ from audit.measures.divergence import BROKEN, NETWORK, NETWORKS, SIGMAS, Line, S
 from audit.measures.gaussian_divergence import RANGE, divergence_between, gaussian_pair, high_measures, shrunk_sides
 from audit.measures.kl_bound import record_kl_bound
 from audit.measures.made_up import normal_divergence, sound
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
 
 @pytest.mark.claim("K-kl-bound")
-def test_excess_error_bounds_the_divergence(evidence: ClaimRecord, desk: Desk) -> None:
+def test_excess_error_bounds_the_divergence(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_kl_bound(evidence, desk)
 
 

@@ -19,7 +19,7 @@ from core.metrics.lpips import Embedding
 from core.theory.mixtures import distances, draw_mixture
 from core.training.config import DynamicsConfig
 from fixtures.experiments.curves import published_jobs
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -46,7 +46,7 @@ def test_other_dimensions_are_another_experiment(judge: Judge) -> None:
 
 @pytest.mark.claim("V-gap")
 @pytest.mark.trains(jobs=lambda desk: published_jobs(desk.preset.mixtures), corpus=False)
-def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Desk) -> None:
+def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_gaps(evidence, desk)
 
 
@@ -68,7 +68,7 @@ def test_a_memoriser_has_no_gap(judge: Judge) -> None:
 
 
 @pytest.mark.claim("V-criterion")
-def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord, desk: Desk) -> None:
+def test_the_criterion_on_samplers_whose_answer_is_known(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_criterion(evidence, desk)
 
 
@@ -104,7 +104,9 @@ def test_a_closed_form_that_is_slightly_wrong_is_told_from_the_samples(wrong: st
 
 
 @pytest.mark.claim("B-memorised-fraction")
-def test_the_gap_ratio_finds_every_copy(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+def test_the_gap_ratio_finds_every_copy(
+    evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding | None
+) -> None:
     record_copiers(evidence, desk, lpips)
 
 

@@ -20,7 +20,7 @@ from audit.measures.made_up import made_up_errors
 from audit.measures.networks import JUDGED_LEVELS, full_elsewhere
 from audit.measures.record import SEED
 from core.metrics.psnr import denoiser_psnr
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from fixtures.experiments.geometric import shuffle_pixels
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -30,7 +30,7 @@ from reports.record import ClaimRecord
 
 @pytest.mark.claim("K-geometric-optimal")
 @pytest.mark.trains(jobs=denoiser_jobs)
-def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord, desk: Desk) -> None:
+def test_error_on_geometric_images_falls_at_the_best_rate(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     full_elsewhere(evidence, desk, "test_geometric.py")
     record_slopes(evidence, desk)
 
@@ -77,7 +77,7 @@ def test_an_error_of_the_network_s_own_is_told_from_the_images_rate(judge: Judge
 
 @pytest.mark.claim("K-shuffled-suboptimal")
 @pytest.mark.trains(jobs=denoiser_jobs)
-def test_shuffled_faces_are_denoised_worse(evidence: ClaimRecord, desk: Desk) -> None:
+def test_shuffled_faces_are_denoised_worse(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     full_elsewhere(evidence, desk, "test_geometric.py")
     record_shuffled(evidence, desk)
 
@@ -90,7 +90,7 @@ def test_a_worse_denoiser_is_recognised(judge: Judge) -> None:
 
 
 @pytest.mark.control("K-shuffled-suboptimal", "negative")
-def test_a_denoiser_blind_to_place_is_caught(judge: Judge, desk: Desk) -> None:
+def test_a_denoiser_blind_to_place_is_caught(judge: Judge, desk: TrainedExperiment) -> None:
     """Shrinking pixels alone cannot tell faces from shuffled ones: measured by the same code, no difference."""
     faces = desk.held_out.images[:64]
     sigmas = tuple(10 ** (-level / 20) for level in JUDGED_LEVELS)

@@ -34,7 +34,7 @@ from core.denoisers.unet import UNet, parameter_count
 from core.training.config import TrainConfig
 from core.training.presets import preset
 from core.training.train import train
-from fixtures.experiments.desk import GROUPS, Cell, Desk
+from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -114,7 +114,7 @@ def test_an_additive_constant_is_noticed(judge: Judge, defect: str) -> None:
 
 @pytest.mark.claim("T-noise-uniform")
 @pytest.mark.trains(jobs=lambda desk: [quadratic_job(desk)])
-def test_the_noise_law(evidence: ClaimRecord, desk: Desk) -> None:
+def test_the_noise_law(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_noise_law(evidence, desk)
 
 
@@ -176,7 +176,7 @@ def test_another_optimiser_or_batch_is_noticed(judge: Judge, monkeypatch: pytest
 
 
 @pytest.mark.claim("T-monitoring")
-def test_everything_is_kept(evidence: ClaimRecord, desk: Desk, tmp_path: Path) -> None:
+def test_everything_is_kept(evidence: ClaimRecord, desk: TrainedExperiment, tmp_path: Path) -> None:
     pair = [Cell("random", desk.sizes[-1], group) for group in GROUPS]
     figures = [evidence.figure("history", plot_histories({str(cell): desk.model(cell).history for cell in pair}))]
     for name, value in missing_records(*monitored_twice(tmp_path)).items():

@@ -23,8 +23,8 @@ from audit.published.lpips import published_lpips_exhaustive, published_rank_inv
 from audit.published.neighbours import with_random_trunk
 from core.metrics.lpips import Embedding
 from core.metrics.retrieval import identity_retrieval
-from fixtures.experiments.desk import Desk
-from fixtures.experiments.stored import Trained
+from fixtures.experiments.desk import TrainedExperiment
+from fixtures.experiments.experiment import Experiment
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -33,10 +33,10 @@ from reports.record import ClaimRecord
 @pytest.mark.claim("T-rank-inversion")
 def test_lpips_picks_another_nearest(
     evidence: ClaimRecord,
-    desk: Desk,
+    desk: TrainedExperiment,
     lpips: Embedding | None,
     published_or_none: Published | None,
-    trained_or_none: Trained | None,
+    trained_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_rank_inversion)
     if lpips is not None:
@@ -62,7 +62,7 @@ def test_equal_orders_and_unrelated_ones_are_caught(judge: Judge) -> None:
 
 
 @pytest.mark.control("T-rank-inversion", "negative")
-def test_a_metric_that_knows_nobody_retrieves_at_chance(desk: Desk) -> None:
+def test_a_metric_that_knows_nobody_retrieves_at_chance(desk: TrainedExperiment) -> None:
     """The same faces with their names shuffled: what the real names add is not an artefact of the measure."""
     images, who = people(desk.corpus, PEOPLE, EACH)
     shuffled = np.random.default_rng(SEED).permutation(who)
@@ -76,7 +76,7 @@ def test_a_metric_that_knows_nobody_retrieves_at_chance(desk: Desk) -> None:
 
 @pytest.mark.claim("T-lpips-exhaustive")
 def test_lpips_over_the_whole_training_set(
-    evidence: ClaimRecord, desk: Desk, lpips: Embedding | None, published_or_none: Published | None
+    evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding | None, published_or_none: Published | None
 ) -> None:
     record_published(evidence, published_or_none, published_lpips_exhaustive)
     record_exhaustive(evidence, desk, lpips)
@@ -97,7 +97,7 @@ def test_a_harmless_preselection_is_recognised_as_such(judge: Judge) -> None:
 
 
 @pytest.mark.control("T-lpips-exhaustive", "negative")
-def test_a_random_trunk_is_not_lpips(judge: Judge, desk: Desk, lpips: Embedding | None) -> None:
+def test_a_random_trunk_is_not_lpips(judge: Judge, desk: TrainedExperiment, lpips: Embedding | None) -> None:
     if lpips is None:
         pytest.skip("needs VGG-16's weights: samenoise weights")
     a, b = desk.corpus.images[:8], desk.corpus.images[8:16]

@@ -20,7 +20,7 @@ from audit.measures.splits import (
 )
 from core.splits.build import baseline
 from core.training.config import TrainConfig
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -52,8 +52,8 @@ def test_sizes_notice_other_counts(judge: Judge, kept: int) -> None:
 
 
 @pytest.mark.claim("T-split-definition")
-@pytest.mark.trains(jobs=Desk.choice_jobs)
-def test_definition(evidence: ClaimRecord, desk: Desk, published_or_none: Published | None) -> None:
+@pytest.mark.trains(jobs=TrainedExperiment.choice_jobs)
+def test_definition(evidence: ClaimRecord, desk: TrainedExperiment, published_or_none: Published | None) -> None:
     record_definition(evidence, desk, published_or_none)
 
 
@@ -148,8 +148,8 @@ def test_one_leaked_image_among_a_hundred_thousand_is_noticed(judge: Judge, defe
 
 
 @pytest.mark.claim("T-exposure")
-@pytest.mark.trains(jobs=Desk.choice_jobs)
-def test_exposure(evidence: ClaimRecord, desk: Desk) -> None:
+@pytest.mark.trains(jobs=TrainedExperiment.choice_jobs)
+def test_exposure(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_exposure(evidence, desk)
 
 

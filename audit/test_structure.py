@@ -28,8 +28,8 @@ from audit.published.figures import (
 )
 from core.data.corpus import Corpus
 from core.metrics.agreement import Agreement
-from fixtures.experiments.desk import Desk, random_pairs
-from fixtures.experiments.stored import Trained
+from fixtures.experiments.desk import TrainedExperiment, random_pairs
+from fixtures.experiments.experiment import Experiment
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -39,7 +39,10 @@ from reports.record import ClaimRecord
 @pytest.mark.trains(jobs=random_pairs)
 @pytest.mark.trains(jobs=lambda desk: desk.jobs("Eyeglasses"))
 def test_glasses_weaken_agreement(
-    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    published_or_none: Published | None,
+    trained_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_eyeglasses_convergence)
     record_pairs(evidence, trained_or_none, desk, record_glasses)
@@ -63,7 +66,10 @@ def test_equal_agreement_or_swapped_groups_are_caught(judge: Judge) -> None:
 @pytest.mark.trains(jobs=random_pairs)
 @pytest.mark.trains(jobs=lambda desk: desk.jobs("Male"))
 def test_sex_makes_agreement_vary_by_seed(
-    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    published_or_none: Published | None,
+    trained_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_male_convergence)
     record_pairs(evidence, trained_or_none, desk, record_sex)
@@ -88,7 +94,10 @@ def test_uniform_agreement_is_caught(judge: Judge, level: float) -> None:
 @pytest.mark.trains(jobs=random_pairs)
 @pytest.mark.trains(jobs=lambda desk: desk.jobs("identity"))
 def test_identity_overlap_is_not_needed(
-    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    published_or_none: Published | None,
+    trained_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_identity_convergence)
     record_pairs(evidence, trained_or_none, desk, record_identity)
@@ -114,7 +123,10 @@ def test_half_a_decibel_is_not_indistinguishable(judge: Judge) -> None:
 
 @pytest.mark.claim("T-size-confound")
 def test_glasses_or_set_size(
-    evidence: ClaimRecord, desk: Desk, published_or_none: Published | None, trained_or_none: Trained | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    published_or_none: Published | None,
+    trained_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_size_confound)
     record_pairs(evidence, trained_or_none, desk, record_confound)
@@ -133,7 +145,9 @@ def test_an_effect_of_size_alone_is_caught(judge: Judge) -> None:
 
 
 @pytest.mark.claim("T-same-start")
-def test_the_start_is_not_the_same(evidence: ClaimRecord, desk: Desk, trained_or_none: Trained | None) -> None:
+def test_the_start_is_not_the_same(
+    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
+) -> None:
     record_pairs(evidence, trained_or_none, desk, record_starts)
 
 
@@ -150,7 +164,9 @@ def test_a_start_that_matters_is_caught(judge: Judge) -> None:
 
 
 @pytest.mark.claim("T-test-set")
-def test_the_other_group_is_not_a_test_set(evidence: ClaimRecord, desk: Desk, trained_or_none: Trained | None) -> None:
+def test_the_other_group_is_not_a_test_set(
+    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
+) -> None:
     record_pairs(evidence, trained_or_none, desk, record_other_group)
 
 
@@ -167,7 +183,7 @@ def test_a_harder_test_set_is_caught(judge: Judge) -> None:
 
 
 @pytest.mark.control("T-eyeglasses-convergence", "negative")
-def test_the_reader_of_an_attribute_needs_the_attribute(desk: Desk) -> None:
+def test_the_reader_of_an_attribute_needs_the_attribute(desk: TrainedExperiment) -> None:
     """Shuffled labels cannot be read: the reader's accuracy is not an artefact of its fit."""
     split = desk.split("Eyeglasses", desk.largest("Eyeglasses"))
     used = {name for names in split.groups.values() for name in names}

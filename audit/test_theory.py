@@ -20,7 +20,7 @@ from audit.measures.theory import (
 )
 from core.denoisers.oracles import Empirical, Gaussian
 from core.stats import clopper_pearson, t_interval
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -52,12 +52,12 @@ def test_a_wrong_denoiser_does_not_give_the_score(judge: Judge, defect: str) -> 
 
 
 @pytest.mark.claim("K-empirical-optimum")
-def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk: Desk) -> None:
+def test_the_optimum_over_a_finite_set_memorises_it(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_empirical_optimum(evidence, desk)
 
 
 @pytest.mark.control("K-empirical-optimum", "positive")
-def test_the_optimum_of_one_point_is_that_point(judge: Judge, desk: Desk) -> None:
+def test_the_optimum_of_one_point_is_that_point(judge: Judge, desk: TrainedExperiment) -> None:
     train = desk.corpus.images[:1]
     hits, samples = copies_drawn(desk, Empirical(train), train)
     share = hits / len(samples)
@@ -83,7 +83,7 @@ def test_one_sample_that_is_no_copy_is_caught(judge: Judge) -> None:
 
 
 @pytest.mark.control("K-empirical-optimum", "negative")
-def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Judge, desk: Desk) -> None:
+def test_a_sampler_that_generalises_and_a_wrong_formula_are_caught(judge: Judge, desk: TrainedExperiment) -> None:
     train = desk.corpus.images[:SET]
     rows = desk.held_out.images.reshape(len(desk.held_out), -1).double()
     covariance = torch.cov(rows.T) + 1e-4 * torch.eye(rows.shape[1], dtype=torch.float64)

@@ -22,7 +22,7 @@ from audit.measures.training_times import (
 from core.training.config import ImageDynamicsConfig
 from core.training.presets import DEFAULT_SCALE, FaceTimes, preset
 from fixtures.experiments.curves import face_jobs
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from reports.judge import Judge, judge_claim
 from reports.ledger import load_ledger
 from reports.record import ClaimRecord
@@ -30,13 +30,13 @@ from reports.record import ClaimRecord
 
 @pytest.mark.claim("B-generation-time")
 @pytest.mark.trains(jobs=mixtures_faces_features, corpus=False)
-def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: Desk) -> None:
+def test_samples_become_good_at_the_same_time(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_generation(evidence, desk)
 
 
 @pytest.mark.claim("B-memorisation-time")
 @pytest.mark.trains(jobs=copying_jobs, corpus=False)
-def test_copies_appear_in_proportion_to_the_set(evidence: ClaimRecord, desk: Desk) -> None:
+def test_copies_appear_in_proportion_to_the_set(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     full_elsewhere(evidence, desk, "test_training_times.py -k copies_appear", "workstation")
     record_copying(evidence, desk)
 
@@ -76,7 +76,7 @@ def test_at_a_full_scale_the_published_network_alone_is_evidence(tmp_path: Path)
         ImageDynamicsConfig(base_channels=4, blocks=1, batch=4, samples=4, levels=4), sizes=(3, 6), steps=(129, 129)
     )
     scale = preset("workstation")
-    desk = Desk(replace(scale, mixtures=replace(scale.mixtures, full_faces=study)), tmp_path)
+    desk = TrainedExperiment(replace(scale, mixtures=replace(scale.mixtures, full_faces=study)), tmp_path)
     record = ClaimRecord(
         load_ledger(Path(__file__).with_name("claims.toml"))["B-memorisation-time"], tmp_path, {}, scale=scale.name
     )
@@ -87,7 +87,7 @@ def test_at_a_full_scale_the_published_network_alone_is_evidence(tmp_path: Path)
     assert {e.kind for e in record.evidence} == {"full"}
     assert all(PUBLISHED_NETWORK in e.name for e in record.evidence)
     assert judge_claim(record.claim, record.evidence).by_kind == {"full": "inconclusive"}
-    full_elsewhere(record, Desk(preset(DEFAULT_SCALE), tmp_path), "test_training_times.py")
+    full_elsewhere(record, TrainedExperiment(preset(DEFAULT_SCALE), tmp_path), "test_training_times.py")
     assert [(b["kind"], b["command"]) for b in record.blocked] == [
         ("full", "pytest audit/test_training_times.py --scale paper80 --device cuda")
     ]

@@ -15,8 +15,8 @@ from core.theory.critical_size import crossing
 from core.training.presets import DEFAULT_SCALE, preset
 from fixtures.experiments import critical
 from fixtures.experiments.critical import settings
-from fixtures.experiments.desk import GROUPS, Cell, Desk, random_pairs
-from fixtures.experiments.stored import Trained
+from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment, random_pairs
+from fixtures.experiments.experiment import Experiment
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -25,7 +25,7 @@ from reports.record import ClaimRecord
 @pytest.mark.trains(jobs=random_pairs)
 @pytest.mark.trains(jobs=critical.jobs)
 def test_beyond_a_critical_size_the_sample_does_not_matter(
-    evidence: ClaimRecord, desk: Desk, trained_or_none: Trained | None
+    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
 ) -> None:
     record_pairs(evidence, trained_or_none, desk, record_strong)
     if desk.kind != "full":  # the study's own networks are small at every scale
@@ -93,7 +93,7 @@ def test_memorisers_at_every_size_are_caught(judge: Judge) -> None:
 
 
 @pytest.mark.control("K-strong-generalization", "negative")
-def test_samples_of_other_noise_are_caught(judge: Judge, desk: Desk) -> None:
+def test_samples_of_other_noise_are_caught(judge: Judge, desk: TrainedExperiment) -> None:
     """Real samples of the largest N, B's moved on by one seed: what looks alike then is the data, not the function."""
     cells = [Cell("random", desk.sizes[-1], g) for g in GROUPS]
     near = np.mean([nearest_training(desk.samples(c), desk.images(c)) for c in cells], axis=0)

@@ -20,13 +20,13 @@ from audit.measures.tweedie import (
     tweedie_measures,
     two_points,
 )
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
 
 @pytest.mark.claim("K-tweedie")
-def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord, desk: Desk) -> None:
+def test_posterior_mean_and_score_determine_each_other(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_tweedie(evidence, desk)
 
 

@@ -9,7 +9,7 @@ from rich.progress import Progress
 from audit.published.page import published_page, require_folder
 from core.files import write_atomic
 from core.training.presets import preset
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from fixtures.published.files import Published
 
 
@@ -23,7 +23,7 @@ def command(
 ) -> None:
     """Recover every tile of the published pictures, measure what they show, and write both to one HTML file."""
     require_folder(directory)
-    desk = Desk(preset("desk"), runs) if pairs else None
+    desk = TrainedExperiment(preset("desk"), runs) if pairs else None
     with Progress(transient=True) as bar:
         task = bar.add_task("claims", total=None)
         page = published_page(

@@ -15,7 +15,7 @@ from core.metrics.psnr import unit_noise
 from core.metrics.spectrum import asymmetry, contour_energy, homogeneity_error, jacobian, principal_cosines, spectrum
 from core.stats import Interval, bootstrap_mean
 from core.training.train import build_model
-from fixtures.experiments.desk import Cell, Desk
+from fixtures.experiments.desk import Cell, TrainedExperiment
 from fixtures.experiments.measured import measured
 
 BASIS_SIGMA = 0.15
@@ -118,7 +118,7 @@ def subspace_overlaps(cosines: np.ndarray) -> np.ndarray:
     return (cosines**2).mean(axis=1)
 
 
-def desk_bases(desk: Desk, cell: Cell, images: Tensor, sigma: float = BASIS_SIGMA) -> Bases:
+def desk_bases(desk: TrainedExperiment, cell: Cell, images: Tensor, sigma: float = BASIS_SIGMA) -> Bases:
     """Bases of the network of a cell at noisy images, from the store where they were measured before."""
 
     def make() -> dict[str, Tensor]:
@@ -129,7 +129,7 @@ def desk_bases(desk: Desk, cell: Cell, images: Tensor, sigma: float = BASIS_SIGM
     )
 
 
-def untrained_bases(desk: Desk, images: Tensor) -> Bases:
+def untrained_bases(desk: TrainedExperiment, images: Tensor) -> Bases:
     """Bases of a network before training, from the store where they were measured before."""
 
     def make() -> dict[str, Tensor]:
@@ -139,7 +139,7 @@ def untrained_bases(desk: Desk, images: Tensor) -> Bases:
     return Bases(**measured(desk.root, "untrained bases", make, options=desk.preset.train.to_dict(), images=images))
 
 
-def desk_homogeneity(desk: Desk, cell: Cell, images: Tensor) -> list[float]:
+def desk_homogeneity(desk: TrainedExperiment, cell: Cell, images: Tensor) -> list[float]:
     """`homogeneity` of the network of a cell in float64, from the store where it was measured before."""
 
     def make() -> dict[str, Tensor]:

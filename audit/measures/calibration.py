@@ -21,7 +21,7 @@ from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import nearest, nearest_groups, nearest_l2, twin_groups
 from core.metrics.replication import CARLINI_COUNT, GAP, carlini_ratio, flagged_share, gap_ratio
 from core.stats import Interval
-from fixtures.experiments.desk import Cell, Desk
+from fixtures.experiments.desk import Cell, TrainedExperiment
 from fixtures.experiments.measured import measured
 from reports.record import ClaimRecord
 
@@ -174,7 +174,7 @@ def record_calibration(
             evidence.add(f"area under the ROC, {name}", found.area, interval=found.area_interval, **about)
 
 
-def record_desk_calibration(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+def record_desk_calibration(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding | None) -> None:
     """The calibration on generated faces."""
     train = desk.images(Cell("random", desk.sizes[-2], "A"))
     others = desk.held_out.images[:OTHERS]

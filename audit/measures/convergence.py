@@ -17,8 +17,8 @@ from core.metrics.agreement import Agreement
 from core.metrics.lpips import Embedding
 from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
 from core.stats.clustered import clustered_share
-from fixtures.experiments.desk import GROUPS, Cell, Desk
-from fixtures.experiments.stored import Pairs
+from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
+from fixtures.experiments.experiment import Experiment
 from fixtures.faces.corpus import grid
 from reports.record import ClaimRecord
 
@@ -55,7 +55,7 @@ def convergence_measures(
     }
 
 
-def measure_convergence(desk: Pairs) -> tuple[list[Agreement], dict[str, Any]]:
+def measure_convergence(desk: Experiment) -> tuple[list[Agreement], dict[str, Any]]:
     """Agreement by size on random halves, and everything T-convergence is judged by."""
     by_size = [desk.agreement("random", n) for n in desk.sizes]
     smallest, largest = (
@@ -65,7 +65,7 @@ def measure_convergence(desk: Pairs) -> tuple[list[Agreement], dict[str, Any]]:
     return by_size, convergence_measures(by_size, desk.sizes, largest.mean(axis=0), smallest.reshape(-1))
 
 
-def record_tables(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+def record_tables(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding | None) -> None:
     """Agreement in every way it is measured, seeds by class, and samples under every criterion of replication, by N."""
     agreements, classes, replication = [], [], []
     for n in (n for n in desk.sizes if n > 2):  # with fewer there is no second nearest of another image
@@ -89,7 +89,7 @@ def record_tables(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) ->
     evidence.add("samples and training images called copies, by criterion and N", replication, note=note, **about)
 
 
-def record_convergence(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+def record_convergence(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """Everything T-convergence is judged by and shown with."""
     by_size, found = measure_convergence(desk)
     rows = [(f"N={n} {g}", desk.samples(Cell("random", n, g))) for n in (desk.sizes[0], desk.sizes[-1]) for g in GROUPS]
@@ -98,7 +98,7 @@ def record_convergence(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
         evidence.figure(f"{prefix}agreement", plot_agreement(desk, by_size)),
         evidence.figure(f"{prefix}samples", plot_rows(rows)),
     ]
-    if isinstance(desk, Desk):
+    if isinstance(desk, TrainedExperiment):
         figures.append(evidence.figure("corpus", grid(desk.corpus, 4, 12)))
     for n, a in zip(desk.sizes, by_size, strict=True):
         mean, interval = a.mean(seed=SEED)

@@ -13,7 +13,7 @@ from core.metrics.replication import GAP, flagged_share, gap_ratio
 from core.stats import Interval
 from core.theory.mixtures import draw_mixture
 from core.training.config import DynamicsConfig
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from reports.record import ClaimRecord
 
 COPIER_SAMPLES = 100
@@ -52,7 +52,7 @@ def copier_measures(
     return found, found_share(joined)
 
 
-def record_copiers(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+def record_copiers(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding | None) -> None:
     """Shares of known copies that the gap ratio finds, and of fresh points (B-memorised-fraction)."""
     record_desk_calibration(evidence, desk, lpips)
     points = draw_mixture(DynamicsConfig(), 500, 0).train

@@ -10,7 +10,7 @@ from audit.measures.record import SEED
 from core.denoisers.unet import Denoiser
 from core.metrics.psnr import denoiser_psnr
 from core.stats import Interval, bootstrap_mean
-from fixtures.experiments.desk import GROUPS, Cell, Desk, ModelJob
+from fixtures.experiments.desk import GROUPS, Cell, ModelJob, TrainedExperiment
 from fixtures.experiments.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels
 
 DISKS, SHUFFLED = "disks", "shuffled faces"
@@ -63,7 +63,7 @@ def alpha_name(alpha: int) -> str:
 
 
 @cache
-def image_sets(desk: Desk) -> dict[str, tuple[Tensor, Tensor]]:
+def image_sets(desk: TrainedExperiment) -> dict[str, tuple[Tensor, Tensor]]:
     """Training and test images of every kind a network is trained on here, as many as the desk's largest set."""
     size, n, tested = desk.preset.train.image_size, desk.sizes[-1], desk.preset.theory.tested
     makers = {alpha_name(a): partial(c_alpha, alpha=a, size=size, seed=SEED, strict=True) for a in alphas(desk)}
@@ -75,18 +75,18 @@ def image_sets(desk: Desk) -> dict[str, tuple[Tensor, Tensor]]:
     return found
 
 
-def alphas(desk: Desk) -> tuple[int, ...]:
+def alphas(desk: TrainedExperiment) -> tuple[int, ...]:
     """Smoothness of the C^alpha images of this scale."""
     return desk.preset.theory.alphas
 
 
-def denoiser_jobs(desk: Desk) -> list[ModelJob]:
+def denoiser_jobs(desk: TrainedExperiment) -> list[ModelJob]:
     """The trainings of `denoisers`."""
     return desk.jobs_on({name: train for name, (train, _) in image_sets(desk).items()})
 
 
 @cache
-def denoisers(desk: Desk) -> Trained:
+def denoisers(desk: TrainedExperiment) -> Trained:
     """A denoiser trained on each kind of images, all side by side, and its test images."""
     trained = zip(image_sets(desk).items(), desk.trained(denoiser_jobs(desk)), strict=True)
     return {name: (desk.as_denoiser(result), test) for (name, (_, test)), result in trained}

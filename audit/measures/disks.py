@@ -12,7 +12,7 @@ from audit.plots.denoising import plot_errors
 from audit.plots.shared import plot_rows
 from core.metrics.psnr import unit_noise
 from core.stats import bootstrap_mean
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from fixtures.experiments.geometric import disk_parameters, draw_disks
 from reports.record import ClaimRecord
 
@@ -65,7 +65,7 @@ def low_dimensional_measures(network: np.ndarray, fitted: np.ndarray) -> Measure
     }
 
 
-def record_disks(evidence: ClaimRecord, desk: Desk) -> None:
+def record_disks(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Errors of the network and of the fit on disks (K-low-dimensional-suboptimal)."""
     denoiser, images = denoisers(desk)[DISKS]
     n, size = desk.sizes[-1], desk.preset.train.image_size

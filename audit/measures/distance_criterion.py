@@ -15,7 +15,7 @@ from core.stats import Interval, bootstrap_mean, bootstrap_statistic
 from core.theory.gaussian_distances import expected_to_centre, expected_to_nearest
 from core.theory.mixtures import MixtureData, ddpm, distances, draw_mixture, oracle_noise
 from core.training.config import DynamicsConfig
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from fixtures.experiments.measured import measured
 from reports.record import ClaimRecord
 
@@ -36,7 +36,7 @@ def exact_sampler(oracle: Oracle, config: DynamicsConfig, n: int) -> Tensor:
     return ddpm(oracle_noise(oracle, config), start, config, source)
 
 
-def kept_sampler(desk: Desk, name: str, oracle: Oracle, config: DynamicsConfig, n: int) -> Tensor:
+def kept_sampler(desk: TrainedExperiment, name: str, oracle: Oracle, config: DynamicsConfig, n: int) -> Tensor:
     """`exact_sampler` on `n` points of seed 0, from the store where it ran before."""
 
     def make() -> dict[str, Tensor]:
@@ -106,7 +106,7 @@ def known_answers(config: DynamicsConfig) -> dict[str, str]:
     return {name: answer for n in STATED for name, answer in criterion_answers(samplers, data, n).items()}
 
 
-def record_criterion(evidence: ClaimRecord, desk: Desk) -> None:
+def record_criterion(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Answers of the criterion for samplers that are known, and where it errs (V-criterion)."""
     config = DynamicsConfig()
     figure, panels = plt.subplots(1, len(STATED), figsize=(9, 3.4), sharey=True)

@@ -13,7 +13,7 @@ from core.theory.mixtures import MixtureData, draw_mixture
 from core.training.config import DynamicsConfig
 from core.training.presets import Mixtures
 from fixtures.experiments.curves import published_curves
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from reports.record import ClaimRecord
 
 README = {"training points": 5000, "dimensions": 128}
@@ -65,7 +65,7 @@ def record_settings_stated(evidence: ClaimRecord) -> None:
     record(evidence, setting_differences(README, SCRIPT), kind="arithmetic", figures=figures)
 
 
-def record_gaps(evidence: ClaimRecord, desk: Desk) -> None:
+def record_gaps(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Distances at the end of training, at both stated sizes (V-gap)."""
     scale = desk.preset.mixtures
     for n, found in published_curves(desk.crew, scale).items():

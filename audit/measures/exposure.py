@@ -9,7 +9,7 @@ from audit.measures.networks import CURVE_IMAGES, output_psnr, psnr_differences
 from audit.measures.record import SEED
 from core.training.config import TrainConfig
 from core.training.schedule import exposures
-from fixtures.experiments.desk import GROUPS, Cell, Desk
+from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
 from reports.record import ClaimRecord
 
 EXPOSED = (10, 100, 1000, 10_000, 13_193, 84_434, 98_117)
@@ -39,7 +39,7 @@ def record_printed_exposures(evidence: ClaimRecord) -> None:
     evidence.add("largest_shortfall", 1 - shown[fewest] / 100_000, kind="arithmetic", note=shortfall)
 
 
-def record_exposure(evidence: ClaimRecord, desk: Desk) -> None:
+def record_exposure(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Samples an epoch by set size, and the PSNR of trainings that repeat differently (T-exposure)."""
     record_printed_exposures(evidence)
     n, repeated, _ = desk.choices()

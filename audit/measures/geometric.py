@@ -23,7 +23,7 @@ from audit.plots.denoising import plot_errors, plot_shuffled_psnr, plot_slopes
 from audit.plots.shared import plot_rows
 from core.metrics.psnr import denoiser_psnr
 from core.stats import bootstrap_mean
-from fixtures.experiments.desk import GROUPS, Cell, Desk
+from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
 from fixtures.experiments.geometric import c_alpha, disk_parameters, draw_disks, shuffle_pixels, textures
 from reports.record import ClaimRecord
 
@@ -79,7 +79,7 @@ def shuffled_measures(faces: np.ndarray, shuffled: np.ndarray) -> Measures:
     }
 
 
-def record_slopes(evidence: ClaimRecord, desk: Desk) -> None:
+def record_slopes(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Slopes of the error on geometric images, beside the optimal ones (K-geometric-optimal)."""
     trained = denoisers(desk)
     tables = {a: error_table(*trained[alpha_name(a)], SLOPE_SIGMAS) for a in alphas(desk)}
@@ -104,7 +104,7 @@ def record_slopes(evidence: ClaimRecord, desk: Desk) -> None:
         record_floor(evidence, alpha, tables[alpha], {**about, "varies": "image"})
 
 
-def record_shuffled(evidence: ClaimRecord, desk: Desk) -> None:
+def record_shuffled(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """PSNR on faces and on the same faces shuffled (K-shuffled-suboptimal)."""
     denoiser, shuffled = denoisers(desk)[SHUFFLED]
     faces = desk.held_out.images[: len(shuffled)]

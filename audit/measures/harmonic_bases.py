@@ -26,7 +26,7 @@ from audit.measures.record import SEED
 from audit.plots.bases import plot_alignment, plot_bases, plot_rank_and_energy
 from core.metrics.spectrum import energy_left, fourier_coefficients, haar_coefficients, kept_energy
 from core.stats import bootstrap_difference
-from fixtures.experiments.desk import GROUPS, Cell, Desk
+from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
 from reports.record import ClaimRecord
 
 
@@ -53,7 +53,7 @@ def record_spectra(evidence: ClaimRecord, by_level: Mapping[float, Bases], image
             evidence.add(f"of them, {name} minus eigenbasis", value, interval=interval, **about)
 
 
-def record_alignment(evidence: ClaimRecord, desk: Desk, images: Tensor) -> None:
+def record_alignment(evidence: ClaimRecord, desk: TrainedExperiment, images: Tensor) -> None:
     """How far A's and B's leading eigenspaces are one space, by N, beside how far their samples are one image."""
     cosines = {n: angle_cosines(*(desk_bases(desk, Cell("random", n, g), images) for g in GROUPS)) for n in desk.sizes}
     agreements = {n: desk.agreement("random", n).mean(seed=SEED) for n in desk.sizes}
@@ -72,7 +72,7 @@ def record_alignment(evidence: ClaimRecord, desk: Desk, images: Tensor) -> None:
     )
 
 
-def record_bases(evidence: ClaimRecord, desk: Desk) -> None:
+def record_bases(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Everything K-harmonic-bases is judged by and shown with."""
     images = desk.held_out.images[: desk.preset.theory.bases]
     largest = Cell("random", desk.sizes[-1], GROUPS[0])

@@ -7,11 +7,11 @@ from audit.measures.divergence import NETWORKS, kl_measures, kl_sides, line
 from audit.measures.gaussian_divergence import SIMULATED, high_measures
 from audit.plots.divergence import draw_sides
 from core.stats import Interval
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from reports.record import ClaimRecord
 
 
-def record_kl_bound(evidence: ClaimRecord, desk: Desk) -> None:
+def record_kl_bound(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Divergence and integral of every denoiser, on the line and in many dimensions (K-kl-bound)."""
     found = kl_sides(desk.root, line())
     note = partial(evidence.add, kind="property")

@@ -13,7 +13,7 @@ from audit.plots.shared import plot_rows
 from core.metrics.lpips import Embedding
 from core.metrics.retrieval import recall_by_k
 from core.stats import clopper_pearson
-from fixtures.experiments.desk import Cell, Desk
+from fixtures.experiments.desk import Cell, TrainedExperiment
 from reports.record import ClaimRecord
 
 DIFFERENCE = "largest relative difference from the lpips package"
@@ -32,7 +32,7 @@ def outside_ten(correlation_index: np.ndarray, lpips_nearest: np.ndarray) -> Mea
     return {"share whose LPIPS-nearest is outside the ten": share}
 
 
-def record_exhaustive(evidence: ClaimRecord, desk: Desk, lpips: Embedding | None) -> None:
+def record_exhaustive(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding | None) -> None:
     """The LPIPS-nearest of all training images, against the ten nearest by correlation (T-lpips-exhaustive)."""
     needs = "samples of denoisers trained on CelebA, in the run store"
     evidence.block(kind="celeba", needs=needs, command="samenoise train --corpus DIR --scale workstation --runs DIR")

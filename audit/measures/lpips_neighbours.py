@@ -9,7 +9,7 @@ from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import Neighbours, without_self
 from core.tensors import tensor_sha256
-from fixtures.experiments.desk import Cell, Desk
+from fixtures.experiments.desk import Cell, TrainedExperiment
 
 BACKGROUND = 64  # training images whose nearest other training image is looked for
 HELD_OUT = 200  # images that the model has not seen: one in a hundred of them is two
@@ -25,7 +25,7 @@ class LpipsNeighbours:
     held_out: Neighbours
 
 
-def lpips_neighbours(desk: Desk, embedding: Embedding, cell: Cell) -> LpipsNeighbours:
+def lpips_neighbours(desk: TrainedExperiment, embedding: Embedding, cell: Cell) -> LpipsNeighbours:
     """One pass over the training images of `cell`, or its result from the run store."""
     samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
     background, held_out = train[:BACKGROUND], desk.held_out.images[:HELD_OUT]

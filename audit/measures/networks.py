@@ -11,9 +11,9 @@ from core.denoisers.oracles import Oracle
 from core.metrics.neighbours import nearest
 from core.metrics.psnr import PSNRCurve, denoiser_psnr
 from core.stats import bootstrap_difference
-from fixtures.experiments.desk import Cell, Desk
+from fixtures.experiments.desk import Cell, TrainedExperiment
+from fixtures.experiments.experiment import Experiment
 from fixtures.experiments.measured import measured
-from fixtures.experiments.stored import Pairs
 from reports.record import ClaimRecord
 
 LEVELS = (28.0, 24.0, 20.0, 16.0, 12.0, 8.0, 4.0, 0.0)  # input PSNR in dB, all below the 30 of rules.gap_shrinks
@@ -25,7 +25,7 @@ EQUIVALENCE_IMAGES = 512  # that two PSNR are shown equal on: within 0.25 dB, so
 ORACLE_LEVELS = tuple(np.geomspace(0.02, 1.5, 24).tolist())  # that a blind oracle weighs; sampling ends at 0.1
 
 
-def full_elsewhere(evidence: ClaimRecord, desk: Desk, tests: str, scale: str = "paper80") -> None:
+def full_elsewhere(evidence: ClaimRecord, desk: TrainedExperiment, tests: str, scale: str = "paper80") -> None:
     """Where this run's networks are small, say what `full` evidence takes and how these tests come by it."""
     if desk.kind != "full":
         evidence.block(
@@ -40,7 +40,7 @@ def nearest_training(samples: Tensor, train: Tensor) -> np.ndarray:
     return nearest(samples, train, 1).value[:, 0].numpy()
 
 
-def cell_psnr(desk: Pairs, cell: Cell, images: Tensor, sigmas: Sequence[float], *, seed: int) -> PSNRCurve:
+def cell_psnr(desk: Experiment, cell: Cell, images: Tensor, sigmas: Sequence[float], *, seed: int) -> PSNRCurve:
     """PSNR of the denoiser of a cell on images, from the store where it was measured before."""
 
     def make() -> dict[str, Tensor]:
@@ -52,7 +52,7 @@ def cell_psnr(desk: Pairs, cell: Cell, images: Tensor, sigmas: Sequence[float], 
     return PSNRCurve(tuple(sigmas), found["input"].numpy(), found["output"].numpy())
 
 
-def oracle_samples(desk: Desk, oracle: Oracle, levels: Sequence[float], mean: Tensor) -> Tensor:
+def oracle_samples(desk: TrainedExperiment, oracle: Oracle, levels: Sequence[float], mean: Tensor) -> Tensor:
     """Samples of all seeds from an oracle that does not know the noise level, as from a network, kept in the store."""
 
     def make() -> dict[str, Tensor]:

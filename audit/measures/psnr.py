@@ -13,7 +13,7 @@ from audit.plots.psnr import Pair, plot_gaps, plot_psnr
 from core.metrics.known_copies import check_held_out
 from core.metrics.psnr import PSNRCurve, gap, gap_change
 from fixtures.experiments.desk import GROUPS, Cell
-from fixtures.experiments.stored import Pairs
+from fixtures.experiments.experiment import Experiment
 from fixtures.published.reported import reported_gap
 from reports.record import ClaimRecord
 
@@ -59,7 +59,7 @@ def gap_beside_published(
     return found
 
 
-def train_and_test_psnr(desk: Pairs, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
+def train_and_test_psnr(desk: Experiment, cell: Cell, test: Tensor) -> tuple[PSNRCurve, PSNRCurve]:
     """PSNR by noise level on training images and on `test`, which must be held out."""
     check_held_out(test, desk.images(cell))
     return (
@@ -86,7 +86,7 @@ def psnr_gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve,
     return {f"change of the gap at {level:g} dB": change for level, change in zip(LEVELS, changes, strict=True)}
 
 
-def record_gap(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+def record_gap(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """Everything T-psnr-gap is judged by and shown with."""
     halves = desk.tests(CURVE_IMAGES)
     by_size = {

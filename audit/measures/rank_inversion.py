@@ -27,8 +27,8 @@ from core.metrics.retrieval import memorised, nearest_change, rank_agreement
 from core.metrics.ssim import ssim
 from core.stats import clopper_pearson
 from core.stats.clustered import clustered_share
-from fixtures.experiments.desk import GROUPS, Cell, Desk
-from fixtures.experiments.stored import Pairs
+from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
+from fixtures.experiments.experiment import Experiment
 from reports.record import ClaimRecord
 
 PEOPLE, EACH = 75, 4  # faces of known identity
@@ -71,7 +71,7 @@ class Ranked:
         return Ranked(*(getattr(self, field.name)[mask] for field in fields(self)))
 
 
-def ranked_candidates(desk: Pairs, embedding: Embedding, n: int) -> Ranked:
+def ranked_candidates(desk: Experiment, embedding: Embedding, n: int) -> Ranked:
     """The candidates of the samples at size n, A's samples first."""
     parts: list[tuple[np.ndarray, ...]] = []
     for group in GROUPS:
@@ -84,7 +84,7 @@ def ranked_candidates(desk: Pairs, embedding: Embedding, n: int) -> Ranked:
     return Ranked(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def record_inversion(evidence: ClaimRecord, desk: Pairs, ranked: Ranked, figures: list[str], kind: str) -> None:
+def record_inversion(evidence: ClaimRecord, desk: Experiment, ranked: Ranked, figures: list[str], kind: str) -> None:
     """What T-rank-inversion is judged by, on samples that are no copies, beside chance and two other measures."""
     fresh = ranked.where(~memorised(ranked.correlation))
     about: dict[str, Any] = {
@@ -118,7 +118,7 @@ def record_order_of_copies(evidence: ClaimRecord, ranked: Mapping[int, Ranked], 
         record(evidence, found, **about)
 
 
-def record_sensitivity(evidence: ClaimRecord, desk: Desk, lpips: Embedding, ranked: Ranked) -> None:
+def record_sensitivity(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding, ranked: Ranked) -> None:
     """How the order moves with size, network and the normalisation that looks at the data."""
     cell, some = Cell("random", desk.sizes[-1], "A"), slice(0, min(24, len(desk.seeds)))  # A stands first
     raw, train = desk.samples(cell), desk.images(cell)
@@ -135,7 +135,7 @@ def record_sensitivity(evidence: ClaimRecord, desk: Desk, lpips: Embedding, rank
     record(evidence, found, kind=desk.kind, n=len(raw), varies="sample of A")
 
 
-def record_same_person(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> None:
+def record_same_person(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding) -> None:
     """Does LPIPS find the same person better than correlation? On faces whose identity is known."""
     images, who = people(desk.corpus, PEOPLE, EACH)
     more, missing = embeddings({net: RETRIEVAL_SIZE.get(net) for net in NETWORKS if net != lpips.net})
@@ -146,13 +146,13 @@ def record_same_person(evidence: ClaimRecord, desk: Desk, lpips: Embedding) -> N
     record(evidence, {f"same person, {name}": item for name, item in differences.items()}, **about)
 
 
-def record_order(evidence: ClaimRecord, desk: Pairs, kind: str, lpips: Embedding) -> dict[int, Ranked]:
+def record_order(evidence: ClaimRecord, desk: Experiment, kind: str, lpips: Embedding) -> dict[int, Ranked]:
     """At the largest size everything the claim is judged by, with a picture.
 
     Returns:
         The candidates by size: at the largest, and of pairs trained here at the two smallest, where samples are copies.
     """
-    sizes = (*desk.sizes[:2], desk.sizes[-1]) if isinstance(desk, Desk) else desk.sizes[-1:]
+    sizes = (*desk.sizes[:2], desk.sizes[-1]) if isinstance(desk, TrainedExperiment) else desk.sizes[-1:]
     ranked = {n: ranked_candidates(desk, lpips, n) for n in sizes}
     last = ranked[desk.sizes[-1]]
     cell = Cell("random", desk.sizes[-1], "A")

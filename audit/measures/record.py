@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from fixtures.experiments.desk import Desk
-from fixtures.experiments.stored import Pairs, Trained
+from fixtures.experiments.desk import TrainedExperiment
+from fixtures.experiments.experiment import Experiment
 from fixtures.published.files import SHA256, Published
 from reports.record import ClaimRecord
 
@@ -28,7 +28,7 @@ def record(evidence: ClaimRecord, found: Mapping[str, Any], *, kind: str, **abou
         evidence.add(name, value, kind=kind, interval=interval, **told, **about)
 
 
-def over_seeds(desk: Pairs) -> dict[str, Any]:
+def over_seeds(desk: Experiment) -> dict[str, Any]:
     """What measures over the sampling seeds of trained pairs share: how many there are, which, and that they vary."""
     return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
 
@@ -43,9 +43,9 @@ def record_published(
 
 def record_pairs(
     evidence: ClaimRecord,
-    trained: Trained | None,
-    desk: Desk,
-    measure: Callable[[ClaimRecord, Pairs, str], Recorded],
+    trained: Experiment | None,
+    desk: TrainedExperiment,
+    measure: Callable[[ClaimRecord, Experiment, str], Recorded],
 ) -> Recorded:
     """Evidence of one kind from pairs that the run store holds, where there are any, and of another from this run's.
 

@@ -19,11 +19,11 @@ from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve
 from core.stats import Interval, bootstrap_difference, clopper_pearson, lowest_decile_difference, permutation_test, tost
 from fixtures.experiments.desk import GROUPS, Cell
-from fixtures.experiments.stored import Pairs
+from fixtures.experiments.experiment import Experiment
 from reports.record import ClaimRecord
 
 
-def mean_agreements(desk: Pairs, *cells: tuple[str, int]) -> Measures:
+def mean_agreements(desk: Experiment, *cells: tuple[str, int]) -> Measures:
     """Mean agreement of each (protocol, n), for the reader; no check hangs on it."""
     return {f"agreement, {protocol}, N = {n}": desk.agreement(protocol, n).mean(seed=SEED) for protocol, n in cells}
 
@@ -36,7 +36,7 @@ def weaker(strong: Agreement, weak: Agreement) -> tuple[float, Interval]:
     return float((strong.same - weak.same).mean()), replace(interval, method=method)
 
 
-def record_mixture(evidence: ClaimRecord, desk: Pairs, *cells: tuple[str, int], kind: str) -> None:
+def record_mixture(evidence: ClaimRecord, desk: Experiment, *cells: tuple[str, int], kind: str) -> None:
     """Seeds that agree strongly, in between and weakly, by protocol; no check hangs on it."""
     rows = [mixture_row(desk.agreement(protocol, n), {"protocol": protocol, "N": n}) for protocol, n in cells]
     note = f"{CLASSES}; Clopper-Pearson"
@@ -52,7 +52,7 @@ def eyeglasses_measures(random: Agreement, split: Agreement, with_a: np.ndarray,
     return {"agreement of random halves of the same size, minus this": weaker(random, split), **shares}
 
 
-def record_glasses(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+def record_glasses(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """Agreement of halves by glasses against random ones, and whether samples wear them (T-eyeglasses-convergence)."""
     n = desk.largest("Eyeglasses")
     used = {name for group in GROUPS for name in desk.names(Cell("Eyeglasses", n, group))}
@@ -75,7 +75,7 @@ def varies_measures(split: Agreement, baseline: Agreement) -> Measures:
     }
 
 
-def record_sex(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+def record_sex(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """Shares of seeds that agree strongly and not at all on halves by sex (T-male-convergence)."""
     n = desk.largest("Male")
     split, baseline = desk.agreement("Male", n), desk.agreement("random", n)
@@ -101,7 +101,7 @@ def identity_measures(split: PSNRCurve, overlap: PSNRCurve, a: Agreement, b: Agr
     return found
 
 
-def outside(desk: Pairs, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Corpus:
+def outside(desk: Experiment, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Corpus:
     """Images that none of the cells' groups hold, nor a near-duplicate of them.
 
     Raises:
@@ -120,7 +120,7 @@ def outside(desk: Pairs, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Co
     return corpus.select(free)
 
 
-def record_identity(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+def record_identity(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """PSNR and agreement of halves without a common person against random ones (T-identity-convergence)."""
     n = desk.largest("identity")
     images = outside(desk, desk.source("identity"), [("random", n), ("identity", n)]).images[:EQUIVALENCE_IMAGES]
@@ -144,7 +144,7 @@ def confound_measures(large: Agreement, equal: Agreement, split: Agreement) -> M
     }
 
 
-def record_confound(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+def record_confound(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """How much of the effect of glasses is one of set size (T-size-confound)."""
     n = desk.largest("Eyeglasses")
     found = confound_measures(
@@ -172,7 +172,7 @@ def start_measures(group: Agreement, shared: Agreement) -> Measures:
     return {"agreement from group means minus agreement from one mean": weaker(group, shared)}
 
 
-def record_starts(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+def record_starts(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """Every N against a shared mean; against no mean at all the smallest and the largest, most and least affected."""
     for n in desk.sizes[:-1]:
         group, shared = (desk.agreement("random", n, start=start) for start in ("group", "shared"))
@@ -195,7 +195,7 @@ def other_group_measures(other: PSNRCurve, own: PSNRCurve) -> Measures:
     return found
 
 
-def record_other_group(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+def record_other_group(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """PSNR on the other group's images against held-out images of the own kind (T-test-set)."""
     n = desk.largest("Eyeglasses")
     free = labelled(outside(desk, desk.source("Eyeglasses"), [("Eyeglasses", n)]), "Eyeglasses")

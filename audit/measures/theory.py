@@ -15,7 +15,7 @@ from audit.plots.shared import plot_rows
 from core.denoisers.oracles import Empirical, Oracle
 from core.metrics.neighbours import nearest
 from core.stats import Interval, clopper_pearson, t_interval
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from reports.record import ClaimRecord
 
 NOISY_POINTS = 20_000  # over which the cost of a perturbation is averaged
@@ -84,7 +84,7 @@ def perturbations(oracle: Empirical) -> dict[str, Callable[[Tensor, float], Tens
     }
 
 
-def copies_drawn(desk: Desk, oracle: Oracle, train: Tensor) -> tuple[int, Tensor]:
+def copies_drawn(desk: TrainedExperiment, oracle: Oracle, train: Tensor) -> tuple[int, Tensor]:
     """How many samples of an oracle, started as published, are a training image by rules.copies."""
     samples = oracle_samples(desk, oracle, ORACLE_LEVELS, train.mean(dim=0))
     return int((nearest(samples, train, 1).value[:, 0] > COPY_CORRELATION).sum()), samples
@@ -107,7 +107,7 @@ def formula_measures(train: Tensor) -> dict[str, tuple[float, Interval | None]]:
     return found
 
 
-def record_empirical_optimum(evidence: ClaimRecord, desk: Desk) -> None:
+def record_empirical_optimum(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Errors of the formula, the cost of moving off it, and the copies it draws (K-empirical-optimum)."""
     for name, (value, interval) in formula_measures(finite_set(40)).items():
         n = NOISY_POINTS if interval else 72

@@ -10,7 +10,7 @@ from audit.measures.networks import CURVE_IMAGES, output_psnr, psnr_differences
 from audit.measures.record import SEED
 from core.training.config import TrainConfig
 from core.training.train import build_model, train
-from fixtures.experiments.desk import RANDOM, Cell, Desk, ModelJob
+from fixtures.experiments.desk import RANDOM, Cell, ModelJob, TrainedExperiment
 from reports.record import ClaimRecord
 
 
@@ -34,7 +34,7 @@ def noise_differences(uniform: np.ndarray, quadratic: np.ndarray) -> dict[str, A
     return psnr_differences("quadratic minus uniform", uniform, quadratic, seed=SEED)
 
 
-def quadratic_job(desk: Desk) -> ModelJob:
+def quadratic_job(desk: TrainedExperiment) -> ModelJob:
     """The largest random half of A with the code's noise law."""
     return desk.variant_job(Cell(RANDOM, desk.sizes[-1], "A"), noise="quadratic")
 
@@ -74,7 +74,7 @@ def published_rates(rate: float = 1e-3, every: int = 100, epochs: int = 1000) ->
     return rates
 
 
-def record_noise_law(evidence: ClaimRecord, desk: Desk) -> None:
+def record_noise_law(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """The distance of two noise laws, and the PSNR of models trained with them (T-noise-uniform)."""
     note = "the code of Kadkhodaie et al. sets quadratic_noise by default: the level is the square of a uniform number"
     evidence.add(

@@ -28,7 +28,7 @@ from fixtures.experiments.curves import (
     law_curves,
     law_jobs,
 )
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from reports.record import ClaimRecord
 
 GOOD = 1.0  # energy distance below which samples count as good: untrained 400, fresh points of the mixture 0
@@ -125,19 +125,19 @@ def record_times(
         evidence.add(f"exponent in N{system}, lower bound", least.value, interval=least.interval, note=note, **about)
 
 
-def mixtures_faces_features(desk: Desk) -> list[CurveJob]:
+def mixtures_faces_features(desk: TrainedExperiment) -> list[CurveJob]:
     """Every training of the three systems."""
     scale = desk.preset.mixtures
     return [*law_jobs(scale), *face_jobs(scale.small_faces), *feature_jobs(scale)]
 
 
-def copying_jobs(desk: Desk) -> list[CurveJob]:
+def copying_jobs(desk: TrainedExperiment) -> list[CurveJob]:
     """Every training of the claim about copies: at a full scale the published network's alone."""
     study = desk.preset.mixtures.full_faces
     return [*face_jobs(study, desk.device)] if study else mixtures_faces_features(desk)
 
 
-def record_copying(evidence: ClaimRecord, desk: Desk) -> None:
+def record_copying(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Times at which copies appear, of the published network at a full scale and of three small systems elsewhere."""
     scale = desk.preset.mixtures
     if scale.full_faces:
@@ -181,7 +181,7 @@ def record_prediction(evidence: ClaimRecord, features: int, sizes: Sequence[int]
         evidence.add(f"predicted exponent of the {name} direction{SYSTEMS[2]}", float(slope), kind=KIND)
 
 
-def record_generation(evidence: ClaimRecord, desk: Desk) -> None:
+def record_generation(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Times at which the three systems become good (B-generation-time)."""
     scale = desk.preset.mixtures
     mixtures = law_curves(desk.crew, scale)

@@ -15,8 +15,8 @@ from core.stats import Interval, bootstrap_difference, clopper_pearson, spearman
 from core.theory.critical_size import HALF, UNRESOLVED, Crossing, critical_size, crossing, size_exponent
 from core.training.presets import DEFAULT_SCALE
 from fixtures.experiments.critical import nearest_by_setting, settings
-from fixtures.experiments.desk import GROUPS, Cell, Desk
-from fixtures.experiments.stored import Pairs
+from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
+from fixtures.experiments.experiment import Experiment
 from reports.record import ClaimRecord
 
 LARGER = "pytest audit/test_transition.py --scale desk-long"
@@ -81,7 +81,7 @@ def record_shares(
         evidence.add(f"trend of the share of copies over N{whose} (Spearman)", trend, interval=interval, **about)
 
 
-def record_settings(evidence: ClaimRecord, desk: Desk) -> None:
+def record_settings(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """How the critical size moves with network width and image size, on a short grid of small networks."""
     theory, near = desk.preset.theory, nearest_by_setting(desk)
     sizes, exposures = theory.critical_sizes, theory.critical.exposures * theory.critical.epochs
@@ -115,7 +115,7 @@ def record_settings(evidence: ClaimRecord, desk: Desk) -> None:
         evidence.add(f"with {name}, in words", words + more, kind=desk.kind)
 
 
-def record_strong(evidence: ClaimRecord, desk: Pairs, kind: str) -> None:
+def record_strong(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """Agreement, copies and critical sizes over all N, and what the claim is judged by."""
     cells = {n: [Cell("random", n, g) for g in GROUPS] for n in desk.sizes}
     near = np.stack([[nearest_training(desk.samples(c), desk.images(c)) for c in pair] for pair in cells.values()])

@@ -15,7 +15,7 @@ from audit.measures.densities import SIGMAS, oracles
 from audit.plots.densities import draw_scores
 from core.denoisers.oracles import Gaussian, Oracle, Sphere
 from core.stats import Interval, t_interval
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from fixtures.experiments.measured import measured
 from reports.record import ClaimRecord
 
@@ -192,7 +192,7 @@ def two_points() -> Density:
     return Density(sample, log_density, lambda y, sigma: (y / sigma**2).tanh(), mse)
 
 
-def record_tweedie(evidence: ClaimRecord, desk: Desk) -> None:
+def record_tweedie(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Largest errors of every equation, by density and over all (K-tweedie)."""
     forth, back = tweedie_errors(LineMixture().posterior_mean, LineMixture().score)
     evidence.add("score from posterior mean, largest error", forth, kind="property", n=27, varies="point and sigma")

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from audit.measures.record import SEED
 from core.metrics.agreement import Agreement
-from fixtures.experiments.stored import Pairs
+from fixtures.experiments.experiment import Experiment
 
 
-def plot_agreement(desk: Pairs, by_size: Sequence[Agreement]) -> Figure:
+def plot_agreement(desk: Experiment, by_size: Sequence[Agreement]) -> Figure:
     """Same-noise agreement of every seed by set size, mismatched seeds behind it."""
     figure, axes = plt.subplots(figsize=(6, 3.2))
     for k, a in enumerate(by_size):

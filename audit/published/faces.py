@@ -19,7 +19,7 @@ from audit.published.record import put
 from core.metrics.lpips import Embedding
 from core.metrics.lpips_weights import WeightsMissing
 from core.stats.clustered import clustered_share
-from fixtures.experiments.desk import GROUPS, Desk
+from fixtures.experiments.desk import GROUPS, TrainedExperiment
 from fixtures.experiments.real_faces import RealPair, distinct_faces, real_pairs
 from fixtures.published.notebooks import HasRoot
 from fixtures.published.tiles import SIDE
@@ -49,7 +49,7 @@ def copies(pair: RealPair) -> np.ndarray:
     return np.stack([nearest_training(pair.samples[group], pair.train[group]) for group in GROUPS])
 
 
-def put_real_pairs(evidence: ClaimRecord, published: HasRoot, desk: Desk) -> None:
+def put_real_pairs(evidence: ClaimRecord, published: HasRoot, desk: TrainedExperiment) -> None:
     """Copies and agreement of pairs of our own on the recovered faces, 64 seeds at N = 10 and N = 100."""
     pairs = real_pairs(desk, published)
     pictures = [evidence.figure(f"own-pairs-{pair.n}", plots.pair_rows(pair)) for pair in pairs]

@@ -26,7 +26,7 @@ from audit.published.record import (
     read_off,
 )
 from core.stats import Interval, bootstrap_mean, permutation_test
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from fixtures.published import reported
 from fixtures.published.notebooks import (
     EXPERIMENTS,
@@ -43,7 +43,7 @@ from reports.record import ClaimRecord
 EXAMPLES = ("corr_example1.png", "corr_example2.png", "lpips_example1.png", "lpips_example2.png")
 
 
-def published_convergence(evidence: ClaimRecord, published: HasRoot, desk: Desk | None = None) -> None:
+def published_convergence(evidence: ClaimRecord, published: HasRoot, desk: TrainedExperiment | None = None) -> None:
     """T-convergence: growth, near identity at the largest size, copies at the smallest.
 
     With a `desk` also pairs of its networks on the recovered faces.

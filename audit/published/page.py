@@ -20,7 +20,7 @@ from audit.published.figures import PUBLISHED, published_convergence
 from audit.published.measures import ORDER, SEED, agreements
 from core.data.corpus import Corpus
 from core.errors import InputError
-from fixtures.experiments.desk import Desk
+from fixtures.experiments.desk import TrainedExperiment
 from fixtures.published.notebooks import (
     CELLS,
     EXPERIMENTS,
@@ -60,7 +60,7 @@ LIMITS = (
 
 
 def published_page(
-    published: HasRoot, desk: Desk | None = None, progress: Callable[[int, int], None] | None = None
+    published: HasRoot, desk: TrainedExperiment | None = None, progress: Callable[[int, int], None] | None = None
 ) -> str:
     """The page as HTML; it needs nothing but itself.
 
