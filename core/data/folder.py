@@ -1,6 +1,7 @@
 """Any folder of pictures as a corpus, with a table of identities and attributes where there is one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,16 @@ import pandas as pd
 import torch
 
 from core.data.corpus import Corpus
-from core.data.pictures import SUFFIXES, read_picture
+from core.data.pictures import Fit, as_floats, read_picture, suffixes
 from core.errors import InputError
+from core.machine import cores
 
 
 def read_folder(
     directory: Path | str,
     *,
     size: int = 40,
+    fit: Fit | None = None,
     table: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
@@ -24,6 +27,7 @@ def read_folder(
     Args:
         directory: the folder; subfolders are not read.
         size: pixels a side of the corpus.
+        fit: how pictures become arrays, instead of gray squares of `size` from their centre.
         table: CSV with a column `name`, and if they are known `identity` (whole numbers) and one column an attribute
             with values -1 and 1, or 0 and 1.
         progress: called with (pictures done, pictures in all).
@@ -34,21 +38,45 @@ def read_folder(
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"{directory}: found no directory, expected a folder of pictures")
-    present = sorted(path.name for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+    fit = fit or Fit("crop", size)
+    present = sorted(path.name for path in directory.iterdir() if path.suffix.lower() in suffixes())
     rows = _read_table(Path(table)) if table is not None else pd.DataFrame({"name": present})
     names = list(rows["name"])
     if not names:
         raise InputError(f"{table or directory}: found no picture, expected at least one")
     if missing := [name for name in names if name not in set(present)]:
         raise InputError(f"{directory}: lacks {len(missing)} of {len(names)} pictures, first {missing[0]!r}")
-    images = torch.empty(len(names), 1, size, size)
-    for k, name in enumerate(names):
-        images[k] = read_picture(directory / name, size)
-        if progress:
-            progress(k + 1, len(names))
+    images = read_all([directory / name for name in names], fit, progress=progress)
     identities = rows["identity"].to_numpy(np.int64) if "identity" in rows else None
     attributes = rows.drop(columns=["name", "identity"], errors="ignore")
     return Corpus(images, tuple(names), identities, attributes.astype(np.int8) if len(attributes.columns) else None)
+
+
+def read_all(paths: Sequence[Path], fit: Fit, *, progress: Callable[[int, int], None] | None = None) -> torch.Tensor:
+    """Pictures as one (n, c, h, w) float32 tensor in [0, 1], in order.
+
+    Raises:
+        InputError: naming the file, if it cannot be read or has another shape than the first.
+    """
+    images: torch.Tensor | None = None
+    with ThreadPoolExecutor(cores()) as pool:
+        try:
+            for done, pixels in enumerate(pool.map(lambda path: as_floats(read_picture(path, fit)), paths)):
+                if images is None:
+                    images = torch.empty(len(paths), *pixels.shape)
+                if pixels.shape != images.shape[1:]:
+                    found, expected = ("x".join(map(str, shape)) for shape in (pixels.shape, images.shape[1:]))
+                    raise InputError(
+                        f"{paths[done]}: found {found} (channels, height, width), expected {expected} like {paths[0]}; "
+                        "crop:N or squeeze:N instead of keep makes all equal"
+                    )
+                images[done] = torch.from_numpy(pixels)
+                if progress:
+                    progress(done + 1, len(paths))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return torch.empty(0, 1, 1, 1) if images is None else images
 
 
 def _read_table(path: Path) -> pd.DataFrame:

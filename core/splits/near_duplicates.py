@@ -1,15 +1,14 @@
 """Near-duplicates across groups: the same picture under two names, which lists and tables cannot show."""
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from core.data.corpus import load_corpus
-from core.data.pictures import SQUEEZED, read_squeezed
+from core.data.folder import read_all
+from core.data.pictures import Fit
 from core.dedup.pairs import THRESHOLD
 from core.dedup.search import near_duplicates
 from core.errors import InputError
@@ -21,6 +20,7 @@ def near_duplicates_across(
     images: Path | str,
     *,
     threshold: float = THRESHOLD,
+    fit: Fit | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[tuple[str, str], np.ndarray]:
     """Pairs of images, one in each of two groups, that `core.dedup` calls near-duplicates.
@@ -29,6 +29,7 @@ def near_duplicates_across(
         membership: rows of two or more groups.
         images: a saved corpus, or a folder that holds every image of every group under its name.
         threshold: absolute correlation above which two images count.
+        fit: how pictures become arrays, as `samenoise dedup` takes it; gray squares of 40 from their centre by default.
         progress: called with (images read, images in all).
 
     Returns:
@@ -39,7 +40,7 @@ def near_duplicates_across(
         InputError: for an image that is missing, outside the folder or unreadable; its path is named.
     """
     codes = np.unique(membership.image.codes)
-    pixels = _pixels(membership.image.examples(codes, most=len(codes)), Path(images), progress)
+    pixels = _pixels(membership.image.examples(codes, most=len(codes)), Path(images), fit or Fit(), progress)
     place = np.full(len(membership.image.values), -1, dtype=np.int64)
     place[codes] = np.arange(len(codes))
     members = [np.unique(membership.image.codes[membership.group == g]) for g in range(len(membership.groups))]
@@ -51,27 +52,14 @@ def near_duplicates_across(
     return found
 
 
-def _pixels(names: list[str], folder: Path, progress: Callable[[int, int], None] | None) -> torch.Tensor:
-    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or (n, 1, SQUEEZED, SQUEEZED) from files."""
+def _pixels(names: list[str], folder: Path, fit: Fit, progress: Callable[[int, int], None] | None) -> torch.Tensor:
+    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or pictures of a folder."""
     if (folder / "corpus.json").is_file():
         return load_corpus(folder).by_names(names).images
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected one that holds the images")
     root = folder.resolve()
-    images = torch.empty(len(names), 1, SQUEEZED, SQUEEZED)
-
-    def fill(at: int) -> None:
-        path = (root / names[at]).resolve()
-        if not path.is_relative_to(root):
-            raise InputError(f"{names[at]!r}: this name leads out of {folder}")
-        images[at] = read_squeezed(path)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            for done, _ in enumerate(pool.map(fill, range(len(names))), 1):
-                if progress is not None:
-                    progress(done, len(names))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return images
+    for name in names:
+        if not (root / name).resolve().is_relative_to(root):
+            raise InputError(f"{name!r}: this name leads out of {folder}")
+    return read_all([root / name for name in names], fit, progress=progress)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from core.dedup.definition import correlations
+from core.dedup.equal import Equal
 from core.dedup.join.budget import Budget
 from core.dedup.join.device import DeviceRows, pairs_above, tensor_cores
 from core.dedup.join.kernels import (
@@ -97,19 +98,41 @@ def new_side(n: int, plan: Plan, allocate: Callable[[str, tuple[int, ...], str],
 
 
 def prepare(
-    source: RowSource, plan: Plan, budget: Budget, side: Side, *, start: int = 0, progress: Progress | None = None
+    source: RowSource,
+    plan: Plan,
+    budget: Budget,
+    side: Side,
+    *,
+    start: int = 0,
+    note: Callable[[RowSource, np.ndarray, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
-    """Read and rotate the rows of a source from `start` on into `side`; `progress` hears how many rows stand."""
+    """Read and rotate the rows of a source from `start` on into `side`.
+
+    `note` is called with the source, the float64 rows and the number of the first of them, `progress` hears how many
+    rows stand.
+    """
     n = len(source)
 
     def fill(span: tuple[int, int]) -> int:
         low, high = span
-        side.matrix[low:high], side.rest[low:high] = plan.store(source.rows(low, high))
+        rows = source.rows(low, high)
+        side.matrix[low:high], side.rest[low:high] = plan.store(rows)
+        if note:
+            note(source, rows, low)
         return high
 
     for done in in_threads(fill, pairwise((*range(start, n, budget.read), n)), budget.threads):
         if progress:
             progress(done, n)
+
+
+def collapse(side: Side, index: np.ndarray, segment: int) -> Side:
+    """The side of the images `index` (ascending) alone: their rows move to the front, a segment at a time."""
+    for low in range(0, len(index), segment):
+        part = index[low : low + segment]
+        side.matrix[low : low + len(part)], side.rest[low : low + len(part)] = side.matrix[part], side.rest[part]
+    return side.part(index)
 
 
 def order_rows(side: Side, segment: int) -> None:
@@ -147,6 +170,7 @@ class Join:
     b: Side
     plan: Plan
     budget: Budget
+    equal: tuple[Equal, ...] | None = field(default=None, repr=False, compare=False)  # of each set, where looked for
     on_device: DeviceRows = field(default_factory=DeviceRows, repr=False, compare=False)
 
     @property
@@ -250,7 +274,10 @@ class Join:
 
     def _decide(self, pairs: np.ndarray, values: np.ndarray) -> Found:
         """Those of the candidates that the definition puts above the threshold, with their float64 correlation."""
-        i, j = pairs[:, 0].copy(), pairs[:, 1].copy()
+        i, j = (
+            place.copy() if side.index is None else side.index[place]
+            for place, side in zip(pairs.T, (self.a, self.b), strict=True)
+        )
         if self.second is None:
             i, j = np.minimum(i, j), np.maximum(i, j)
         exact = np.empty(len(i))
