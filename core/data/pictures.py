@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from core.data.preprocess import ALIGNED, CROP_BOX, gray_of, preprocess
 from core.errors import InputError
@@ -172,12 +172,15 @@ def read_image(path: Path | str, size: int = 40) -> torch.Tensor:
 def _opened(path: Path | str, trouble: str = "not a readable picture") -> Iterator[Image.Image]:
     """A picture whose header is read; what fails while it is open becomes an InputError that names the file."""
     try:
-        with Image.open(path) as image:
+        # As a stream: Pillow 13 maps a file that it has by name, and so shears gray TIFF with a turned orientation.
+        with Path(path).open("rb") as stream, Image.open(stream) as image:
             yield image
     except (InputError, MemoryError):
         raise
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: {trouble} (of no format that is known)") from error
     except Exception as error:  # Pillow's decoders raise many kinds for a file that is not theirs
         reason = str(error).split("\n")[0][:200] or type(error).__name__
         raise InputError(f"{path}: {trouble} ({reason})") from error
