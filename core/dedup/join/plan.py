@@ -102,7 +102,7 @@ def make_plan(
     with one_thread():
         _, vectors = torch.linalg.eigh(learnt.T @ learnt)
         orthogonality = float(torch.linalg.norm(vectors @ vectors.T - torch.eye(d, dtype=torch.float64)))
-    rotation = np.ascontiguousarray(vectors.numpy()[:, ::-1])
+    rotation = vectors.flip(1).contiguous().numpy()
     orthogonality += d * gamma(d, UNIT64)  # of computing it
     rotated = np.zeros((len(unseen), max(d, PREFIX)), dtype=np.float32)
     rotated[:, :d] = (unseen @ torch.from_numpy(rotation)).numpy()
