@@ -28,18 +28,17 @@ def list_pairs(found: Found, join: Join, twin: np.ndarray | None = None) -> List
         twin: across two sets, (n of the second,) int64: the image of the first that is the very same file, or -1;
             such a pair is not listed and not counted.
     """
-    if join.equal is None:
+    if join.equal is None or join.plan.threshold >= 1.0:  # above which nothing is
         return Listing(found, len(found.i), None)
     alone = join.a.index is None
     if join.second is None:
         found = _merge(found, _within(join, join.equal[0], alone))
         return Listing(found, *((len(found.i), None) if alone else _standing_within(found, join.equal[0])))
     a, b = join.equal
-    if join.plan.threshold < 1.0:
-        i, j = constants_across(join.first, join.second, a, b)
-        if alone:
-            i, j = _products(i, j, a, b)
-        found = _merge(found, Found(i, j, np.ones(len(i))))
+    i, j = constants_across(join.first, join.second, a, b)
+    if alone:
+        i, j = _products(i, j, a, b)
+    found = _merge(found, Found(i, j, np.ones(len(i))))
     twin = np.full(len(b.first), -1) if twin is None else twin
     apart = twin[found.j] != found.i
     if alone:
@@ -61,8 +60,6 @@ def list_pairs(found: Found, join: Join, twin: np.ndarray | None = None) -> List
 def _within(join: Join, equal: Equal, alone: bool) -> Found:
     """Pairs that the join does not meet: of constant images, or of each image with the first that is equal to it."""
     copies = np.flatnonzero(equal.first != np.arange(len(equal.first)))
-    if join.plan.threshold >= 1.0:
-        return EMPTY
     if alone:
         copies = copies[equal.constant[copies]]
         by_first = copies[np.argsort(equal.first[copies], kind="stable")]
@@ -85,7 +82,7 @@ def _standing_within(found: Found, equal: Equal) -> tuple[int, np.ndarray]:
     own = (equal.first[found.i] == found.i) & (equal.first[found.j] == found.j)
     sizes = equal.sizes
     total = int((sizes[found.i[own]] * sizes[found.j[own]]).sum())
-    return total + (equal.pairs if not own.all() else 0), equal.first
+    return total + equal.pairs, equal.first
 
 
 def _products(i: np.ndarray, j: np.ndarray, a: Equal, b: Equal) -> tuple[np.ndarray, np.ndarray]:

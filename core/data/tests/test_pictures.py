@@ -48,11 +48,7 @@ def oriented(pixels: np.ndarray, orientation: int, path: Path) -> None:
 def test_the_orientation_is_applied(tmp_path: Path, orientation: int, suffix: str) -> None:
     pixels = photo()
     path = tmp_path / f"x.{suffix}"
-    options = {"lossless": True} if suffix == "webp" else {}
     oriented(pixels, orientation, path)
-    if options:
-        with Image.open(path) as image:
-            image.save(path, exif=image.getexif(), **options)
     header = read_header(path, KEEP)
     seen = read_picture(path, KEEP)
     assert header.shape == seen.shape == (3, 40, 60) and "turned" in header.notes
