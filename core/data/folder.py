@@ -1,6 +1,7 @@
 """Any folder of pictures as a corpus, with a table of identities and attributes where there is one."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 import torch
 
 from core.data.corpus import Corpus
-from core.data.pictures import Fit, as_floats, read_picture, suffixes
+from core.data.pictures import NOTES, Fit, as_floats, read_header, read_picture, suffixes
 from core.errors import InputError
 from core.machine import cores
 
@@ -21,6 +22,7 @@ def read_folder(
     fit: Fit | None = None,
     table: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    tell: Callable[[str, int], None] | None = None,
 ) -> Corpus:
     """The pictures of a folder, in the order of the table, or of their names.
 
@@ -31,6 +33,8 @@ def read_folder(
         table: CSV with a column `name`, and if they are known `identity` (whole numbers) and one column an attribute
             with values -1 and 1, or 0 and 1.
         progress: called with (pictures done, pictures in all).
+        tell: called with (what, how many) for what is passed over, and for pictures of a kind that a reader should
+            know of.
 
     Raises:
         InputError: naming the file or column, what was found and what was expected.
@@ -47,9 +51,26 @@ def read_folder(
     if missing := [name for name in names if name not in set(present)]:
         raise InputError(f"{directory}: lacks {len(missing)} of {len(names)} pictures, first {missing[0]!r}")
     images = read_all([directory / name for name in names], fit, progress=progress)
+    if tell:
+        _tell(directory, names, fit, tell)
     identities = rows["identity"].to_numpy(np.int64) if "identity" in rows else None
     attributes = rows.drop(columns=["name", "identity"], errors="ignore")
     return Corpus(images, tuple(names), identities, attributes.astype(np.int8) if len(attributes.columns) else None)
+
+
+def notes_of(paths: Iterable[Path], fit: Fit) -> dict[str, int]:
+    """How many pictures are of each kind that a reader should know of (`core.data.pictures.NOTES`), in words."""
+    kinds = Counter(kind for path in paths for kind in read_header(path, fit).notes)
+    return {f"pictures {NOTES[kind]}": count for kind, count in kinds.items()}
+
+
+def _tell(directory: Path, names: list[str], fit: Fit, tell: Callable[[str, int], None]) -> None:
+    taken = set(names)
+    others = (path for path in directory.iterdir() if path.name not in taken)
+    kinds = Counter("folders" if path.is_dir() else path.suffix.lower() or "without a suffix" for path in others)
+    found = {f"passed over: {kind}": count for kind, count in kinds.most_common()}
+    for what, count in (found | notes_of((directory / name for name in names), fit)).items():
+        tell(what, count)
 
 
 def read_all(paths: Sequence[Path], fit: Fit, *, progress: Callable[[int, int], None] | None = None) -> torch.Tensor:

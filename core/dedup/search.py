@@ -16,7 +16,8 @@ from core.dedup.definition import POOLED_SIZE
 from core.dedup.equal import Keys, find_equal, worth_collapsing
 from core.dedup.join.budget import make_budget
 from core.dedup.join.plan import make_plan
-from core.dedup.join.tiles import Engine, Found, Join, Progress, collapse, local_engine, new_side, order_rows, prepare
+from core.dedup.join.rows import collapse, new_side, order_rows, prepare
+from core.dedup.join.tiles import Engine, Found, Join, Progress, local_engine
 from core.dedup.listing import list_pairs
 from core.dedup.pairs import THRESHOLD, Pairs, check_threshold
 from core.dedup.sources import ArraySource, Grid, RowSource, check_same_grid

@@ -1,6 +1,5 @@
 """Near-duplicates across groups: the same picture under two names, which lists and tables cannot show."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ import numpy as np
 import torch
 
 from core.data.corpus import load_corpus
-from core.data.folder import read_all
-from core.data.pictures import NOTES, Fit, read_header
+from core.data.folder import notes_of, read_all
+from core.data.pictures import Fit
 from core.dedup.pairs import THRESHOLD
 from core.dedup.search import near_duplicates
 from core.errors import InputError
@@ -99,9 +98,8 @@ def _pixels(names: list[str], folder: Path, fit: Fit, progress: Callable[[int, i
 def _tell(pixels: torch.Tensor, names: list[str], folder: Path, fit: Fit, tell: Callable[[str, int], None]) -> None:
     """How many images are constant, and of pictures, how many were turned, composed or cut down."""
     if not (folder / "corpus.json").is_file():
-        kinds = Counter(kind for name in names for kind in read_header(folder / name, fit).notes)
-        for kind, count in kinds.items():
-            tell(f"pictures {NOTES[kind]}", count)
+        for what, count in notes_of((folder / name for name in names), fit).items():
+            tell(what, count)
     flat = pixels.flatten(1)
     constant = int((flat == flat[:, :1]).all(dim=1).sum())
     if constant:

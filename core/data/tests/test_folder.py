@@ -79,3 +79,16 @@ def test_bad_folders_are_named(pictures: Path, tmp_path: Path) -> None:
     (pictures / "a.png").write_bytes((pictures / "a.png").read_bytes()[:100])
     with pytest.raises(InputError, match=r"a.png: not a readable picture"):
         read_folder(pictures, size=8)
+
+
+def test_what_is_passed_over_or_changed_is_told(pictures: Path) -> None:
+    (pictures / "sub").mkdir()
+    Image.new("RGBA", (9, 9)).save(pictures / "d.png")
+    found: dict[str, int] = {}
+    corpus = read_folder(pictures, size=8, tell=found.__setitem__)
+    assert found == {
+        "passed over: .txt": 1,
+        "passed over: folders": 1,
+        "pictures with transparency, composed on white": 1,
+    }
+    assert (corpus.by_names(["d.png"]).images == 1).all()

@@ -17,7 +17,8 @@ import numpy as np
 from core.dedup.equal import KEY_BYTES, Equal, Keys, find_equal, worth_collapsing
 from core.dedup.join.budget import Budget, check_threads, make_budget
 from core.dedup.join.plan import Plan, Side, make_plan
-from core.dedup.join.tiles import Engine, Found, Join, Task, collapse, new_side, order_rows, prepare
+from core.dedup.join.rows import collapse, new_side, order_rows, prepare
+from core.dedup.join.tiles import Engine, Found, Join, Task
 from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.options import FREE, SCHEMA, Options, Progress
 from core.dedup.sources import FileSource
