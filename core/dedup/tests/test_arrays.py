@@ -32,7 +32,9 @@ def shares(pixels: int, windows: int) -> np.ndarray:
 def plain_correlations(images: np.ndarray, size: int) -> np.ndarray:
     """(n, n) absolute correlations of (n, c, h, w) pixels; of constant images, whether they are equal."""
     exact = images.astype(np.longdouble)
-    exact = (exact - exact.min(axis=(1, 2, 3), keepdims=True)).astype(np.float64)
+    exact -= exact.min(axis=(1, 2, 3), keepdims=True)
+    span = exact.max(axis=(1, 2, 3), keepdims=True)
+    exact = (exact / np.where(span > 0, span, 1)).astype(np.float64)
     h, w = images.shape[2:]
     rows = min(size, h)
     columns = max(1, int(np.floor(rows * w / h + 0.5)))
@@ -42,7 +44,7 @@ def plain_correlations(images: np.ndarray, size: int) -> np.ndarray:
     norms = np.linalg.norm(pooled, axis=1, keepdims=True)
     pooled = np.divide(pooled, norms, out=np.zeros_like(pooled), where=norms > 0)
     flat = images.reshape(len(images), -1)
-    constant = (flat == flat[:, :1]).all(axis=1) | (spread <= 1e-14 * (exact.max(axis=(1, 2, 3)) + 1e-300))
+    constant = (flat == flat[:, :1]).all(axis=1) | (spread <= 1e-14)
     values = np.abs(pooled @ pooled.T)
     equal = (flat[:, None] == flat[None]).all(axis=2)
     return np.where(
