@@ -7,17 +7,19 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from core.data.pictures import Fit
 from core.dedup.join.cluster import DaskEngine, connect
 from core.dedup.join.tiles import Engine, local_engine
 from core.dedup.on_disk.inputs import find_input
+from core.dedup.on_disk.looked_at import told, warnings
 from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run
 from core.errors import InputError
 from reports.duplicates import render
 
 HOLDS = (
-    "A saved corpus, a CelebA directory, a folder of pictures (its subfolders included), or a tensor (n, c, h, w) in a "
-    ".npy or .pt file."
+    "A saved corpus, a CelebA directory, a folder of pictures (its subfolders included), or a tensor (n, c, h, w), "
+    "(n, h, w, c) or (n, h, w) in a .npy or .pt file."
 )
 
 
@@ -45,7 +47,17 @@ def command(
     ] = "local",
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler; without it a local one.")] = None,
     pooled_size: Annotated[int, typer.Option(help="Rows to which images are pooled before they are compared.")] = 20,
-    resize: Annotated[int | None, typer.Option(help="Pictures only: crop to a square and resize to this side.")] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            help="Pictures only: crop:SIDE (the central square), squeeze:SIDE (all of it) or keep; grays, or with "
+            ":colour behind it colours. crop:40 unless given."
+        ),
+    ] = None,
+    resize: Annotated[int | None, typer.Option(help="Pictures only: the same as --fit crop:SIDE.")] = None,
+    axes: Annotated[
+        str | None, typer.Option(help="Tensors only: nchw or nhwc, where the order of the axes is not clear.")
+    ] = None,
     skip_bad: Annotated[bool, typer.Option(help="List images that cannot be used and leave them out.")] = False,
 ) -> None:
     """Find near-duplicates exactly; killed and started again, it goes on where it was."""
@@ -53,7 +65,10 @@ def command(
         raise InputError(f"--engine: expected local or dask, got {engine!r}")
     if scheduler is not None and engine != "dask":
         raise InputError("--scheduler: goes with --engine dask")
-    inputs = [find_input(path, resize=resize) for path in (corpus, other) if path is not None]
+    if fit is not None and resize is not None:
+        raise InputError(f"--resize {resize}: the same as --fit crop:{resize}; got --fit {fit} beside it")
+    chosen_fit = Fit("crop", resize) if resize is not None else Fit.parse(fit) if fit is not None else None
+    inputs = [find_input(path, fit=chosen_fit, axes=axes) for path in (corpus, other) if path is not None]
     options = Options(threshold, rule, pooled_size, memory, threads, skip_bad, device)
     with ExitStack() as stack:
         chosen: Engine = local_engine
@@ -80,14 +95,22 @@ class _Bars(Progress):
 def _summary(result: dict[str, Any], out: Path) -> str:
     counts, measured, search = result["counts"], result["measured"], result["search"]
     images = " and ".join(f"{n:,}" for n in counts["images"])
+    listed = search.get("pairs_listed", counts["pairs"])
     lines = [
-        f"{images} images, {counts['pairs']:,} pairs above {result['parameters']['threshold']}",
+        *told(result),
+        f"{images} images, {counts['pairs']:,} pairs above {result['parameters']['threshold']}: "
         f"removed {counts['removed']:,}, kept {counts['kept']:,} ({result['parameters']['rule']})",
+        *warnings(result),
     ]
     if counts["removed_without_a_kept_likeness"]:
         lines.append(
             f"of the removed, {counts['removed_without_a_kept_likeness']:,} are like no image that is kept: "
             "the middle of chains; --rule representatives keeps one of each"
+        )
+    if listed != counts["pairs"]:
+        lines.append(
+            f"equal images were taken together: pairs.parquet lists {listed:,} pairs, each copy with its first; "
+            f"{out / 'equal.parquet'}"
         )
     if counts["skipped"]:
         lines.append(f"left out {counts['skipped']:,} images that cannot be used: {out / 'skipped.txt'}")

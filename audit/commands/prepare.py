@@ -72,9 +72,13 @@ def _read(
     if celeba:
         return read_celeba(celeba, size=size, order=read_list(order) if order else seed, progress=progress, note=note)
     if folder:
-        return read_folder(folder, size=size, table=table, progress=progress)
+        return read_folder(folder, size=size, table=table, progress=progress, tell=_tell)
     if tensor:
         images = read_images(tensor, name=name)
         return Corpus(images, tuple(f"{k:06d}" for k in range(1, len(images) + 1)))
     assert faces is not None
     return generate(faces, size=size, seed=seed, duplicates=duplicates).corpus
+
+
+def _tell(what: str, count: int) -> None:
+    typer.echo(f"note: {count:,} {what}")

@@ -1,19 +1,153 @@
-"""Reads one picture file into pixels: the one place where an image file is decoded."""
+"""Reads one picture file into pixels: the one place where an image file is decoded.
 
-import io
+Every caller says by a `Fit` how a picture becomes an array, and two callers that say the same get the same pixels:
+turned as the EXIF orientation says, transparency composed on white, the first frame where there are several, gray of
+16 bits at its full depth, and CelebA's aligned photographs cropped as the report prepares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from core.data.preprocess import ALIGNED, preprocess
+from core.data.preprocess import ALIGNED, CROP_BOX, gray_of, preprocess
 from core.errors import InputError
 from core.files import read_bytes
 
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
-SQUEEZED = 40  # pixels a side of a picture that is squeezed to a square
+BACKGROUND = "white"  # on which transparency is composed
+# Pillow gives these a suffix and does not decode them by itself: it starts another program for PostScript, asks
+# Windows for metafiles, and knows of the others only their names.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# Pillow keeps a colour pixel in four bytes; file buffers, a converted copy and the array stand beside it.
+_DECODING = 24  # bytes a pixel while a picture is decoded, at most
+NOTES = {
+    "turned": "turned as their EXIF orientation says",
+    "transparent": f"with transparency, composed on {BACKGROUND}",
+    "frames": "of several frames or pages, read by their first",
+    "cut to 8 bits": "of 16 bits a colour, read at 8",
+    "aligned": "of 178x218, cropped as aligned photographs of CelebA",
+}
+_HOW = ("crop", "squeeze", "keep")
+_CHANNELS = {"gray": False, "colour": True}
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """Suffixes, with their dot and in lower case, of the files that this installation of Pillow decodes by itself."""
+    Image.init()
+    known = Image.registered_extensions().items()
+    return frozenset(suffix for suffix, kind in known if kind in Image.OPEN and kind not in _NOT_DECODED)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a picture becomes an array: the central square resized, the whole squeezed to a square, or its own size.
+
+    Aligned photographs of CelebA (178x218) are cropped as the report prepares them, whatever is asked for; where their
+    size would be kept they become 40x40 grays.
+
+    Attributes:
+        how: crop, squeeze or keep.
+        side: pixels a side of the square; None to keep the size.
+        colour: three channels, or the gray mean of three; None, only where the size is kept: as the picture has them.
+
+    Raises:
+        InputError: for values that do not go together.
+    """
+
+    how: str = "crop"
+    side: int | None = 40
+    colour: bool | None = False
+
+    def __post_init__(self) -> None:
+        square = self.how in ("crop", "squeeze") and self.side is not None and self.side > 0 and self.colour is not None
+        if not square and (self.how != "keep" or self.side is not None):
+            raise InputError(
+                f"fit: got {self.how!r} with a side of {self.side}, expected crop:SIDE, squeeze:SIDE or keep"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Fit:
+        """The fit of a text: `crop:40`, `squeeze:64:colour`, `keep`, `keep:gray`.
+
+        Raises:
+            InputError: if it cannot be read.
+        """
+        how, *rest = text.split(":")
+        channels = rest.pop() if rest and rest[-1] in _CHANNELS else None
+        side = rest.pop() if rest else None
+        if rest or how not in _HOW or not (side is None or (side.isascii() and side.isdigit())):
+            raise InputError(
+                f"fit: got {text!r}, expected crop:SIDE, squeeze:SIDE or keep, each with :gray or :colour behind it"
+            )
+        colour = _CHANNELS[channels] if channels else (None if how == "keep" else False)
+        return cls(how, None if side is None else int(side), colour)
+
+    def __str__(self) -> str:
+        parts = [self.how, "" if self.side is None else str(self.side)]
+        parts.append("" if self.colour is None else ("gray", "colour")[self.colour])
+        return ":".join(part for part in parts if part)
+
+
+KEEP = Fit("keep", None, None)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture will be, known without decoding it."""
+
+    shape: tuple[int, int, int]  # channels, height, width
+    deep: bool  # float32 in [0, 1]; otherwise 8-bit levels
+    bytes: int  # that decoding takes, at most
+    notes: tuple[str, ...]  # keys of NOTES
+
+
+def read_picture(path: Path | str, fit: Fit) -> np.ndarray:
+    """One picture (c, h, w): 8-bit levels where its colours or its own size are kept, else float32 in [0, 1].
+
+    Raises:
+        InputError: naming the file, if it is no picture, is cut short, or has 32 bits a channel.
+    """
+    with _opened(path) as image:
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return _fitted(_flat(image), fit, gray=_is_gray(image))
+
+
+def read_header(path: Path | str, fit: Fit) -> Header:
+    """What `read_picture` will make of a picture; raises what it does for what the header already shows."""
+    with _opened(path) as image:
+        deep, gray = _is_deep(image), _is_gray(image)
+        # The reader of PNG would decode everything, in case the tag stands behind the pixels.
+        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+        sideways = orientation in (5, 6, 7, 8) and image.format != "TIFF"  # which Pillow turns by itself
+        width, height = image.size[::-1] if sideways else image.size
+        aligned = (width, height) == ALIGNED
+        notes = {
+            "turned": orientation in range(2, 9),
+            "transparent": image.has_transparency_data,
+            "frames": getattr(image, "is_animated", False),
+            "cut to 8 bits": not deep and any("16" in str(tile.args) for tile in getattr(image, "tile", ())),
+            "aligned": aligned,
+        }
+        side = fit.side or (40 if aligned else None)
+        gray = (gray or aligned) if fit.colour is None else not fit.colour
+        kept_levels = not deep and (side is None or not gray) and not (fit.colour is False and not _is_gray(image))
+        shape = (1 if gray else 3, side or height, side or width)
+        taken = _DECODING * width * height
+        return Header(shape, not kept_levels, taken, tuple(name for name, so in notes.items() if so))
+
+
+def as_floats(pixels: np.ndarray) -> np.ndarray:
+    """What `read_picture` gave as float32 in [0, 1]: 8-bit levels stand for level / 255."""
+    return pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
 
 
 def read_image(path: Path | str, size: int = 40) -> torch.Tensor:
@@ -25,95 +159,82 @@ def read_image(path: Path | str, size: int = 40) -> torch.Tensor:
     data = read_bytes(path)
     if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise InputError(f"{path}: truncated JPEG, found no end marker after the image data")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
+    with _opened(path, "found no readable image, expected a JPEG or PNG") as image:
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        try:
             return preprocess(image, size)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: found no readable image ({error}), expected a JPEG or PNG") from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
 
 
-def read_picture(path: Path, size: int) -> torch.Tensor:
-    """One picture, cropped to its central square, resized (bicubic), mean of RGB: (1, size, size) in [0, 1].
-
-    Raises:
-        InputError: naming the file, if it is no picture, it is truncated, or it has more than 16 bits a channel.
-    """
+@contextmanager
+def _opened(path: Path | str, trouble: str = "not a readable picture") -> Iterator[Image.Image]:
+    """A picture whose header is read; what fails while it is open becomes an InputError that names the file."""
     try:
-        with Image.open(path) as image:
-            side = min(image.size)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            whole = Image.fromarray(deep_levels(image)) if is_deep(image) else image.convert("RGB")
-            square = whole.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BICUBIC)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable picture ({error})") from error
-    pixels = np.asarray(square, dtype=np.float64)
-    gray = pixels.clip(0, 1) if pixels.ndim == 2 else pixels.mean(axis=2) / 255  # bicubic weights overshoot
-    return torch.from_numpy(gray.astype(np.float32))[None]
+        # As a stream: Pillow 13 maps a file that it has by name, and so shears gray TIFF with a turned orientation.
+        with Path(path).open("rb") as stream, Image.open(stream) as image:
+            yield image
+    except (InputError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such image") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: {trouble} (of no format that is known)") from error
+    except Exception as error:  # Pillow's decoders raise many kinds for a file that is not theirs
+        reason = str(error).split("\n")[0][:200] or type(error).__name__
+        raise InputError(f"{path}: {trouble} ({reason})") from error
 
 
-def is_deep(image: Image.Image) -> bool:
+def _is_deep(image: Image.Image) -> bool:
     """Whether a picture is gray with 16 bits, which Pillow's own conversions would cut off at 255.
 
     Raises:
         ValueError: for 32 bits a pixel: nothing says which value is white.
     """
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return True
     if image.mode in ("I", "F"):
         raise ValueError("32 bits a pixel, of an unknown range; expected 8 or 16, or a tensor in a .npy file")
     return False
 
 
-def deep_levels(image: Image.Image) -> np.ndarray:
-    """(h, w) float32 in [0, 1] of a 16-bit gray picture."""
-    return np.asarray(image, dtype=np.float32) / np.float32(65535)
-
-
-def is_gray(image: Image.Image) -> bool:
+def _is_gray(image: Image.Image) -> bool:
     """Whether a picture has no colour by its mode."""
-    return image.mode in ("1", "L", "LA")
+    return image.mode in ("1", "L", "LA", "La", "I") or image.mode.startswith("I;16")
 
 
-def read_any(path: Path, resize: int | None) -> np.ndarray:
-    """One picture (c, h, w): 8-bit levels where it has no more than that, else float32 in [0, 1].
+def _flat(image: Image.Image) -> Image.Image:
+    """A picture of mode L, RGB, or F with 16-bit gray in [0, 1]; transparency is composed on the background."""
+    if _is_deep(image):
+        levels = np.asarray(image, dtype=np.float32) / np.float32(65535)
+        if (hidden := image.info.get("transparency")) is not None:
+            levels[np.asarray(image) == hidden] = 1
+        return Image.fromarray(levels)
+    gray = _is_gray(image)
+    if image.has_transparency_data:
+        seen = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", seen.size, BACKGROUND), seen).convert("RGB")
+    return image.convert("L" if gray else "RGB")
 
-    Aligned CelebA photographs become 40x40 grays as the report prepares them, any other picture stays as it is, gray
-    or RGB, unless it is to be resized.
 
-    Raises:
-        InputError: naming the file, if it cannot be read.
-    """
-    if resize is not None:
-        return read_picture(path, resize).numpy()
-    try:
-        with Image.open(path) as image:
-            if image.size == ALIGNED and image.mode == "RGB":
-                aligned = True
-            elif is_deep(image):
-                return deep_levels(image)[None]
-            else:
-                aligned, mode = False, "L" if is_gray(image) else "RGB"
-                pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable picture ({error})") from error
+def _fitted(whole: Image.Image, fit: Fit, *, gray: bool) -> np.ndarray:
+    """The (c, h, w) pixels of a flat picture; `gray` says that it has no colour of its own."""
+    aligned = whole.size == ALIGNED
+    side = fit.side or (40 if aligned else None)
+    colour = fit.colour if fit.colour is not None else not (gray or aligned)
     if aligned:
-        return read_image(path).numpy()
-    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def read_squeezed(path: Path) -> torch.Tensor:
-    """Grey pixels: CelebA's aligned photographs as the report prepares them, any other picture squeezed to a square."""
-    try:
-        with Image.open(path) as image:
-            if image.size == (178, 218) and image.mode == "RGB":
-                return preprocess(image, SQUEEZED)
-            whole = Image.fromarray(deep_levels(image)) if is_deep(image) else image.convert("RGB")
-            small = np.asarray(whole.resize((SQUEEZED, SQUEEZED), Image.Resampling.BICUBIC), dtype=np.float32)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: found no readable image ({error})") from error
-    grey = small.clip(0, 1) if small.ndim == 2 else small.mean(axis=2) / 255.0  # bicubic weights overshoot
-    return torch.from_numpy(grey)[None]
+        whole = whole.crop(CROP_BOX)
+    elif fit.how == "crop":
+        edge = min(whole.size)
+        left, top = (whole.width - edge) // 2, (whole.height - edge) // 2
+        whole = whole.crop((left, top, left + edge, top + edge))
+    if side is not None:
+        whole = whole.resize((side, side), Image.Resampling.BICUBIC)
+    if whole.mode == "F":
+        pixels = np.asarray(whole).clip(0, 1)[None]  # bicubic weights overshoot
+        return pixels.repeat(3, axis=0) if colour else pixels
+    if whole.mode == "L" and side is None and not colour:
+        return np.asarray(whole)[None]
+    levels = np.asarray(whole.convert("RGB"))
+    return np.ascontiguousarray(levels.transpose(2, 0, 1)) if colour else gray_of(levels)[None]

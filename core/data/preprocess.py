@@ -37,5 +37,9 @@ def preprocess(image: Image.Image, size: int = 40) -> torch.Tensor:
     Raises:
         InputError: the image is not 178x218 RGB, or `size` is not between 1 and 160.
     """
-    total = resize_rgb(image, size).sum(axis=2, dtype=np.intp)
-    return torch.from_numpy(_GRAY[total])[None]
+    return torch.from_numpy(gray_of(resize_rgb(image, size)))[None]
+
+
+def gray_of(levels: np.ndarray) -> np.ndarray:
+    """The gray (h, w) float32 in [0, 1] of (h, w, 3) uint8 levels: the mean of the three channels."""
+    return _GRAY[levels.sum(axis=2, dtype=np.intp)]

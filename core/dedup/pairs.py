@@ -20,7 +20,10 @@ RULES = ("drop-later", "representatives")
 class Pairs:
     """Near-duplicate pairs, sorted by (i, j).
 
-    Within one set i < j; across two sets `i` counts in the first and `j` in the second.
+    Within one set i < j; across two sets `i` counts in the first and `j` in the second. Where equal images make more
+    than `core.dedup.equal.LIMIT` pairs, one of each stands for all: a pair of two first ones stands for the pairs of
+    their equals too, and each further equal image is listed once, with the first (across sets: with the earliest that
+    it is like). `total` counts all pairs in any case.
     """
 
     i: np.ndarray  # (p,) int64
@@ -28,6 +31,14 @@ class Pairs:
     correlation: np.ndarray  # (p,) float64, |.| > threshold
     threshold: float
     statistics: dict[str, Any] = field(default_factory=dict, compare=False)
+    first: np.ndarray | None = (
+        None  # within one set, (n,) int64: the first image equal to each, where one stands for all
+    )
+
+    @property
+    def total(self) -> int:
+        """Number of all pairs, listed or stood for."""
+        return int(self.statistics.get("pairs_in_full", len(self.i)))
 
     def __len__(self) -> int:
         return len(self.i)
@@ -36,10 +47,12 @@ class Pairs:
         """The pairs above a higher threshold: no recomputation is needed.
 
         Raises:
-            InputError: if `threshold` is below the one the pairs were found with.
+            InputError: if `threshold` is below the one the pairs were found with, or one pair stands for others.
         """
         if not self.threshold <= check_threshold(threshold):
             raise InputError(f"threshold: expected at least {self.threshold}, got {threshold}")
+        if "pairs_in_full" in self.statistics:
+            raise InputError("threshold: equal images were taken together; search again with the higher threshold")
         stay = np.abs(self.correlation) > threshold
         return Pairs(self.i[stay], self.j[stay], self.correlation[stay], threshold, self.statistics)
 
@@ -77,6 +90,8 @@ def kept(pairs: Pairs, n: int, rule: str = "drop-later") -> Kept:
         raise InputError(f"rule: expected one of {', '.join(RULES)}, got {rule!r}")
     if len(pairs) and not (pairs.i.min() >= 0 and (pairs.i < pairs.j).all() and pairs.j.max() < n):
         raise InputError(f"pairs: expected 0 <= i < j < {n}")
+    if pairs.first is not None:
+        return _kept_of_equals(pairs, pairs.first, n, rule)
     by_later = np.lexsort((pairs.i, pairs.j))
     earlier, later = pairs.i[by_later], pairs.j[by_later]
     removed, orphans = (
@@ -85,6 +100,27 @@ def kept(pairs: Pairs, n: int, rule: str = "drop-later") -> Kept:
     stays = removed < 0
     gone = np.flatnonzero(~stays)
     return Kept(np.flatnonzero(stays), gone, np.stack([removed[gone], gone], axis=1), rule, orphans)
+
+
+def _kept_of_equals(pairs: Pairs, first: np.ndarray, n: int, rule: str) -> Kept:
+    """What `kept` says of all pairs, from those of first ones: an image equal to an earlier one goes with it.
+
+    It goes in any case: because of what removed the first, which it is as much like, or else because of the first.
+    """
+    own = (first[pairs.i] == pairs.i) & (first[pairs.j] == pairs.j)
+    result = kept(Pairs(pairs.i[own], pairs.j[own], pairs.correlation[own], pairs.threshold), n, rule)
+    partner = np.full(n, -1, dtype=np.int64)
+    partner[result.removed] = result.because[:, 0]
+    numbers = np.arange(n)
+    copies = first != numbers
+    partner[copies] = np.where(partner[first[copies]] >= 0, partner[first[copies]], first[copies])
+    gone = np.flatnonzero(partner >= 0)
+    sizes = np.bincount(first, minlength=n)
+    covered = np.zeros(n, dtype=bool)
+    stays = partner < 0
+    covered[pairs.j[own][stays[pairs.i[own]]]] = True
+    orphans = 0 if rule == "representatives" else int(sizes[result.removed][~covered[result.removed]].sum())
+    return Kept(np.flatnonzero(stays), gone, np.stack([partner[gone], gone], axis=1), rule, orphans)
 
 
 @numba.njit(cache=True)

@@ -13,12 +13,14 @@ import numpy as np
 import torch
 
 from core.dedup.definition import POOLED_SIZE
+from core.dedup.equal import Keys, find_equal, worth_collapsing
 from core.dedup.join.budget import make_budget
 from core.dedup.join.plan import make_plan
-from core.dedup.join.tiles import Engine, Found, Join, Progress, local_engine, new_side, order_rows, prepare
+from core.dedup.join.rows import collapse, new_side, order_rows, prepare
+from core.dedup.join.tiles import Engine, Found, Join, Progress, local_engine
+from core.dedup.listing import list_pairs
 from core.dedup.pairs import THRESHOLD, Pairs, check_threshold
-from core.dedup.sources import ArraySource, RowSource
-from core.errors import InputError
+from core.dedup.sources import ArraySource, Grid, RowSource, check_same_grid
 from core.machine import parse_memory
 
 
@@ -41,6 +43,7 @@ def near_duplicates(
     *,
     threshold: float = THRESHOLD,
     size: int = POOLED_SIZE,
+    axes: str | None = None,
     memory: int | str = "256MB",
     threads: int | None = None,
     prune: bool | None = None,
@@ -52,10 +55,12 @@ def near_duplicates(
     """All near-duplicate pairs within `images`, or between `images` and `against`: the float64 answer, certified.
 
     Args:
-        images: (n, c, h, w) float32 pixels, or (n, d) vectors (for instance from `pool`).
+        images: (n, c, h, w), (n, h, w, c) or (n, h, w) pixels of any floating-point or whole-number type, or (n, d)
+            vectors (for instance from `pool`).
         against: a second set of images that pool to the same shape; then pairs (i, j) run across the two.
         threshold: absolute correlation above which a pair counts, in (0, 1].
         size: pooled rows of an image.
+        axes: nchw or nhwc; inferred unless given (`core.dedup.layout`).
         memory: scratch beyond the pooled matrix and the pairs found (24 bytes each, six times that while they are
             sorted), in bytes or like "256MB".
         threads: worker threads (default: one a core).
@@ -69,10 +74,18 @@ def near_duplicates(
         InputError: for bad pixels, shapes, thresholds, a memory limit too small to hold a tile, or more pairs than
             the machine has memory for.
     """
-    first = ArraySource(images, size=size, label="images")
-    second = None if against is None else ArraySource(against, size=size, label="against")
+    first = ArraySource(images, size=size, label="images", axes=axes)
+    second = None if against is None else ArraySource(against, size=size, label="against", axes=axes)
     join = make_join(
-        first, second, threshold=threshold, memory=memory, threads=threads, prune=prune, device=device, tile=tile
+        first,
+        second,
+        threshold=threshold,
+        memory=memory,
+        threads=threads,
+        prune=prune,
+        device=device,
+        tile=tile,
+        equal=True,
     )
 
     def found() -> Iterator[Found]:
@@ -94,26 +107,45 @@ def make_join(
     prune: bool | None = None,
     device: str | None = None,
     tile: int | None = None,
+    equal: bool = False,
 ) -> Join:
-    """Plan a join of row sources and prepare its rows in memory; arguments as for `near_duplicates`."""
+    """Plan a join of row sources and prepare its rows in memory; arguments as for `near_duplicates`.
+
+    With `equal` it looks for equal images, and where they are many, one of each joins for all (`core.dedup.equal`).
+    """
     threshold, limit = check_threshold(threshold), parse_memory(memory)
     sources = [first] if second is None else [first, second]
-    if sources[-1].dimension != first.dimension:
-        raise InputError(f"against: expected {first.dimension} pooled values an image, got {sources[-1].dimension}")
+    check_same_grid(Grid(first.shape, first.size), Grid(sources[-1].shape, sources[-1].size), "against")
     plan = make_plan(sources, threshold, limit // 2, prune, device)
     image_bytes = max(source.image_bytes for source in sources)
     longest = max(len(source) for source in sources)
     budget = make_budget(limit, threads, image_bytes, longest, plan, tile)
     sides = [new_side(len(source), plan) for source in sources]
-    for source, side in zip(sources, sides, strict=True):
-        prepare(source, plan, budget, side)
+    keys = [Keys.of(len(source)) for source in sources]
+    for source, side, noted in zip(sources, sides, keys, strict=True):
+        prepare(source, plan, budget, side, note=noted.note if equal else None)
+    found = None
+    if equal:
+        some = limit // 2, budget.decided
+        found = tuple(find_equal(source, noted, *some) for source, noted in zip(sources, keys, strict=True))
+        if worth_collapsing(found, threshold, plan.dimension):
+            chosen = [groups.representatives for groups in found]
+            sides = [collapse(side, index, budget.segment) for side, index in zip(sides, chosen, strict=True)]
+    for side in sides:
         order_rows(side, budget.segment)
-    return Join(first, second, sides[0], sides[-1], plan, budget)
+    return Join(first, second, sides[0], sides[-1], plan, budget, found)
 
 
-def as_pairs(found: Iterable[Found], join: Join) -> Pairs:
-    """Sort what the tasks found; statistics say how much work each bound saved."""
+def as_pairs(found: Iterable[Found], join: Join, twin: np.ndarray | None = None) -> Pairs:
+    """Sort what the tasks found, and list equal images; statistics say how much work each bound saved.
+
+    Args:
+        found: by the tasks of the join.
+        join: what has run.
+        twin: across two sets, for each image of the second the one of the first that is the very same file, or -1.
+    """
     merged = Found.merge(found, ordered=True)
+    listing = list_pairs(merged, join, twin)
     strategy = (
         f"tiles on {join.plan.device}"
         if join.plan.device
@@ -122,4 +154,7 @@ def as_pairs(found: Iterable[Found], join: Join) -> Pairs:
         else f"product of {join.plan.ends[0]} of {join.plan.columns} components"
     )
     statistics = {"strategy": strategy, "margin": join.plan.margin, **merged.counts}
-    return Pairs(merged.i, merged.j, merged.correlation, join.plan.threshold, statistics)
+    if join.a.index is not None:
+        statistics |= {"pairs_in_full": listing.total, "pairs_listed": len(listing.found.i)}
+    listed = listing.found
+    return Pairs(listed.i, listed.j, listed.correlation, join.plan.threshold, statistics, listing.first)

@@ -1,4 +1,4 @@
-"""Images of a `.npy` or `.pt` file as rows of the definition, read a part at a time."""
+"""Images in memory, or of a `.npy` or `.pt` file, as rows of the definition, read a part at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from core.dedup.definition import POOLED_SIZE, normalised_rows, pooled_dimension
+from core.data.pictures import as_floats
+from core.dedup.definition import POOLED_SIZE, normalised_rows, pooled_dimension, pooled_grid, pooling_window
+from core.dedup.layout import channels_first, check_pixels, find_axes
 from core.errors import InputError
 from core.tensors import load_failure
 
@@ -25,28 +27,32 @@ class FileSource:
     is a row of zeros, like nothing, and stands in `bad` once `rows` has met it.
 
     Attributes:
-        path: of an array or tensor (n, c, h, w) or (n, d).
+        path: of an array or tensor (n, c, h, w), (n, h, w, c), (n, h, w) or (n, d).
         size: number of pooled rows; ignored for vectors.
         levels: whether 8-bit values are levels of decoded pictures, which stand for level / 255.
+        axes: nchw or nhwc; inferred where it is None, and then `remark` says what was inferred.
     """
 
     path: Path
     size: int = POOLED_SIZE
     label: str = ""
     levels: bool = False
+    axes: str | None = None
+    remark: str | None = None
     bad: set[int] = field(default_factory=set)
     digests: np.ndarray | None = None  # (n, 32) uint8, filled with the SHA-256 of the images that `rows` reads
 
     def __post_init__(self) -> None:
         self.label, self.path = self.label or str(self.path), self.path.resolve()
         array = self._map()
-        check_layout(array.shape, array.dtype, self.label)
-        vectors = array.ndim == 2
-        self.shape = (len(array), 1, 1, array.shape[1]) if vectors else array.shape
-        self.size = 1 if vectors else self.size
-        self.dimension = pooled_dimension(self.shape, self.size, self.label)
-        stored = 0 if array.dtype == np.float32 else array.itemsize
-        self.image_bytes = (4 + stored) * math.prod(self.shape[1:])
+        check_pixels(array.dtype, self.label)
+        self.axes, self.remark = find_axes(array.shape, self.axes, self.label)
+        self.shape = channels_first(array[:0], self.axes).shape
+        self.shape = (len(array), *self.shape[1:])
+        self.size = 1 if self.axes == "nd" else self.size
+        self.dimension = pooled_dimension(self.shape, self.size)
+        self.dtype = array.dtype
+        self.image_bytes = bytes_of_image(self.shape, array.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "digests": None}  # those that read rows elsewhere only decide pairs
@@ -67,15 +73,17 @@ class FileSource:
 
     def pixels(self, index: slice | np.ndarray) -> np.ndarray:
         """(k, c, h, w) copies of the images at `index`, as stored."""
-        return np.array(self._map()[index]).reshape(-1, *self.shape[1:])
+        assert self.axes is not None
+        return channels_first(np.array(self._map()[index]), self.axes)
 
-    def _values(self, index: slice | np.ndarray) -> np.ndarray:
+    def values(self, index: slice | np.ndarray) -> np.ndarray:
+        """(k, c, h, w) copies of the images at `index`, as they are compared."""
         pixels = self.pixels(index)
-        return pixels.astype(np.float32) / np.float32(255) if self.levels and pixels.dtype == np.uint8 else pixels
+        return as_floats(pixels) if self.levels else pixels
 
     def rows(self, low: int, high: int) -> np.ndarray:
         """Float64 rows low..high; those with pixels that are not finite are noted."""
-        pixels = self._values(slice(low, high))
+        pixels = self.values(slice(low, high))
         rows = normalised_rows(pixels, self.size)
         if self.digests is not None:
             for r, image in enumerate(pixels):
@@ -87,7 +95,7 @@ class FileSource:
 
     def take(self, index: np.ndarray) -> np.ndarray:
         """Float64 rows of the images numbered `index`."""
-        rows = normalised_rows(self._values(index), self.size)
+        rows = normalised_rows(self.values(index), self.size)
         rows[~np.isfinite(rows[:, 0])] = 0.0
         return rows
 
@@ -95,8 +103,10 @@ class FileSource:
 class RowSource(Protocol):
     """Images seen as the float64 rows of the definition."""
 
+    shape: tuple[int, ...]  # (n, c, h, w)
+    size: int  # pooled rows
     dimension: int
-    image_bytes: int  # of one image as it is read, in float32
+    image_bytes: int  # of one image as it is read and as it is converted
 
     def __len__(self) -> int: ...
 
@@ -106,25 +116,38 @@ class RowSource(Protocol):
     def take(self, index: np.ndarray) -> np.ndarray:
         """(len(index), d) float64 rows of the images numbered `index` (ascending)."""
 
+    def values(self, index: np.ndarray) -> np.ndarray:
+        """(len(index), c, h, w) pixels of the images numbered `index`, as they are compared."""
+
 
 class ArraySource:
     """Images in memory, or in an array mapped to memory.
 
     Args:
-        images: (n, c, h, w) pixels, floating-point or uint8, or (n, d) vectors, which count as one-row images that
-            need no pooling. Values are rounded to float32 and otherwise taken as they are.
+        images: (n, c, h, w), (n, h, w, c) or (n, h, w) pixels, floating-point or whole numbers, or (n, d) vectors,
+            which count as one-row images that need no pooling. Values are taken as they are.
         size: number of pooled rows; ignored for vectors.
         label: how errors call this input.
+        axes: nchw or nhwc; inferred where it is None.
     """
 
-    def __init__(self, images: np.ndarray | torch.Tensor, *, size: int = POOLED_SIZE, label: str = "images") -> None:
+    def __init__(
+        self,
+        images: np.ndarray | torch.Tensor,
+        *,
+        size: int = POOLED_SIZE,
+        label: str = "images",
+        axes: str | None = None,
+    ) -> None:
         array = as_array(images.cpu(), label) if isinstance(images, torch.Tensor) else np.asarray(images)
-        check_layout(array.shape, array.dtype, label)
-        self.images = array[:, None, None, :] if array.ndim == 2 else array
-        self.size = 1 if array.ndim == 2 else size
+        check_pixels(array.dtype, label)
+        self.axes, self.remark = find_axes(array.shape, axes, label)
+        self.images = channels_first(array, self.axes)
+        self.shape = self.images.shape
+        self.size = 1 if self.axes == "nd" else size
         self.label = label
-        self.dimension = pooled_dimension(self.images.shape, self.size, label)
-        self.image_bytes = 4 * math.prod(self.images.shape[1:])
+        self.dimension = pooled_dimension(self.shape, self.size)
+        self.image_bytes = bytes_of_image(self.shape, array.dtype)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -141,6 +164,10 @@ class ArraySource:
         """Float64 rows of the images numbered `index`."""
         return normalised_rows(self.images[index], self.size)
 
+    def values(self, index: np.ndarray) -> np.ndarray:
+        """(k, c, h, w) pixels of the images numbered `index`."""
+        return self.images[index]
+
 
 def as_array(tensor: torch.Tensor, label: str) -> np.ndarray:
     """A tensor in memory as an array, or InputError for a kind that numpy does not know, such as bfloat16."""
@@ -149,13 +176,45 @@ def as_array(tensor: torch.Tensor, label: str) -> np.ndarray:
     except (TypeError, RuntimeError) as error:
         raise InputError(
             f"{label}: found a tensor of {tensor.dtype} ({tensor.layout}), expected a dense one of floating-point or "
-            "uint8 pixels; tensor.float() makes one of bfloat16"
+            "whole-number pixels; tensor.float() makes one of bfloat16"
         ) from error
 
 
-def check_layout(shape: tuple[int, ...], dtype: np.dtype, label: str) -> None:
-    """InputError unless `shape` is (n, c, h, w) or (n, d), nothing but n is zero, and the values are pixels."""
-    if len(shape) not in (2, 4) or 0 in shape[1:]:
-        raise InputError(f"{label}: expected shape (n, c, h, w) or (n, d), got {tuple(shape)}")
-    if dtype.kind != "f" and dtype != np.uint8:
-        raise InputError(f"{label}: expected floating-point or uint8 pixels, got {dtype}")
+def bytes_of_image(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    """Bytes of one image of (n, c, h, w) as it is stored and as it is converted to be pooled."""
+    converted = 4 if np.can_cast(dtype, np.float32) else 16  # a copy, and one less its pedestal
+    return (converted + (0 if dtype == np.float32 else dtype.itemsize)) * math.prod(shape[1:])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """To what images of one shape are pooled."""
+
+    shape: tuple[int, ...]  # (n, c, h, w)
+    size: int  # pooled rows asked for
+
+    @property
+    def pooled(self) -> tuple[int, int, int]:
+        """Channels, rows and columns."""
+        return (self.shape[1], *pooled_grid(self.shape, self.size))
+
+    @property
+    def dimension(self) -> int:
+        """Number of pooled values of an image."""
+        return math.prod(self.pooled)
+
+    def __str__(self) -> str:
+        rows, columns = self.pooled[1:]
+        if (window := pooling_window(self.shape, self.size)) is not None:
+            return f"{rows}x{columns} by squares of {window} pixels"
+        height, width = self.shape[-2:]
+        return f"{rows}x{columns} by windows of {height / rows:.4g}x{width / columns:.4g} pixels, by area"
+
+
+def check_same_grid(first: Grid, second: Grid, label: str) -> None:
+    """InputError unless images are pooled to the same channels, rows and columns, or one kind are vectors."""
+    if second.dimension != first.dimension:
+        raise InputError(f"{label}: found {second.dimension} pooled values an image, expected {first.dimension}")
+    if first.pooled != second.pooled and (1, 1, first.dimension) not in (first.pooled, second.pooled):
+        found, expected = ("x".join(map(str, grid.pooled)) for grid in (second, first))
+        raise InputError(f"{label}: is pooled to {found} (channels, rows, columns), expected {expected}")

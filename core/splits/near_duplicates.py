@@ -1,19 +1,39 @@
 """Near-duplicates across groups: the same picture under two names, which lists and tables cannot show."""
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from core.data.corpus import load_corpus
-from core.data.pictures import SQUEEZED, read_squeezed
+from core.data.folder import notes_of, read_all
+from core.data.pictures import Fit
 from core.dedup.pairs import THRESHOLD
 from core.dedup.search import near_duplicates
 from core.errors import InputError
 from core.splits.membership import Membership
+
+
+@dataclass(frozen=True)
+class StandingPairs:
+    """Pairs of which some stand for those of equal images too: every image that has a near-duplicate is in one.
+
+    Attributes:
+        listed: (p, 2) codes, which indices choose from.
+        total: all pairs, which `len` gives.
+    """
+
+    listed: np.ndarray
+    total: int
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self.listed[index]
 
 
 def near_duplicates_across(
@@ -21,57 +41,66 @@ def near_duplicates_across(
     images: Path | str,
     *,
     threshold: float = THRESHOLD,
+    fit: Fit | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[tuple[str, str], np.ndarray]:
+    tell: Callable[[str, int], None] | None = None,
+) -> dict[tuple[str, str], Any]:
     """Pairs of images, one in each of two groups, that `core.dedup` calls near-duplicates.
 
     Args:
         membership: rows of two or more groups.
         images: a saved corpus, or a folder that holds every image of every group under its name.
         threshold: absolute correlation above which two images count.
+        fit: how pictures become arrays, as `samenoise dedup` takes it; gray squares of 40 from their centre by default.
         progress: called with (images read, images in all).
+        tell: called with (what, how many) for images of a kind that a reader should know of, such as constant ones.
 
     Returns:
         (a, b) -> (p, 2) codes of an image of a and one of b, for every pair of groups in order; it is what
         `core.splits.leakage.count_leakage` takes. An image that stands in both groups counts as its own near-duplicate.
+        Where copies make too many pairs to be listed, `StandingPairs`.
 
     Raises:
         InputError: for an image that is missing, outside the folder or unreadable; its path is named.
     """
     codes = np.unique(membership.image.codes)
-    pixels = _pixels(membership.image.examples(codes, most=len(codes)), Path(images), progress)
+    names, fit = membership.image.examples(codes, most=len(codes)), fit or Fit()
+    pixels = _pixels(names, Path(images), fit, progress)
     place = np.full(len(membership.image.values), -1, dtype=np.int64)
     place[codes] = np.arange(len(codes))
     members = [np.unique(membership.image.codes[membership.group == g]) for g in range(len(membership.groups))]
-    found = {}
+    if tell is not None:
+        _tell(pixels, names, Path(images), fit, tell)
+    found: dict[tuple[str, str], Any] = {}
     for a, name_a in enumerate(membership.groups):
         for b in range(a + 1, len(membership.groups)):
-            pairs = near_duplicates(pixels[place[members[a]]], pixels[place[members[b]]], threshold=threshold)
-            found[name_a, membership.groups[b]] = np.stack([members[a][pairs.i], members[b][pairs.j]], axis=1)
+            two = pixels[place[members[a]]], pixels[place[members[b]]]
+            pairs = near_duplicates(*two, threshold=threshold, axes="nchw")
+            listed = np.stack([members[a][pairs.i], members[b][pairs.j]], axis=1)
+            alike = listed if pairs.total == len(listed) else StandingPairs(listed, pairs.total)
+            found[name_a, membership.groups[b]] = alike
     return found
 
 
-def _pixels(names: list[str], folder: Path, progress: Callable[[int, int], None] | None) -> torch.Tensor:
-    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or (n, 1, SQUEEZED, SQUEEZED) from files."""
+def _pixels(names: list[str], folder: Path, fit: Fit, progress: Callable[[int, int], None] | None) -> torch.Tensor:
+    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or pictures of a folder."""
     if (folder / "corpus.json").is_file():
         return load_corpus(folder).by_names(names).images
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected one that holds the images")
     root = folder.resolve()
-    images = torch.empty(len(names), 1, SQUEEZED, SQUEEZED)
+    for name in names:
+        if not (root / name).resolve().is_relative_to(root):
+            raise InputError(f"{name!r}: this name leads out of {folder}")
+    return read_all([root / name for name in names], fit, progress=progress)
 
-    def fill(at: int) -> None:
-        path = (root / names[at]).resolve()
-        if not path.is_relative_to(root):
-            raise InputError(f"{names[at]!r}: this name leads out of {folder}")
-        images[at] = read_squeezed(path)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            for done, _ in enumerate(pool.map(fill, range(len(names))), 1):
-                if progress is not None:
-                    progress(done, len(names))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return images
+def _tell(pixels: torch.Tensor, names: list[str], folder: Path, fit: Fit, tell: Callable[[str, int], None]) -> None:
+    """How many images are constant, and of pictures, how many were turned, composed or cut down."""
+    if not (folder / "corpus.json").is_file():
+        for what, count in notes_of((folder / name for name in names), fit).items():
+            tell(what, count)
+    flat = pixels.flatten(1)
+    constant = int((flat == flat[:, :1]).all(dim=1).sum())
+    if constant:
+        tell("images of one value, which has no correlation: compared by their pixels", constant)

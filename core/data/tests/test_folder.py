@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from core.data.folder import read_folder
-from core.data.pictures import read_picture
+from core.data.pictures import Fit, read_picture
 from core.errors import InputError
 
 
@@ -28,7 +28,8 @@ def test_the_central_square_is_resized_and_turned_gray(tmp_path: Path) -> None:
     pixels[2:6] = np.arange(48).reshape(4, 4, 3)
     Image.fromarray(pixels).save(tmp_path / "x.png")
     assert torch.allclose(
-        read_picture(tmp_path / "x.png", 4)[0], torch.from_numpy(pixels[2:6].mean(axis=2) / 255).float()
+        torch.from_numpy(read_picture(tmp_path / "x.png", Fit("crop", 4))[0]),
+        torch.from_numpy(pixels[2:6].mean(axis=2) / 255).float(),
     )
 
 
@@ -47,7 +48,7 @@ def test_a_table_gives_order_identities_and_attributes(pictures: Path, tmp_path:
     assert corpus.names == ("c.jpg", "a.png") and seen == [(1, 2), (2, 2)]
     assert corpus.identities is not None and corpus.identities.tolist() == [7, 8]
     assert corpus.attributes is not None and corpus.attributes.to_numpy().tolist() == [[1, 1], [-1, -1]]
-    assert torch.equal(corpus.images[1], read_picture(pictures / "a.png", 8))
+    assert torch.equal(corpus.images[1], torch.from_numpy(read_picture(pictures / "a.png", Fit("crop", 8))))
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,16 @@ def test_bad_folders_are_named(pictures: Path, tmp_path: Path) -> None:
     (pictures / "a.png").write_bytes((pictures / "a.png").read_bytes()[:100])
     with pytest.raises(InputError, match=r"a.png: not a readable picture"):
         read_folder(pictures, size=8)
+
+
+def test_what_is_passed_over_or_changed_is_told(pictures: Path) -> None:
+    (pictures / "sub").mkdir()
+    Image.new("RGBA", (9, 9)).save(pictures / "d.png")
+    found: dict[str, int] = {}
+    corpus = read_folder(pictures, size=8, tell=found.__setitem__)
+    assert found == {
+        "passed over: .txt": 1,
+        "passed over: folders": 1,
+        "pictures with transparency, composed on white": 1,
+    }
+    assert (corpus.by_names(["d.png"]).images == 1).all()

@@ -146,7 +146,8 @@ class _Recipe:
                     f"engine: the worker on {socket.gethostname()} cannot see {path}; dask needs the input and the "
                     "output on storage that every worker sees under the same path"
                 )
-        sides = [Side(*(_open(side[name]) for name in ("matrix", "rest", "order"))) for side in self.sides]
+        sides = [Side(**{name: _open(value) for name, value in side.items()}) for side in self.sides]
+        sides = [side if side.index is None else side.part(side.index) for side in sides]
         return replace(self.join, a=sides[0], b=sides[-1])
 
 
@@ -155,7 +156,7 @@ def _share(join: Join, client: Any) -> tuple[str, Any]:
     sides = (join.a,) if join.b is join.a else (join.a, join.b)
     places = tuple({name: _place(array) for name, array in vars(side).items()} for side in sides)
     none = Side(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32), None)
-    recipe = _Recipe(replace(join, a=none, b=none), places)
+    recipe = _Recipe(replace(join, a=none, b=none, equal=None), places)
     in_files = all(not isinstance(array, np.ndarray) for side in places for array in side.values())
     return str(uuid.uuid4()), recipe if in_files else client.scatter(recipe, broadcast=True, hash=False)
 

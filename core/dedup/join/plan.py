@@ -102,7 +102,7 @@ def make_plan(
     with one_thread():
         _, vectors = torch.linalg.eigh(learnt.T @ learnt)
         orthogonality = float(torch.linalg.norm(vectors @ vectors.T - torch.eye(d, dtype=torch.float64)))
-    rotation = np.ascontiguousarray(vectors.numpy()[:, ::-1])
+    rotation = vectors.flip(1).contiguous().numpy()
     orthogonality += d * gamma(d, UNIT64)  # of computing it
     rotated = np.zeros((len(unseen), max(d, PREFIX)), dtype=np.float32)
     rotated[:, :d] = (unseen @ torch.from_numpy(rotation)).numpy()
@@ -179,3 +179,9 @@ class Side:
     matrix: np.ndarray  # (n, columns) float32, in input order
     rest: np.ndarray  # (n, len(levels)) float32: remainders, rounded up
     order: np.ndarray | None  # (n,) int64 in which leaves lie together; None for the product
+    index: np.ndarray | None = None  # (n,) int64, ascending: numbers of the images; None where all of a source join
+
+    def part(self, index: np.ndarray) -> Side:
+        """The first rows of the arrays as the rows of the images `index`."""
+        n = len(index)
+        return Side(self.matrix[:n], self.rest[:n], None if self.order is None else self.order[:n], index)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 
 from core.dedup.definition import correlations
+from core.dedup.equal import Equal
 from core.dedup.join.budget import Budget
 from core.dedup.join.device import DeviceRows, pairs_above, tensor_cores
 from core.dedup.join.kernels import (
@@ -33,7 +33,7 @@ from core.dedup.join.kernels import (
     row_panel,
     scan_product,
 )
-from core.dedup.join.plan import Plan, Side, tree_order
+from core.dedup.join.plan import Plan, Side
 from core.dedup.sources import RowSource
 from core.errors import InputError
 from core.machine import available_memory
@@ -88,37 +88,6 @@ def _refuse_too_many(pairs: int) -> None:
 EMPTY = Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
 
-def new_side(n: int, plan: Plan, allocate: Callable[[str, tuple[int, ...], str], np.ndarray] | None = None) -> Side:
-    """Room for n rows: in memory, or wherever `allocate(name, shape, dtype)` puts an array."""
-    allocate = allocate or (lambda name, shape, dtype: np.empty(shape, dtype))
-    matrix = allocate("matrix", (n, plan.columns), "<f4")
-    rest = allocate("rest", (n, len(plan.levels)), "<f4")
-    return Side(matrix, rest, allocate("order", (n,), "<i8") if plan.fused else None)
-
-
-def prepare(
-    source: RowSource, plan: Plan, budget: Budget, side: Side, *, start: int = 0, progress: Progress | None = None
-) -> None:
-    """Read and rotate the rows of a source from `start` on into `side`; `progress` hears how many rows stand."""
-    n = len(source)
-
-    def fill(span: tuple[int, int]) -> int:
-        low, high = span
-        side.matrix[low:high], side.rest[low:high] = plan.store(source.rows(low, high))
-        return high
-
-    for done in in_threads(fill, pairwise((*range(start, n, budget.read), n)), budget.threads):
-        if progress:
-            progress(done, n)
-
-
-def order_rows(side: Side, segment: int) -> None:
-    """Fill the order of a side, a segment of rows at a time, so that memory does not grow with n."""
-    if side.order is not None:
-        for low in range(0, len(side.order), segment):
-            side.order[low : low + segment] = low + tree_order(side.matrix[low : low + segment, :BALL])
-
-
 def in_threads(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> Iterator[Any]:
     """Results in order, with few items in flight; numeric libraries are held to one thread in each worker."""
     saved = torch.get_num_threads()
@@ -147,6 +116,7 @@ class Join:
     b: Side
     plan: Plan
     budget: Budget
+    equal: tuple[Equal, ...] | None = field(default=None, repr=False, compare=False)  # of each set, where looked for
     on_device: DeviceRows = field(default_factory=DeviceRows, repr=False, compare=False)
 
     @property
@@ -250,7 +220,10 @@ class Join:
 
     def _decide(self, pairs: np.ndarray, values: np.ndarray) -> Found:
         """Those of the candidates that the definition puts above the threshold, with their float64 correlation."""
-        i, j = pairs[:, 0].copy(), pairs[:, 1].copy()
+        i, j = (
+            place.copy() if side.index is None else side.index[place]
+            for place, side in zip(pairs.T, (self.a, self.b), strict=True)
+        )
         if self.second is None:
             i, j = np.minimum(i, j), np.maximum(i, j)
         exact = np.empty(len(i))

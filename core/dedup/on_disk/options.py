@@ -12,7 +12,7 @@ from core.dedup.pairs import RULES, THRESHOLD, check_threshold
 from core.errors import InputError
 from core.machine import parse_memory
 
-SCHEMA = "samenoise/dedup/2"
+SCHEMA = "samenoise/dedup/3"
 Progress = Callable[[str, int, int], None]  # stage, done, total
 FREE = ("rule", "skip_bad")  # options that may change when an interrupted run goes on
 

@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from core.data.pictures import UNREADABLE, is_deep, is_gray, read_any
-from core.data.preprocess import ALIGNED
+from core.data.pictures import Header, as_floats, read_header, read_picture
 from core.dedup.on_disk.inputs import Input
 from core.errors import InputError
 from core.files import write_atomic
@@ -26,10 +24,7 @@ from core.files import write_atomic
 Progress = Callable[[int, int], None]
 BATCH = 256  # pictures decoded between two notes of progress, at most
 _HEADER = 256  # bytes kept for the header of the .npy file, whose number of images is known at the end
-# Pillow keeps a colour pixel in four bytes; file buffers, a converted copy and the array stand beside it.
-_DECODING = 24  # bytes a pixel while a picture is decoded, at most
 _DTYPES = ("|u1", "<f4")
-Form = tuple[int, int, int, int]  # channels, height, width, place in _DTYPES: what a decoded picture will be
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,7 @@ class Headers:
     dtype: str  # 8-bit levels where all of them have no more, else float32
     bytes: np.ndarray  # (n,) int64: what decoding each picture takes
     trouble: dict[str, str]  # name -> why it cannot be taken
+    notes: dict[str, int]  # key of core.data.pictures.NOTES -> pictures of which it is true
 
 
 def read_headers(given: Input, *, threads: int, progress: Progress | None = None) -> Headers:
@@ -52,35 +48,33 @@ def read_headers(given: Input, *, threads: int, progress: Progress | None = None
     """
     assert given.names is not None
     names = given.names
-    forms: list[Form | None] = []
-    sizes = np.zeros(len(names), dtype=np.int64)
-    trouble = {}
+    shapes: list[tuple[int, int, int] | None] = []
+    sizes, deep = np.zeros(len(names), dtype=np.int64), np.zeros(len(names), dtype=bool)
+    trouble, notes = {}, Counter[str]()
     with ThreadPoolExecutor(threads) as pool:
         for low in range(0, len(names), 16 * BATCH):
             part = names[low : low + 16 * BATCH]
-            for name, form in zip(
-                part, pool.map(lambda name: _form(given.path / name, given.resize), part), strict=True
-            ):
-                if isinstance(form, InputError):
-                    trouble[name] = str(form)
-                    forms.append(None)
+            for name, header in zip(part, pool.map(lambda name: _header(given, name), part), strict=True):
+                if isinstance(header, InputError):
+                    trouble[name] = str(header)
+                    shapes.append(None)
                 else:
-                    sizes[len(forms)] = form[1]
-                    forms.append(form[0])
+                    sizes[len(shapes)], deep[len(shapes)] = header.bytes, header.deep
+                    shapes.append(header.shape)
+                    notes.update(header.notes)
             if progress:
-                progress(len(forms), len(names))
-    shapes = Counter(what[:3] for what in forms if what is not None)
-    if not shapes:
+                progress(len(shapes), len(names))
+    if not any(shapes):
         raise InputError(f"{given.path}: none of its {len(names)} pictures can be read; {next(iter(trouble.values()))}")
-    shape, count = shapes.most_common(1)[0]
-    for name, what in zip(names, forms, strict=True):
-        if what is not None and what[:3] != shape:
+    shape, count = Counter(what for what in shapes if what).most_common(1)[0]
+    for name, what in zip(names, shapes, strict=True):
+        if what is not None and what != shape:
             trouble[name] = (
-                f"{given.path / name}: found {_by(what[:3])} (channels, height, width), expected {_by(shape)} like "
+                f"{given.path / name}: found {_by(what)} (channels, height, width), expected {_by(shape)} like "
                 f"{count:,} of the {len(names):,} pictures; --resize N makes all equal"
             )
-    deepest = max(what[3] for what in forms if what is not None and what[:3] == shape)
-    return Headers(shape, _DTYPES[deepest], sizes, {name: trouble[name] for name in names if name in trouble})
+    dtype = _DTYPES[any(deep[k] for k, what in enumerate(shapes) if what == shape)]
+    return Headers(shape, dtype, sizes, {name: trouble[name] for name in names if name in trouble}, dict(notes))
 
 
 def check_decoding(given: Input, headers: Headers, memory: int) -> None:
@@ -98,20 +92,12 @@ def _by(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _form(path: Path, resize: int | None) -> tuple[Form, int] | InputError:
-    """What `read_any` will make of a picture, and the bytes that it takes meanwhile."""
+def _header(given: Input, name: str) -> Header | InputError:
+    assert given.fit is not None
     try:
-        with Image.open(path) as image:
-            taken = _DECODING * image.width * image.height
-            if resize is not None:
-                is_deep(image)  # refuses what cannot be taken
-                return (1, resize, resize, 1), taken
-            if image.size == ALIGNED and image.mode == "RGB":
-                return (1, 40, 40, 1), taken
-            channels = 1 if is_deep(image) or is_gray(image) else 3
-            return (channels, image.height, image.width, int(is_deep(image))), taken
-    except UNREADABLE as error:
-        return InputError(f"{path}: not a readable picture ({error})")
+        return read_header(given.path / name, given.fit)
+    except InputError as error:
+        return error
 
 
 def gather(
@@ -163,14 +149,15 @@ def gather(
 
 
 def _decoded(given: Input, headers: Headers, name: str) -> np.ndarray | InputError:
+    assert given.fit is not None
     try:
-        picture = read_any(given.path / name, given.resize)
+        picture = read_picture(given.path / name, given.fit)
     except InputError as error:
         return error
     if picture.shape != headers.shape:
         return InputError(f"{given.path / name}: changed while it was read, {_by(picture.shape)}")
     if picture.dtype == np.uint8 and headers.dtype != "|u1":
-        picture = picture.astype(np.float32) / np.float32(255)
+        picture = as_floats(picture)
     return np.ascontiguousarray(picture, dtype=headers.dtype)
 
 
@@ -192,7 +179,9 @@ def _npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
 def save_headers(headers: Headers, path: Path) -> None:
     """Keep headers for a run that goes on."""
     stream = io.BytesIO()
-    about = json.dumps({"shape": headers.shape, "dtype": headers.dtype, "trouble": headers.trouble})
+    about = json.dumps(
+        {"shape": headers.shape, "dtype": headers.dtype, "trouble": headers.trouble, "notes": headers.notes}
+    )
     np.savez(stream, bytes=headers.bytes, about=about)
     write_atomic(path, stream.getvalue())
 
@@ -201,4 +190,4 @@ def load_headers(path: Path) -> Headers:
     """What `save_headers` kept."""
     with np.load(path, allow_pickle=False) as saved:
         about = json.loads(str(saved["about"]))
-        return Headers(tuple(about["shape"]), about["dtype"], saved["bytes"], about["trouble"])
+        return Headers(tuple(about["shape"]), about["dtype"], saved["bytes"], about["trouble"], about["notes"])

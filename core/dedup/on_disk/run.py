@@ -13,9 +13,10 @@ from typing import Any
 from core.dedup.join.budget import check_threads
 from core.dedup.join.tiles import Engine, local_engine
 from core.dedup.on_disk.inputs import Input
+from core.dedup.on_disk.looked_at import looked_at, same_images
 from core.dedup.on_disk.options import SCHEMA, Options, Progress, stage
 from core.dedup.on_disk.pictures import Headers, gather
-from core.dedup.on_disk.results import Page, digest, refuse, versions, write_results
+from core.dedup.on_disk.results import Page, Results, digest, refuse, versions
 from core.dedup.on_disk.sets import check_before_reading, look
 from core.dedup.on_disk.work import WORK, open_work, prepared, search
 from core.dedup.search import as_pairs
@@ -80,13 +81,14 @@ def _run(
     bad = [dict(found.trouble) if isinstance(found, Headers) else {} for found in sets]
     if not options.skip_bad:
         refuse(bad, out)
-    sources, names = [], []
+    sources: list[FileSource] = []
+    names: list[tuple[str, ...]] = []
     for k, (given, found, place) in enumerate(zip(inputs, sets, places, strict=True)):
         if isinstance(found, Headers):
             report = stage(progress, f"reading {given.path.name}")
             threads = check_threads(options.threads)
             file, bad[k] = gather(given, found, place, memory=limit // 2, threads=threads, progress=report)
-            found = FileSource(file, options.size, str(given.path), levels=True)
+            found = FileSource(file, options.size, str(given.path), levels=True, axes="nchw")
         called = given.names and tuple(name for name in given.names if name not in bad[k])
         if called is not None and len(called) != len(found):
             raise InputError(f"{given.path}: found {len(called)} names for {len(found)} images")
@@ -100,8 +102,11 @@ def _run(
             left_out[called[k]] = f"{source.label}: image {called[k]} has a pixel that is NaN or infinite"
     if not options.skip_bad:
         refuse(bad, out)
-    pairs = as_pairs(search(join, work / "parts", engine, stage(progress, "comparing")), join)
-    counts = write_results(pairs, sources, names, bad, out, options.rule, stage(progress, "writing"), page)
+    twins = same_images(inputs, names)
+    found_pairs = search(join, work / "parts", engine, stage(progress, "comparing"))
+    pairs = as_pairs(found_pairs, join, twins)
+    results = Results(pairs, sources, names, bad, join.equal or (), twins, [given.same for given in inputs])
+    counts = results.write(out, options.rule, stage(progress, "writing"), page)
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "inputs": [
@@ -110,11 +115,15 @@ def _run(
         ],
         "parameters": {
             **asdict(options),
-            "resize": inputs[0].resize,
+            "resize": None if inputs[0].fit is None else inputs[0].fit.side,
+            "fit": None if inputs[0].fit is None else str(inputs[0].fit),
             "engine": "local" if engine is local_engine else getattr(engine, "name", type(engine).__name__),
             "versions": versions(),
         },
         "counts": counts,
+        "looked_at": looked_at(
+            inputs, [found if isinstance(found, Headers) else None for found in sets], sources, join.equal or (), twins
+        ),
         "search": pairs.statistics,
     }
     result["measured"] = {

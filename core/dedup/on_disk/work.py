@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from core.dedup.equal import KEY_BYTES, Equal, Keys, find_equal, worth_collapsing
 from core.dedup.join.budget import Budget, check_threads, make_budget
 from core.dedup.join.plan import Plan, Side, make_plan
-from core.dedup.join.tiles import Engine, Found, Join, Task, new_side, order_rows, prepare
+from core.dedup.join.rows import collapse, new_side, order_rows, prepare
+from core.dedup.join.tiles import Engine, Found, Join, Task
 from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.options import FREE, SCHEMA, Options, Progress
 from core.dedup.sources import FileSource
@@ -46,8 +48,17 @@ def prepared(sources: list[FileSource], work: Path, limit: int, options: Options
     """The join with its rows in files of the work folder, read from the sources as far as they are not there yet."""
     plan = _plan(sources, work / "plan.npz", limit, options)
     budget = _budget(sources, work / "budget.json", limit, options, plan)
-    sides = [_filled(source, work / str(k), plan, budget, progress) for k, source in enumerate(sources)]
-    return Join(sources[0], sources[1] if len(sources) > 1 else None, sides[0], sides[-1], plan, budget)
+    places = [work / str(k) for k in range(len(sources))]
+    sides = [_filled(source, place, plan, budget, progress) for source, place in zip(sources, places, strict=True)]
+    found = tuple(
+        _equal(source, place, limit // 2, budget.decided) for source, place in zip(sources, places, strict=True)
+    )
+    many = worth_collapsing(found, plan.threshold, plan.dimension)
+    sides = [
+        _ordered(source, place, side, equal.representatives if many else None, budget)
+        for source, place, side, equal in zip(sources, places, sides, found, strict=True)
+    ]
+    return Join(sources[0], sources[1] if len(sources) > 1 else None, sides[0], sides[-1], plan, budget, found)
 
 
 def _budget(sources: list[FileSource], path: Path, limit: int, options: Options, plan: Plan) -> Budget:
@@ -66,12 +77,10 @@ def _budget(sources: list[FileSource], path: Path, limit: int, options: Options,
 
 def _filled(source: FileSource, place: Path, plan: Plan, budget: Budget, progress: Progress) -> Side:
     """The rows of one source in files of `place`; how far they stand is noted every few seconds."""
-    note = place / "rows.json"
-    state: dict[str, Any] = {"rows": 0, "ordered": False, "bad": []}
-    if note.exists():
-        state = json.loads(note.read_text())
-    side = new_side(len(source), plan, lambda name, shape, dtype: _array(place, name, shape, dtype))
-    source.digests = _array(place, "digests", (len(source), 32), "|u1")
+    state = _state(place)
+    n = len(source)
+    side = new_side(n, plan, lambda name, shape, dtype: _array(place, name, shape, dtype))
+    source.digests = _array(place, "digests", (n, 32), "|u1")
     source.bad |= set(state["bad"])
     last = time.monotonic()
 
@@ -79,14 +88,61 @@ def _filled(source: FileSource, place: Path, plan: Plan, budget: Budget, progres
         nonlocal last
         progress(f"pooling {Path(source.label).name}", done, total)
         if done == total or time.monotonic() - last > _NOTE_EVERY:
-            write_atomic(note, json.dumps({"rows": done, "ordered": False, "bad": sorted(source.bad)}))
+            _note(place, source, done)
             last = time.monotonic()
 
     if not state["ordered"]:
-        prepare(source, plan, budget, side, start=state["rows"], progress=stands)
-        order_rows(side, budget.segment)
-        write_atomic(note, json.dumps({"rows": len(source), "ordered": True, "bad": sorted(source.bad)}))
+        prepare(source, plan, budget, side, start=state["rows"], note=_keys(source, place).note, progress=stands)
     return side
+
+
+def _keys(source: FileSource, place: Path) -> Keys:
+    n = len(source)
+    return Keys(_array(place, "keys", (n, KEY_BYTES), "|u1"), _array(place, "zero", (n,), "|b1"))
+
+
+def _equal(source: FileSource, place: Path, memory: int, at_once: int) -> Equal:
+    """The equal images of a source whose rows have all been read; kept in a file of `place`."""
+    path = place / "first.npy"
+    keys = _keys(source, place)
+    if not path.exists():
+        found = find_equal(source, keys, memory, at_once)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as stream:
+            np.save(stream, found.first)
+        partial.replace(path)
+    zero = np.array(keys.zero)
+    zero[sorted(source.bad)] = False
+    return Equal(np.load(path), zero)
+
+
+def _ordered(source: FileSource, place: Path, side: Side, index: np.ndarray | None, budget: Budget) -> Side:
+    """A side in its final order; where there is an `index`, of those images alone, whose rows move to the front."""
+    if index is None:
+        if not _state(place)["ordered"]:
+            order_rows(side, budget.segment)
+            _note(place, source, len(source), ordered=True)
+        return side
+    kept = _array(place, "index", index.shape, "<i8")
+    if _state(place)["ordered"]:
+        return side.part(kept)
+    kept[:] = index
+    _note(place, source, 0)  # rows that move are to be read again if this is killed
+    side = collapse(side, kept, budget.segment)
+    order_rows(side, budget.segment)
+    _note(place, source, len(source), ordered=True)
+    return side
+
+
+def _state(place: Path) -> dict[str, Any]:
+    """How far the rows in `place` stand."""
+    note = place / "rows.json"
+    return json.loads(note.read_text()) if note.exists() else {"rows": 0, "ordered": False, "bad": []}
+
+
+def _note(place: Path, source: FileSource, rows: int, *, ordered: bool = False) -> None:
+    state = {"rows": rows, "ordered": ordered, "bad": sorted(source.bad)}
+    write_atomic(place / "rows.json", json.dumps(state))
 
 
 def _plan(sources: list[FileSource], path: Path, limit: int, options: Options) -> Plan:

@@ -49,7 +49,11 @@ def all_pairs(a: np.ndarray, b: np.ndarray | None, threshold: float, size: int) 
     i, j = (g.ravel() for g in np.meshgrid(np.arange(len(a)), np.arange(len(other)), indexing="ij"))
     if b is None:
         i, j = i[i < j], j[i < j]
-    above = np.abs(correlations(rows[0], other, i, j)) > threshold
+    values = np.abs(correlations(rows[0], other, i, j))
+    second = a if b is None else b
+    for p in np.flatnonzero(~np.any(rows[0][i], axis=1) & ~np.any(other[j], axis=1)):  # constant ones: by their pixels
+        values[p] = float((a[i[p]] == second[j[p]]).all())
+    above = values > threshold
     return set(zip(i[above].tolist(), j[above].tolist(), strict=True))
 
 

@@ -19,6 +19,7 @@ import cloudpickle
 import dask
 import distributed
 
+from core.dedup import equal
 from core.dedup.join import cluster
 from core.dedup.join.cluster import IN_FLIGHT, DaskEngine, connect
 from core.dedup.join.tiles import Found, Join, Task
@@ -91,6 +92,22 @@ def test_from_python(client: Any) -> None:
     here = near_duplicates(pixels, size=4, threshold=0.99, tile=64)
     np.testing.assert_array_equal(np.stack([there.i, there.j]), np.stack([here.i, here.j]))
     assert there.statistics["tasks"] == here.statistics["tasks"] == 66 and len(here)
+
+
+def test_copies_are_taken_together_on_workers_too(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that have moved to the front of their file, or of memory, keep the numbers of their images."""
+    monkeypatch.setattr(equal, "LIMIT", -1)
+    pixels = images(900)
+    np.save(tmp_path / "x.npy", pixels)
+    given, options = [find_input(tmp_path / "x.npy")], Options(0.99, size=4, memory="16MB", threads=2, tile=64)
+    run(given, tmp_path / "local", options)
+    result = run(given, tmp_path / "dask", options, engine=DaskEngine(client))
+    assert result["search"]["pairs_in_all"] == 700 * 699 // 2
+    for name in FILES:
+        assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+    there = near_duplicates(pixels, size=4, threshold=0.99, tile=64, engine=DaskEngine(client))
+    here = near_duplicates(pixels, size=4, threshold=0.99, tile=64)
+    np.testing.assert_array_equal(np.stack([there.i, there.j]), np.stack([here.i, here.j]))
 
 
 def test_workers_that_come_later_get_work(monkeypatch: pytest.MonkeyPatch) -> None:

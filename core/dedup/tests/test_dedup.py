@@ -95,7 +95,6 @@ def test_rules_hold_their_promises(n: int, data: st.DataObject) -> None:
         ({"memory": "10kB"}, "cannot hold a tile"),
         ({"memory": "plenty"}, "memory: expected bytes or a size like 256MB, got 'plenty'"),
         ({"threads": -1}, "threads"),
-        ({"size": 3}, "cannot be pooled to 3 rows"),
         ({"size": 0}, "size"),
     ],
 )
@@ -113,11 +112,11 @@ def test_bad_images() -> None:
         near_duplicates(images, size=4)
     with pytest.raises(InputError, match="against: image 1 "):
         near_duplicates(images[:3], np.array([images[0], images[0] + np.inf]), size=4)
-    with pytest.raises(InputError, match=r"expected shape \(n, c, h, w\) or \(n, d\), got \(2, 2, 2\)"):
-        near_duplicates(np.zeros((2, 2, 2), np.float32))
-    with pytest.raises(InputError, match="expected floating-point or uint8 pixels, got int64"):
-        near_duplicates(np.zeros((2, 4), np.int64))
-    with pytest.raises(InputError, match="against: expected 16 pooled values an image, got 20"):
+    with pytest.raises(InputError, match=r"expected shape .* or \(n, d\), got \(2, 2, 2, 2, 2\)"):
+        near_duplicates(np.zeros((2, 2, 2, 2, 2), np.float32))
+    with pytest.raises(InputError, match="expected floating-point or whole-number pixels, got complex64"):
+        near_duplicates(np.zeros((2, 4), np.complex64))
+    with pytest.raises(InputError, match="against: found 20 pooled values an image, expected 16"):
         near_duplicates(images[:2], np.ones((2, 20), np.float32), size=4)
     with pytest.raises(InputError, match="rule: expected one of drop-later, representatives, got 'newest'"):
         kept(make_pairs((0, 1)), 2, "newest")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from core.data.pictures import read_any, read_picture, read_squeezed
+from core.data.pictures import KEEP, Fit, read_picture
 from core.dedup.on_disk import pictures as dedup_pictures
 from core.dedup.on_disk.inputs import find_input
 from core.dedup.on_disk.options import Options
@@ -41,14 +41,14 @@ def test_bad_pictures_are_named_or_left_out(tmp_path: Path) -> None:
     save(folder, pictures(30))
     (folder / "10.png").write_bytes(b"not a picture")
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(folder / "20.png")
-    given = find_input(folder)
+    given = find_input(folder, fit=KEEP)
     with pytest.raises(InputError, match=r"10\.png: not a readable picture"):
         run([given], tmp_path / "out", Options())
     (folder / "10.png").unlink()
     with pytest.raises(InputError, match=r"20\.png: found 1x40x40 .* expected 1x20x20 like 28 of the 29"):
-        run([find_input(folder)], tmp_path / "out", Options())
+        run([find_input(folder, fit=KEEP)], tmp_path / "out", Options())
     (folder / "10.png").write_bytes(b"not a picture")
-    result = run([find_input(folder)], tmp_path / "out", Options(skip_bad=True))
+    result = run([find_input(folder, fit=KEEP)], tmp_path / "out", Options(skip_bad=True))
     counts = result["counts"]
     assert counts["images"] == [30] and counts["skipped"] == 2  # as for a tensor: all that were given
     assert counts["kept"] + counts["removed"] + counts["skipped"] == 30
@@ -58,7 +58,7 @@ def test_bad_pictures_are_named_or_left_out(tmp_path: Path) -> None:
         ("03.png", "07.png"),
     }
     (folder / "10.png").unlink()
-    run([find_input(folder, resize=20)], tmp_path / "resized", Options())
+    run([find_input(folder, fit=Fit("crop", 20))], tmp_path / "resized", Options())
 
 
 def test_all_unreadable_pictures_are_listed_and_leaving_them_out_decodes_nothing_again(
@@ -69,11 +69,11 @@ def test_all_unreadable_pictures_are_listed_and_leaving_them_out_decodes_nothing
     for k in (10, 20, 25):
         truncated(folder / f"{k}.png")
     with pytest.raises(InputError, match=r"10\.png: not a readable picture .*; 2 more such images are listed in"):
-        run([find_input(folder)], out, Options())
+        run([find_input(folder, fit=KEEP)], out, Options())
     listed = [line.split("\t")[0] for line in (out / "unusable.txt").read_text().splitlines()]
     assert listed == ["10.png", "20.png", "25.png"]
-    monkeypatch.setattr(dedup_pictures, "read_any", None)
-    result = run([find_input(folder)], out, Options(skip_bad=True))
+    monkeypatch.setattr(dedup_pictures, "read_picture", None)
+    result = run([find_input(folder, fit=KEEP)], out, Options(skip_bad=True))
     assert result["counts"]["skipped"] == 3 and not (out / "unusable.txt").exists()
     assert [line.split("\t")[0] for line in (out / "skipped.txt").read_text().splitlines()] == listed
 
@@ -81,7 +81,7 @@ def test_all_unreadable_pictures_are_listed_and_leaving_them_out_decodes_nothing
 def test_an_odd_first_picture_does_not_cost_the_others(tmp_path: Path) -> None:
     save(tmp_path / "folder", pictures(30))
     Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "folder" / "00.png")
-    result = run([find_input(tmp_path / "folder")], tmp_path / "out", Options(skip_bad=True))
+    result = run([find_input(tmp_path / "folder", fit=KEEP)], tmp_path / "out", Options(skip_bad=True))
     assert result["counts"]["skipped"] == 1 and names_of_pairs(tmp_path / "out") == {
         ("01.png", "02.png"),
         ("03.png", "07.png"),
@@ -92,23 +92,23 @@ def test_a_folder_where_nothing_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.png").write_bytes(b"no")
     with pytest.raises(InputError, match=r"none of its 1 pictures can be read; .*a\.png"):
-        run([find_input(tmp_path / "folder")], tmp_path / "out", Options(skip_bad=True))
+        run([find_input(tmp_path / "folder", fit=KEEP)], tmp_path / "out", Options(skip_bad=True))
     (tmp_path / "folder" / "a.png").unlink()
     truncated(tmp_path / "folder" / "a.png")
     with pytest.raises(InputError, match="none of its 1 pictures can be read"):
-        run([find_input(tmp_path / "folder")], tmp_path / "out", Options(skip_bad=True))
+        run([find_input(tmp_path / "folder", fit=KEEP)], tmp_path / "out", Options(skip_bad=True))
 
 
 def test_sixteen_bits_are_not_cut_off_at_eight(tmp_path: Path) -> None:
     levels = (np.round(pictures(30) * 65535)).astype(np.uint16)
     for k, image in enumerate(levels):
         Image.fromarray(image[0]).save(tmp_path / f"{k:02d}.png")
-    np.testing.assert_array_equal(read_any(tmp_path / "04.png", None), levels[4] / np.float32(65535))
-    small = read_picture(tmp_path / "04.png", 10).numpy()
+    np.testing.assert_array_equal(read_picture(tmp_path / "04.png", KEEP), levels[4] / np.float32(65535))
+    small = read_picture(tmp_path / "04.png", Fit("crop", 10))
     assert small.std() > 0.03 and abs(small.mean() - levels[4].mean() / 65535) < 0.01
-    squeezed = read_squeezed(tmp_path / "04.png").numpy()
+    squeezed = read_picture(tmp_path / "04.png", Fit("squeeze", 40))
     assert squeezed.std() > 0.1 and abs(squeezed.mean() - levels[4].mean() / 65535) < 0.01
-    run([find_input(tmp_path)], tmp_path / "out", Options())
+    run([find_input(tmp_path, fit=KEEP)], tmp_path / "out", Options())
     assert names_of_pairs(tmp_path / "out") == {
         ("00.png", "01.png"),
         ("01.png", "02.png"),
@@ -118,18 +118,18 @@ def test_sixteen_bits_are_not_cut_off_at_eight(tmp_path: Path) -> None:
 
 def test_thirty_two_bits_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.ones((20, 20), np.float32)).save(tmp_path / "a.tiff")
-    for resize in (None, 20):
+    for fit in (KEEP, Fit("crop", 20)):
         with pytest.raises(InputError, match=r"a\.tiff: not a readable picture \(32 bits a pixel"):
-            run([find_input(tmp_path, resize=resize)], tmp_path / "out", Options())
+            run([find_input(tmp_path, fit=fit)], tmp_path / "out", Options())
     with pytest.raises(InputError, match="32 bits a pixel"):
-        read_picture(tmp_path / "a.tiff", 20)
+        read_picture(tmp_path / "a.tiff", Fit("crop", 20))
 
 
 def test_deep_and_plain_pictures_in_one_folder(tmp_path: Path) -> None:
     images = pictures(10)
     save(tmp_path / "folder", images[:9])
     Image.fromarray(np.round(images[0, 0] * 65535).astype(np.uint16)).save(tmp_path / "folder" / "09.png")
-    run([find_input(tmp_path / "folder")], tmp_path / "out", Options())
+    run([find_input(tmp_path / "folder", fit=KEEP)], tmp_path / "out", Options())
     assert ("00.png", "09.png") in names_of_pairs(tmp_path / "out")
 
 
@@ -138,7 +138,7 @@ def test_folders_of_classes_are_read_with_relative_names(tmp_path: Path) -> None
     save(tmp_path / "set" / "cats", images[:5])
     save(tmp_path / "set" / "dogs", images[5:], first=5)
     save(tmp_path / "set" / ".thumbnails", images[:2])
-    run([find_input(tmp_path / "set")], tmp_path / "out", Options())
+    run([find_input(tmp_path / "set", fit=KEEP)], tmp_path / "out", Options())
     assert ("cats/03.png", "dogs/07.png") in names_of_pairs(tmp_path / "out")
     assert len((tmp_path / "out" / "kept.txt").read_text().splitlines()) == 27
 
@@ -146,7 +146,6 @@ def test_folders_of_classes_are_read_with_relative_names(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("side", "options", "message"),
     [
-        (25, {}, "cannot be pooled to 20 rows.*; --resize N makes .*, --pooled-size N pools"),
         (20, {"memory": "100kB"}, "cannot hold a tile"),
         (20, {"device": "abacus"}, "device: cannot use 'abacus'"),
         (20, {"threads": 0}, "threads: expected at least 1, got 0"),
@@ -161,9 +160,9 @@ def test_what_cannot_work_is_said_before_anything_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, options: dict[str, Any], message: str
 ) -> None:
     save(tmp_path / "folder", np.zeros((2, 1, side, side)))
-    monkeypatch.setattr(dedup_pictures, "read_any", None)
+    monkeypatch.setattr(dedup_pictures, "read_picture", None)
     with pytest.raises(InputError, match=message) as error:
-        run([find_input(tmp_path / "folder")], tmp_path / "out", Options(**options))
+        run([find_input(tmp_path / "folder", fit=KEEP)], tmp_path / "out", Options(**options))
     assert "\n" not in str(error.value)
 
 
@@ -172,9 +171,9 @@ def test_two_sets_that_do_not_match_are_refused_before_anything_is_decoded(
 ) -> None:
     save(tmp_path / "a", np.zeros((2, 1, 20, 20)))
     np.save(tmp_path / "b.npy", np.zeros((2, 3, 20, 20), np.float32))
-    monkeypatch.setattr(dedup_pictures, "read_any", None)
+    monkeypatch.setattr(dedup_pictures, "read_picture", None)
     with pytest.raises(InputError, match=r"b\.npy: found 1200 pooled values an image, expected 400"):
-        run([find_input(tmp_path / "a"), find_input(tmp_path / "b.npy")], tmp_path / "out", Options())
+        run([find_input(tmp_path / "a", fit=KEEP), find_input(tmp_path / "b.npy")], tmp_path / "out", Options())
 
 
 def test_batches_hold_as_many_pictures_as_the_memory() -> None:
@@ -186,7 +185,7 @@ def test_batches_hold_as_many_pictures_as_the_memory() -> None:
 
 def test_a_picture_that_vanishes_is_named(tmp_path: Path) -> None:
     save(tmp_path / "folder", np.zeros((4, 1, 20, 20)))
-    given = find_input(tmp_path / "folder")
+    given = find_input(tmp_path / "folder", fit=KEEP)
     (tmp_path / "folder" / "02.png").unlink()
     with pytest.raises(InputError, match=r"02\.png: was listed a moment ago and cannot be read now"):
         run([given], tmp_path / "out", Options())

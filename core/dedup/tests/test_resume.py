@@ -215,11 +215,12 @@ def test_killed_ten_times_at_random_moments_of_every_stage(tmp_path: Path) -> No
 _RUN = """
 import sys
 from pathlib import Path
+from core.data.pictures import KEEP
 from core.dedup.on_disk.inputs import find_input
 from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run
 from core.machine import peak_rss
-run([find_input(Path(sys.argv[1]))], Path(sys.argv[2]), Options(memory=sys.argv[3], threads=1))
+run([find_input(Path(sys.argv[1]), fit=KEEP)], Path(sys.argv[2]), Options(memory=sys.argv[3], threads=1))
 print(peak_rss())
 """
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from core.data.corpus import Corpus, save_corpus
+from core.data.pictures import KEEP
 from core.dedup.on_disk.inputs import find_input
 from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run
@@ -36,7 +37,7 @@ def test_every_kind_of_input_gives_the_same_pairs(tmp_path: Path) -> None:
     truth = near_duplicates(images)
     pairs = {}
     for source in ("corpus", "x.npy", "bytes.npy", "x.pt", "folder"):
-        run([find_input(tmp_path / source)], tmp_path / f"out-{source}", Options())
+        run([find_input(tmp_path / source, fit=KEEP)], tmp_path / f"out-{source}", Options())
         pairs[source] = pd.read_parquet(tmp_path / f"out-{source}" / "pairs.parquet")
         assert pairs[source]["i"].tolist() == truth.i.tolist()
         assert pairs[source]["j"].tolist() == truth.j.tolist()
@@ -103,9 +104,11 @@ def test_bad_images_are_named_or_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: np.save(path, np.zeros((3, 1, 25, 25), np.float32)), "cannot be pooled to 20 rows"),
-        (lambda path: np.save(path, np.zeros((3, 5, 5), np.float32)), "expected shape"),
-        (lambda path: np.save(path, np.array(["a"])), "expected shape"),
+        (lambda path: np.save(path, np.zeros((3, 5, 5, 5, 5), np.float32)), "expected shape"),
+        (lambda path: np.save(path, np.zeros(5, np.float32)), "expected shape"),
+        (lambda path: np.save(path, np.zeros((3, 4, 4, 4), np.float32)), "--axes nchw or --axes nhwc says which"),
+        (lambda path: np.save(path, np.zeros((40, 40, 3), np.float32)), "is one picture"),
+        (lambda path: np.save(path, np.array([["a"]])), "expected floating-point or whole-number pixels"),
         (lambda path: path.write_bytes(b"\x93NUMPY and nothing"), "not a readable tensor"),
         (lambda path: None, "expected a saved corpus, a CelebA directory, a folder of pictures"),
     ],
@@ -150,7 +153,7 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"threshold": 0.0}, {"rule": "none"}, {"memory": "1kB"}, {"size": 7}, {"device": "abacus"}],
+    [{"threshold": 0.0}, {"rule": "none"}, {"memory": "1kB"}, {"size": 0}, {"device": "abacus"}],
 )
 def test_bad_options(tmp_path: Path, options: dict[str, Any]) -> None:
     np.save(tmp_path / "x.npy", pictures(20))
@@ -208,7 +211,10 @@ def test_what_was_asked_and_what_ran_is_written(tmp_path: Path) -> None:
     [
         (torch.zeros(3, 1, 20, 20, dtype=torch.bfloat16), "found a tensor of torch.bfloat16"),
         (torch.zeros(3, 20).to_sparse(), "expected a dense one|not a readable tensor"),
-        (torch.zeros(3, 1, 20, 20, dtype=torch.int64), "expected floating-point or uint8 pixels, got int64"),
+        (
+            torch.zeros(3, 1, 20, 20, dtype=torch.complex64),
+            "expected floating-point or whole-number pixels, got complex",
+        ),
     ],
 )
 def test_tensors_of_another_kind(tmp_path: Path, tensor: torch.Tensor, message: str) -> None:
