@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from core.splits.membership import Column, Membership
+from core.splits.notes import Note
 from core.stats import Interval, wilson
 
 _PEOPLE = (
@@ -76,14 +77,42 @@ class PairCounts:
 
 
 @dataclass(frozen=True)
+class RestCounts:
+    """One group against all others together, as a fold stands against those it is trained on.
+
+    Attributes:
+        shared_images: images of the group that are in any other, `image_examples` the first of them.
+        shared_identities: identities of the group that are in any other; None where none are known.
+        images_with_identity_elsewhere: images of the group whose identity is in any other, None likewise.
+        images_near_others: images of the group with a near-duplicate in any other; None where it was not looked for.
+    """
+
+    group: str
+    images: int
+    shared_images: int
+    shared_identities: int | None
+    images_with_identity_elsewhere: int | None
+    images_near_others: int | None
+    image_examples: Sequence[str]
+    identity_examples: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Leakage:
-    """All groups, every pair of them once (both directions inside), and labels that contradict each other."""
+    """All groups, every pair of them once (both directions inside), and labels that contradict each other.
+
+    `notes` counts what was left out; `said` is what was assumed, guessed or passed over while reading; `looked_at` is
+    how many rows, images, identities and pairs of groups the counts are about.
+    """
 
     groups: Mapping[str, GroupCounts]
     pairs: tuple[PairCounts, ...]
     inconsistent_identities: Mapping[str, int]  # attribute -> identities with images of both labels
     images_with_two_identities: int | None
     notes: Mapping[str, int] = field(default_factory=dict)
+    rest: tuple[RestCounts, ...] = ()
+    said: tuple[Note, ...] = ()
+    looked_at: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The form that `samenoise verify --json` writes."""
@@ -166,6 +195,9 @@ def count_leakage(membership: Membership, near: Mapping[tuple[str, str], np.ndar
         {key: _inconsistent(identity, column) for key, column in membership.attributes.items()} if identity else {},
         _contradicted(membership.image, identity) if identity else None,
         dict(membership.notes),
+        _rest(membership, rows, has_image, has_identity, near),
+        membership.said,
+        _looked_at(membership, len(pairs)),
     )
 
 
@@ -179,6 +211,54 @@ def rate_difference(k_a: int, n_a: int, k_b: int, n_b: int) -> Interval:
     low = p - q - math.hypot(p - a.low, b.high - q)
     high = p - q + math.hypot(a.high - p, q - b.low)
     return Interval(max(-1.0, low), min(1.0, high), "Newcombe from Wilson")
+
+
+def _rest(
+    membership: Membership,
+    rows: Sequence[np.ndarray],
+    has_image: Sequence[np.ndarray],
+    has_identity: Sequence[np.ndarray],
+    near: Mapping[tuple[str, str], np.ndarray] | None,
+) -> tuple[RestCounts, ...]:
+    """Every group against all others; `rows` shows each image of a group once."""
+    identity, image = membership.identity, membership.image
+    groups_an_image = np.sum(np.stack(has_image), axis=0, dtype=np.int32)
+    groups_an_identity = np.sum(np.stack(has_identity), axis=0, dtype=np.int32) if identity else None
+    found = []
+    for g, name in enumerate(membership.groups):
+        images = np.flatnonzero(has_image[g] & (groups_an_image > 1))
+        people = touched = None
+        if identity and groups_an_identity is not None:
+            people = np.flatnonzero(has_identity[g] & (groups_an_identity > 1))
+            touched = _touched(identity.codes[rows[g]], np.asarray(groups_an_identity > 1))
+        alike = None
+        if near is not None:
+            sides = [pairs[:, names.index(name)] for names, pairs in near.items() if name in names]
+            alike = len(np.unique(np.concatenate(sides))) if sides else 0
+        found.append(
+            RestCounts(
+                name,
+                len(rows[g]),
+                len(images),
+                None if people is None else len(people),
+                touched,
+                alike,
+                image.examples(images),
+                identity.examples(people) if identity and people is not None else [],
+            )
+        )
+    return tuple(found)
+
+
+def _looked_at(membership: Membership, pairs: int) -> dict[str, int]:
+    looked = {"rows": len(membership.group), "images": _distinct(membership.image)}
+    if membership.identity is not None:
+        looked["identities"] = _distinct(membership.identity)
+    return {**looked, "groups": len(membership.groups), "pairs of groups": pairs}
+
+
+def _distinct(column: Column) -> int:
+    return int(_present(column.codes, len(column.values)).sum())
 
 
 def _first_of_each(codes: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:

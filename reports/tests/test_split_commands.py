@@ -119,8 +119,8 @@ def test_tables_serve_other_data_sets(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a.jpg\nb.jpg\na.jpg\n", r"1 repeated names, first 'a\.jpg'"),
-        ("x/a.jpg\n", r"'x/a\.jpg', expected a bare file name"),
-        ("a.jpg\nb.png\n", r"\['jpg', 'png'\]"),
+        ("x/a.jpg\n", r"identities: 1 of 61 images are not there, the first is 'x/a\.jpg'"),
+        ("a.jpg 1\nb.jpg\n", r"line 1: found 'a\.jpg 1'; is this a name with blanks or a name and more"),
         ("", "found no name"),
         ("a.jpg\n\xff.jpg\n", "not there"),
     ],
