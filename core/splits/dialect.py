@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from core.errors import InputError
 from core.splits.notes import Note
 from core.splits.text import Text
 
@@ -46,7 +47,7 @@ def sniff(text: Text, wanted: Collection[str] = (), known: Collection[str] = ())
         known: words in lower case, letters and digits only, that a header is recognised by.
 
     Raises:
-        InputError: where the file is not UTF-8.
+        InputError: where the file is not UTF-8, or begins with nothing but blanks.
     """
     lines = _first_lines(text)
     at = 0
@@ -56,6 +57,8 @@ def sniff(text: Text, wanted: Collection[str] = (), known: Collection[str] = ())
     at += forced is not None
     while at < len(lines) - 1 and (not lines[at][1].strip() or lines[at][1].lstrip().startswith("#")):
         at += 1
+    if not any(line.strip() for _, line in lines):
+        raise InputError(f"{file}: found no name or row in its first {_SAMPLE:,} bytes")
     comments = sum(line.lstrip().startswith("#") for _, line in lines[:at])
     body = [line for _, line in lines[at:] if line.strip()]
     if len(body) > 2 and body[0].strip().isdigit() and len(_words(body[1])) > 1:
@@ -77,7 +80,9 @@ def sniff(text: Text, wanted: Collection[str] = (), known: Collection[str] = ())
     if comments:
         notes.append(Note("passed over", f"{comments} comment lines", file))
     if headed and rows:
-        names, said = _fitted(names, rows)
+        names, said = _fitted(names, [len(row) for row in rows])
+        if not said and '"' in "".join(body) and delimiter != " ":
+            names, said = _fitted(names, _quoted_widths([line for _, line in lines[at:]], delimiter))
         notes += [Note("guessed", sentence, file) for sentence in said]
     if len(names) > 1:
         usual = {"csv": ",", "tsv": "\t"}.get(text.path.name.rpartition(".")[2].lower(), ",")
@@ -97,8 +102,9 @@ def find_delimiter(lines: Sequence[str], file_name: str = "") -> str:
         widths = [len(split_line(line, delimiter)) for line in lines]
         if widths[0] < 2:
             continue
-        rest = widths[1:] or widths
-        even = sum(abs(width - widths[0]) < 2 and width > 1 for width in rest) / len(rest)
+        even = _evenness(widths)
+        if even < 1 and any('"' in line for line in lines):
+            even = max(even, _evenness(_quoted_widths(lines, delimiter)))
         even += 0.25 * ({"csv": ",", "tsv": "\t"}.get(suffix) == delimiter) + 0.001 * min(widths[0], 99)
         if even > max(best, 0.5):
             best, chosen = even, delimiter
@@ -107,6 +113,12 @@ def find_delimiter(lines: Sequence[str], file_name: str = "") -> str:
     words = [len(_words(line)) for line in lines]
     level = len(set(words[1:] or words)) == 1 and words[-1] > 1 and words[0] in (words[-1], words[-1] - 1)
     return " " if level else ","
+
+
+def _evenness(widths: Sequence[int]) -> float:
+    """The share of rows about as wide as the first."""
+    rest = widths[1:] or widths
+    return sum(abs(width - widths[0]) < 2 and width > 1 for width in rest) / max(len(rest), 1)
 
 
 def split_line(line: str, delimiter: str) -> list[str]:
@@ -142,9 +154,18 @@ def _named(cells: Sequence[str], wanted: Collection[str], known: Collection[str]
     return any(cell in wanted for cell in cells) or any(plain(cell) in known for cell in cells if cell)
 
 
-def _fitted(names: list[str], rows: list[list[str]]) -> tuple[list[str], list[str]]:
+def _quoted_widths(lines: Sequence[str], delimiter: str) -> list[int]:
+    """How many values rows have, those of several lines too; the last few may be cut."""
+    try:
+        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+    except csv.Error:
+        return []
+    return widths[:-1] if len(lines) >= _LINES // 2 else widths
+
+
+def _fitted(names: list[str], of_rows: Sequence[int]) -> tuple[list[str], list[str]]:
     """The names of the columns where the rows are all one value longer or shorter than the header."""
-    widths = {len(row) for row in rows}
+    widths = set(of_rows)
     if widths == {len(names) + 1} and names[-1:] != [""]:
         return [ROW_NAMES, *names], ["rows are one value longer than the header: the first is taken for row names"]
     if widths == {len(names) - 1} and names[-1] == "":

@@ -53,6 +53,8 @@ def read_listed(path: Path | str, column: str | None = None, *, on_unknown: OnUn
     if looks_like_json(text) and column != WHOLE_LINE:
         return read_names_of_table(path, column, on_unknown=on_unknown)
     numbered = [(n, line) for n, line in enumerate(_lines(text.decoded()), 1) if line.strip()]
+    if not numbered:
+        raise InputError(f"{path}: found no name or row in it; expected a line an image")
     kept = _without_comments(numbered)
     notes = list(text.notes)
     if len(kept) < len(numbered):
@@ -123,15 +125,8 @@ def _is_table(path: Path, numbered: list[tuple[int, str]]) -> bool:
     words = [line.split() for line in lines]
     if all(len(row) == 1 for row in words):
         return False
-    if find_delimiter(lines, path.name) == " ":
-        first, last = words[0] if not words[0][0].isdigit() or len(words[0]) > 1 else words[1], words[-1]
-        if len(words) > 1 and any(plain(cell) in KNOWN for cell in first):
-            return True
-        if all(FILE_LIKE.fullmatch(word) for word in (first[0], last[0])):
-            return True
-        numbers = all(row[0].isdigit() for row in words) and len(last) == 2
-        if numbers and all(FILE_LIKE.fullmatch(row[-1]) for row in words):
-            return True
+    if find_delimiter(lines, path.name) == " " and _is_table_of_words(words):
+        return True
     for (number, line), row in zip(numbered, words, strict=True):
         if len(row) > 1 and (not _EXTENSION.fullmatch(row[-1]) or _EXTENSION.fullmatch(row[0])):
             raise InputError(
@@ -139,6 +134,21 @@ def _is_table(path: Path, numbered: list[tuple[int, str]]) -> bool:
                 "Say --name-column 1 (the first word), 1+2 (two that do together) or 0 (the whole line)"
             )
     return False
+
+
+def _is_table_of_words(words: Sequence[Sequence[str]]) -> bool:
+    """Whether lines of equally many words are rows of values; False where they may be names with blanks."""
+    first, rest = words[0], words[1:] or words
+    if len(first) < len(rest[0]):  # a count of the rows, or a header of names with blanks
+        if not (len(first) == 1 and first[0].isdigit() and int(first[0]) == len(rest)):
+            return False
+        first, rest = rest[0], rest[1:] or rest
+    files = [all(FILE_LIKE.fullmatch(row[at]) for row in rest) for at in range(len(rest[0]))]
+    known = [plain(cell) in KNOWN for cell in first]
+    numbered = len(files) == 2 and all(row[0].isdigit() for row in rest)
+    if any(known) and not FILE_LIKE.fullmatch(first[0]) and (not files[-1] or numbered or known.count(True) == 1):
+        return True
+    return files[0] or (files[-1] and numbered)
 
 
 def _wide(line: str, delimiter: str) -> bool:

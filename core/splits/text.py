@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import mmap
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ from core.splits.notes import Note
 _LARGEST = 1 << 33  # bytes that a compressed file may unpack to
 _PIECE = 1 << 24
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"(\xb5/\xfd": "zstd", b"PK\x03\x04": "zip"}
+_UNPACKING = (
+    OSError, EOFError, RuntimeError, NotImplementedError, ValueError, LookupError, struct.error, zlib.error,
+    lzma.LZMAError, zipfile.BadZipFile,
+)  # fmt: skip
 _OTHER = {
     b"\xd0\xcf\x11\xe0": "an old Excel workbook; save it as CSV",
     b"%PDF": "a PDF",
@@ -138,16 +143,9 @@ def _unpack(path: Path, how: str) -> bytes:
         else:
             stream = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}[how](io.BytesIO(raw))  # type: ignore[operator]
         found = bytes(stream.read(_LARGEST + 1))
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        NotImplementedError,
-        zlib.error,
-        lzma.LZMAError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise InputError(f"{path}: cannot be unpacked with {how} ({str(error).splitlines()[0]})") from error
+    except _UNPACKING as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: cannot be unpacked with {how} ({why})") from error
     except pa.ArrowException as error:
         raise InputError(f"{path}: cannot be unpacked with {how}") from error
     if len(found) > _LARGEST:

@@ -6,6 +6,7 @@
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def examples(n: int) -> settings:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def figures():
+def figures() -> Iterator[None]:
     yield
     print({**SEEN})
 
@@ -149,7 +150,7 @@ def test_attribute_files(data: st.DataObject) -> None:
         table = [f"image_id{apart}Male", *(f"{name}{apart}{value}" for name, value in zip(names, male, strict=True))]
         text = "\n".join(table) + "\n"
     with tempfile.TemporaryDirectory() as folder:
-        attributes = write(Path(folder), f"a.{'csv' if form == 'csv' else 'txt'}", text)
+        attributes = write(Path(folder), f"attributes.{'csv' if form == 'csv' else 'txt'}", text)
         a, b = (write(Path(folder), f"{g}.txt", "\n".join(part)) for g, part in (("a", names[:1]), ("b", names[1:])))
         SEEN["inputs"] += 1
         found = count_leakage(read_groups(Given(groups=[f"a={a}", f"b={b}"], attributes=attributes))[0])
@@ -171,9 +172,9 @@ def test_files_that_were_damaged_are_read_or_refused(data: st.DataObject) -> Non
         )
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), name, bytes(raw))
-        options = {"name_column": "file", "identity_column": "who"} if data.draw(st.booleans()) else {}
+        name_column, who = data.draw(st.sampled_from([("file", "who"), (None, None)]))
         for given_ in (
-            Given(tables=[path], group_column="split" if options else None, **options),
+            Given(tables=[path], group_column=who and "split", name_column=name_column, identity_column=who),
             Given(groups=[f"a={path}", f"b={path}[1:]"]),
             Given(groups=[f"a={path}", f"b={path}"], identities=path, attributes=path),
         ):
