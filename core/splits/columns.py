@@ -21,6 +21,7 @@ splitset traintest traintestsplit istrain istest istraining istrainingimage isva
 _FILES, _KEYS, _GROUPS = (frozenset(words.split()) for words in (_FILE_WORDS, _KEY_WORDS, _GROUP_WORDS))
 KNOWN = _FILES | _KEYS | _GROUPS
 WIDE = ("train", "training", "test", "testing", "val", "valid", "validation", "dev", "istrain", "isval", "istest")
+_SPLITS = frozenset((*WIDE, "trainval", "query", "gallery"))  # values that say what they are
 _MOST_GUESSED = 20  # values up to which an unnamed column can be the groups
 _SEEN = 2000  # rows that a guess looks at
 
@@ -88,6 +89,9 @@ def group_column(grid: Grid, asked: str | None, *, beside: Sequence[str] = ()) -
             shown = " and ".join(map(repr, found[:4]))
             raise InputError(f"{grid.path}: the columns {shown} could each be the groups; say which (--group-column)")
     else:
+        spoken = [name for name in free if set(map(str.lower, _sample(grid, name, _SEEN))) <= _SPLITS]
+        if len(spoken) == 1:
+            return _guessed(grid, spoken[0], "group", "--group-column")
         few = [name for name in free if 1 < _distinct(grid, name) <= _MOST_GUESSED]
         if len(free) == 1 or len(few) == 1:
             return _guessed(grid, (few or free)[0], "group", "--group-column")

@@ -13,6 +13,7 @@ DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bar
 ROW_NAMES = "(row names)"  # the column of a table whose rows are one value longer than its header
 FILE_LIKE = re.compile(r"\S.*\.[A-Za-z][A-Za-z0-9]{1,4}$|.*[^/\\][/\\][^/\\].*")  # a name with an extension or a path
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
+_POSITION = re.compile(r"[0-9]+(\+[0-9]+)*")
 _SAMPLE = 1 << 20  # bytes that are looked at
 _LINES = 400
 
@@ -71,6 +72,9 @@ def sniff(text: Text, wanted: Collection[str] = (), known: Collection[str] = ())
         names, headed = hashed, True
         comments -= 1
     elif has_header(rows, wanted, known):
+        if not _named(rows[0], wanted, known):
+            text_of = f"line taken for the header: {', '.join(rows[0])[:60]}"
+            notes.append(Note("guessed", text_of, file, at + 1))
         names, headed = [cell.strip() for cell in rows[0]], True
         at, rows = at + 1, rows[1:]
         while at < len(lines) and not lines[at][1].strip():
@@ -136,6 +140,8 @@ def has_header(rows: Sequence[Sequence[str]], wanted: Collection[str] = (), know
     first = [cell.strip() for cell in rows[0]]
     if _named(first, wanted, known):
         return True
+    if any(_POSITION.fullmatch(name) for name in wanted):  # columns are called by their numbers
+        return False
     filled = [cell for cell in first if cell]
     if not filled or len(set(filled)) < len(filled) or len(filled) < len(first) - 1:
         return False
@@ -151,7 +157,8 @@ def plain(name: str) -> str:
 
 
 def _named(cells: Sequence[str], wanted: Collection[str], known: Collection[str]) -> bool:
-    return any(cell in wanted for cell in cells) or any(plain(cell) in known for cell in cells if cell)
+    words = {part for name in wanted for part in (name, *name.split("+")) if not _POSITION.fullmatch(part)}
+    return any(cell.strip() in words for cell in cells) or any(plain(cell) in known for cell in cells if cell)
 
 
 def _quoted_widths(lines: Sequence[str], delimiter: str) -> list[int]:

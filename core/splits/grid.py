@@ -88,8 +88,9 @@ class Grid:
         try:
             found = pyarrow.parquet.read_table(self.path, columns=[asked if name in self.nested else name])
             values = found.column(0)
-            for part in asked.split(".")[1:] if name in self.nested else []:
-                values = pc.struct_field(values, part)
+            for part in asked.split(".")[1:]:
+                if pa.types.is_struct(values.type):
+                    values = pc.struct_field(values, part)
         except (pa.ArrowException, OSError, KeyError, IndexError) as error:
             raise InputError(f"{self.path}, column {asked}: {first_line(error)}") from error
         if pa.types.is_nested(values.type):

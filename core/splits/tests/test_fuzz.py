@@ -87,14 +87,18 @@ def test_lists_of_every_form(data: st.DataObject) -> None:
     groups: dict[str, list[str]] = {}
     for image, _, group in rows:
         groups.setdefault(group, []).append(image)
+    first = data.draw(st.booleans())
+    forms = writing.LABELLED if first else writing.LIST_FORMS
     with tempfile.TemporaryDirectory() as name:
         folder, given_groups = Path(name), []
         for group, names in groups.items():
-            file, content = data.draw(writing.packed(f"{group}.txt", data.draw(writing.listed(names))))
+            file, content = data.draw(writing.packed(f"{group}.txt", data.draw(writing.listed(names, forms))))
             given_groups.append(f"{group}={write(folder, file, content)}")
         who = write(folder, "who.txt", data.draw(writing.identity_file(rows)))
         with_who = data.draw(st.booleans())
-        found = read(Given(groups=given_groups, identities=who if with_who else None))
+        found = read(
+            Given(groups=given_groups, name_column="1" if first else None, identities=who if with_who else None)
+        )
     assert found is None or found == (counted(rows) if with_who else images_only(counted(rows)))
 
 

@@ -108,12 +108,14 @@ def packed(draw: st.DrawFn, name: str, text: str) -> tuple[str, bytes]:
     return name + how, pack(data)
 
 
+LIST_FORMS = ("plain", "quoted", "dots", "back", "comma", "tab", "header", "table", "blanks", "comment")
+LABELLED = ("comma", "tab", "table")
+
+
 @st.composite
-def listed(draw: st.DrawFn, names: list[str]) -> str:
+def listed(draw: st.DrawFn, names: list[str], forms: tuple[str, ...] = LIST_FORMS) -> str:
     """A list of names: plain, quoted, under a header, with `./`, with labels behind, with blanks and comments."""
-    form = draw(
-        st.sampled_from(["plain", "quoted", "dots", "back", "comma", "tab", "header", "table", "blanks", "comment"])
-    )
+    form = draw(st.sampled_from(forms))
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     lines = {
         "plain": names,
