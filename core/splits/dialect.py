@@ -12,6 +12,7 @@ from core.splits.text import Text
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars", " ": "blanks"}
 ROW_NAMES = "(row names)"  # the column of a table whose rows are one value longer than its header
 FILE_LIKE = re.compile(r"\S.*\.[A-Za-z][A-Za-z0-9]{1,4}$|.*[^/\\][/\\][^/\\].*")  # a name with an extension or a path
+WITH_EXTENSION = re.compile(r".*\.[A-Za-z][A-Za-z0-9]{1,4}")
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
 _POSITION = re.compile(r"[0-9]+(\+[0-9]+)*")
 _SAMPLE = 1 << 20  # bytes that are looked at
@@ -68,11 +69,11 @@ def sniff(text: Text, wanted: Collection[str] = (), known: Collection[str] = ())
     delimiter = forced[1] if forced and forced[1] in DELIMITERS else find_delimiter(body, text.path.name)
     rows = [split_line(line, delimiter) for line in body]
     hashed = [cell.strip() for cell in split_line(lines[at - 1][1].lstrip().lstrip("#"), delimiter)] if comments else []
-    if hashed and len(hashed) == len(rows[0]) and _named(hashed, wanted, known):
+    if hashed and len(hashed) == len(rows[0]) and (_named(hashed, wanted) or _known([hashed, *rows], known)):
         names, headed = hashed, True
         comments -= 1
     elif has_header(rows, wanted, known):
-        if not _named(rows[0], wanted, known):
+        if not _named(rows[0], wanted) and not _known(rows, known):
             text_of = f"line taken for the header: {', '.join(rows[0])[:60]}"
             notes.append(Note("guessed", text_of, file, at + 1))
         names, headed = [cell.strip() for cell in rows[0]], True
@@ -138,7 +139,7 @@ def split_line(line: str, delimiter: str) -> list[str]:
 def has_header(rows: Sequence[Sequence[str]], wanted: Collection[str] = (), known: Collection[str] = ()) -> bool:
     """Whether the first of these rows names the columns and is no row itself."""
     first = [cell.strip() for cell in rows[0]]
-    if _named(first, wanted, known):
+    if _named(first, wanted) or _known(rows, known):
         return True
     if any(_POSITION.fullmatch(name) for name in wanted):  # columns are called by their numbers
         return False
@@ -156,9 +157,18 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _named(cells: Sequence[str], wanted: Collection[str], known: Collection[str]) -> bool:
+def _known(rows: Sequence[Sequence[str]], known: Collection[str]) -> bool:
+    """Whether the first row holds a usual name of a column that stands nowhere below it, and no name of a file."""
+    first = [cell.strip() for cell in rows[0]]
+    if any(WITH_EXTENSION.fullmatch(cell) for cell in first):
+        return False
+    words = [i for i, cell in enumerate(first) if cell and plain(cell) in known]
+    return any(all(i >= len(row) or row[i].strip() != first[i] for row in rows[1:]) for i in words)
+
+
+def _named(cells: Sequence[str], wanted: Collection[str]) -> bool:
     words = {part for name in wanted for part in (name, *name.split("+")) if not _POSITION.fullmatch(part)}
-    return any(cell.strip() in words for cell in cells) or any(plain(cell) in known for cell in cells if cell)
+    return any(cell.strip() in words for cell in cells)
 
 
 def _quoted_widths(lines: Sequence[str], delimiter: str) -> list[int]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from core.errors import InputError
 from core.splits.columns import KNOWN, name_column
-from core.splits.dialect import FILE_LIKE, find_delimiter, plain, split_line
+from core.splits.dialect import FILE_LIKE, WITH_EXTENSION, find_delimiter, plain, split_line
 from core.splits.encode import clean_name, cleaned
 from core.splits.grid import Grid, as_text, read_grid
 from core.splits.json_table import looks_like_json
@@ -18,7 +18,6 @@ from core.splits.notes import Note
 from core.splits.text import read_text_of
 
 WHOLE_LINE = "0"  # as a column: the line is the name, whatever is in it
-_EXTENSION = re.compile(r".*\.[A-Za-z][A-Za-z0-9]{1,4}")
 _APART = {"\t": "a tab", ";": "a semicolon", "|": "a vertical bar", ",": "a comma"}
 
 
@@ -100,7 +99,9 @@ def _lines(content: str) -> list[str]:
 def _without_comments(numbered: list[tuple[int, str]]) -> list[tuple[int, str]]:
     """Lines but those that begin with `#` and do not look like the name of a file."""
     rest = [
-        (n, line) for n, line in numbered if not line.lstrip().startswith("#") or _EXTENSION.fullmatch(line.split()[-1])
+        (n, line)
+        for n, line in numbered
+        if not line.lstrip().startswith("#") or WITH_EXTENSION.fullmatch(line.split()[-1])
     ]
     return rest or numbered
 
@@ -128,7 +129,7 @@ def _is_table(path: Path, numbered: list[tuple[int, str]]) -> bool:
     if find_delimiter(lines, path.name) == " " and _is_table_of_words(words):
         return True
     for (number, line), row in zip(numbered, words, strict=True):
-        if len(row) > 1 and (not _EXTENSION.fullmatch(row[-1]) or _EXTENSION.fullmatch(row[0])):
+        if len(row) > 1 and (not WITH_EXTENSION.fullmatch(row[-1]) or WITH_EXTENSION.fullmatch(row[0])):
             raise InputError(
                 f"{path}, line {number}: found {line.strip()[:60]!r}; is this a name with blanks or a name and more? "
                 "Say --name-column 1 (the first word), 1+2 (two that do together) or 0 (the whole line)"
@@ -146,7 +147,8 @@ def _is_table_of_words(words: Sequence[Sequence[str]]) -> bool:
     files = [all(FILE_LIKE.fullmatch(row[at]) for row in rest) for at in range(len(rest[0]))]
     known = [plain(cell) in KNOWN for cell in first]
     numbered = len(files) == 2 and all(row[0].isdigit() for row in rest)
-    if any(known) and not FILE_LIKE.fullmatch(first[0]) and (not files[-1] or numbered or known.count(True) == 1):
+    named = any(known) and not any(map(WITH_EXTENSION.fullmatch, first)) and not FILE_LIKE.fullmatch(first[0])
+    if named and (not files[-1] or numbered or known.count(True) == 1):
         return True
     return files[0] or (files[-1] and numbered)
 
@@ -161,7 +163,7 @@ def _without_header(path: Path, numbered: list[tuple[int, str]], notes: list[Not
     first = first.strip().strip('"')
     if not rest:
         return numbered
-    files = all(_EXTENSION.fullmatch(name.strip().strip('"')) for name in rest)
+    files = all(WITH_EXTENSION.fullmatch(name.strip().strip('"')) for name in rest)
     known = plain(first) in KNOWN and not FILE_LIKE.fullmatch(first)
     word = files and not FILE_LIKE.fullmatch(first) and re.fullmatch(r"[A-Za-z][A-Za-z_ ]*", first) is not None
     if known or word:
@@ -175,6 +177,8 @@ def _without_header(path: Path, numbered: list[tuple[int, str]], notes: list[Not
 
 def _names(path: Path, numbered: list[tuple[int, str]], notes: list[Note]) -> list[str]:
     names, quoted, changed = [], 0, 0
+    if blank := sum(line[:1].isspace() for _, line in numbered):
+        notes.append(Note("assumed", f"blanks before {blank:,} names are not part of them", str(path)))
     for number, line in numbered:
         name = line.strip()
         if len(name) > 2 and name[0] == name[-1] and name[0] in "\"'":
