@@ -51,22 +51,11 @@ def sniff(text: Text, wanted: Collection[str] = (), known: Collection[str] = ())
     Raises:
         InputError: where the file is not UTF-8, or begins with nothing but blanks.
     """
-    lines = _first_lines(text)
-    at = 0
+    lines, file = _first_lines(text), str(text.path)
     notes: list[Note] = []
-    file = str(text.path)
-    forced = re.fullmatch(r"sep=(.)", lines[0][1].strip("\r\n"))
-    at += forced is not None
-    while at < len(lines) - 1 and (not lines[at][1].strip() or lines[at][1].lstrip().startswith("#")):
-        at += 1
-    if not any(line.strip() for _, line in lines):
-        raise InputError(f"{file}: found no name or row in its first {_SAMPLE:,} bytes")
-    comments = sum(line.lstrip().startswith("#") for _, line in lines[:at])
+    at, comments, forced = _opening(lines, file, notes)
     body = [line for _, line in lines[at:] if line.strip()]
-    if len(body) > 2 and body[0].strip().isdigit() and len(_words(body[1])) > 1:
-        notes.append(Note("passed over", f"{body[0].strip()!r} alone on its line: a count of rows", file, at + 1))
-        at, body = at + 1, body[1:]
-    delimiter = forced[1] if forced and forced[1] in DELIMITERS else find_delimiter(body, text.path.name)
+    delimiter = forced or find_delimiter(body, text.path.name)
     rows = [split_line(line, delimiter) for line in body]
     hashed = [cell.strip() for cell in split_line(lines[at - 1][1].lstrip().lstrip("#"), delimiter)] if comments else []
     if hashed and len(hashed) == len(rows[0]) and (_named(hashed, wanted) or _known([hashed, *rows], known)):
@@ -89,14 +78,36 @@ def sniff(text: Text, wanted: Collection[str] = (), known: Collection[str] = ())
         if not said and '"' in "".join(body) and delimiter != " ":
             names, said = _fitted(names, _quoted_widths([line for _, line in lines[at:]], delimiter))
         notes += [Note("guessed", sentence, file) for sentence in said]
-    if len(names) > 1:
-        usual = {"csv": ",", "tsv": "\t"}.get(text.path.name.rpartition(".")[2].lower(), ",")
-        if delimiter != usual:
-            notes.append(Note("guessed", f"the values of a row are apart by {DELIMITERS[delimiter]}", file))
-        if not headed:
-            notes.append(Note("guessed", f"there is no header; columns are called 1 to {len(names)}", file))
+    notes += _unusual(text, delimiter, names, headed)
     offset = lines[at][0] if at < len(lines) else len(text.data)
     return Dialect(delimiter, tuple(names), headed, offset, at + 1, tuple(notes))
+
+
+def _opening(lines: list[tuple[int, str]], file: str, notes: list[Note]) -> tuple[int, int, str | None]:
+    """How many lines stand before the table, how many of them are comments, and the delimiter if one line says it."""
+    if not any(line.strip() for _, line in lines):
+        raise InputError(f"{file}: found no name or row in its first {_SAMPLE:,} bytes")
+    forced = re.fullmatch(r"sep=(.)", lines[0][1].strip("\r\n"))
+    at = int(forced is not None)
+    while at < len(lines) - 1 and (not lines[at][1].strip() or lines[at][1].lstrip().startswith("#")):
+        at += 1
+    comments = sum(line.lstrip().startswith("#") for _, line in lines[:at])
+    body = [line for _, line in lines[at:] if line.strip()]
+    if len(body) > 2 and body[0].strip().isdigit() and len(_words(body[1])) > 1:
+        notes.append(Note("passed over", f"{body[0].strip()!r} alone on its line: a count of rows", file, at + 1))
+        at += 1
+    return at, comments, forced[1] if forced and forced[1] in DELIMITERS else None
+
+
+def _unusual(text: Text, delimiter: str, names: Sequence[str], headed: bool) -> list[Note]:
+    """Notes for a delimiter that the file's name does not promise, and for a missing header."""
+    usual = {"csv": ",", "tsv": "\t"}.get(text.path.name.rpartition(".")[2].lower(), ",")
+    notes = []
+    if len(names) > 1 and delimiter != usual:
+        notes.append(Note("guessed", f"the values of a row are apart by {DELIMITERS[delimiter]}", str(text.path)))
+    if len(names) > 1 and not headed:
+        notes.append(Note("guessed", f"there is no header; columns are called 1 to {len(names)}", str(text.path)))
+    return notes
 
 
 def find_delimiter(lines: Sequence[str], file_name: str = "") -> str:

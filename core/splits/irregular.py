@@ -61,6 +61,17 @@ def read_irregular(text: Text, dialect: Dialect, missing: Sequence[str]) -> tupl
     if chosen.broken:
         line, why = chosen.broken
         raise InputError(f"{file}, line {dialect.line + line - 1}: {why}")
+    rows = _kept(chosen, width, dialect, file, notes)
+    none = set(missing)
+    columns = [
+        pa.array([None if i >= len(row) or row[i] in none else row[i] for row in rows], pa.string())
+        for i in range(width)
+    ]
+    return pa.table([pa.chunked_array([c]) for c in columns], names=[f"c{i}" for i in range(width)]), notes
+
+
+def _kept(chosen: _Reading, width: int, dialect: Dialect, file: str, notes: list[Note]) -> list[list[str]]:
+    """The rows that hold a value, with a note for whatever is not as the header says."""
     rows = chosen.rows
     short = [at for at, row in enumerate(rows) if len(row) < width]
     if short:
@@ -77,12 +88,7 @@ def read_irregular(text: Text, dialect: Dialect, missing: Sequence[str]) -> tupl
         notes.append(Note("passed over", f"{chosen.comments:,} comment lines among the rows", file))
     if chosen.trimmed:
         notes.append(Note("passed over", f"{chosen.trimmed:,} rows end in delimiters that the header lacks", file))
-    none = set(missing)
-    columns = [
-        pa.array([None if i >= len(row) or row[i] in none else row[i] for row in rows], pa.string())
-        for i in range(width)
-    ]
-    return pa.table([pa.chunked_array([c]) for c in columns], names=[f"c{i}" for i in range(width)]), notes
+    return rows
 
 
 def _by_words(lines: list[str], width: int) -> _Reading:

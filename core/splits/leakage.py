@@ -14,6 +14,8 @@ import numpy as np
 
 from core.splits.membership import Column, Membership
 from core.splits.notes import Note
+from core.splits.presence import distinct, first_of_each, present, touching
+from core.splits.rest import RestCounts, against_rest
 from core.stats import Interval, wilson
 
 _PEOPLE = (
@@ -77,27 +79,6 @@ class PairCounts:
 
 
 @dataclass(frozen=True)
-class RestCounts:
-    """One group against all others together, as a fold stands against those it is trained on.
-
-    Attributes:
-        shared_images: images of the group that are in any other, `image_examples` the first of them.
-        shared_identities: identities of the group that are in any other; None where none are known.
-        images_with_identity_elsewhere: images of the group whose identity is in any other, None likewise.
-        images_near_others: images of the group with a near-duplicate in any other; None where it was not looked for.
-    """
-
-    group: str
-    images: int
-    shared_images: int
-    shared_identities: int | None
-    images_with_identity_elsewhere: int | None
-    images_near_others: int | None
-    image_examples: Sequence[str]
-    identity_examples: Sequence[str]
-
-
-@dataclass(frozen=True)
 class Leakage:
     """All groups, every pair of them once (both directions inside), and labels that contradict each other.
 
@@ -130,9 +111,9 @@ def count_leakage(membership: Membership, near: Mapping[tuple[str, str], np.ndar
     n_images, n_groups = len(membership.image.values), len(membership.groups)
     identity = membership.identity
     rows = [np.flatnonzero(membership.group == g) for g in range(n_groups)]
-    rows = [_first_of_each(membership.image.codes, r, n_images) for r in rows]
-    has_image = [_present(membership.image.codes[r], n_images) for r in rows]
-    has_identity = [_present(identity.codes[r], len(identity.values)) for r in rows] if identity else []
+    rows = [first_of_each(membership.image.codes, r, n_images) for r in rows]
+    has_image = [present(membership.image.codes[r], n_images) for r in rows]
+    has_identity = [present(identity.codes[r], len(identity.values)) for r in rows] if identity else []
     totals = np.bincount(membership.group, minlength=n_groups)
     tallies = [{key: _counts(column, r) for key, column in membership.attributes.items()} for r in rows]
     groups = {}
@@ -156,7 +137,7 @@ def count_leakage(membership: Membership, near: Mapping[tuple[str, str], np.ndar
             if identity:
                 known = np.flatnonzero(has_identity[a] & has_identity[b])
                 examples["identities"] = identity.examples(known)
-                touched = [_touched(identity.codes[rows[x]], has_identity[y]) for x, y in ((a, b), (b, a))]
+                touched = [touching(identity.codes[rows[x]], has_identity[y]) for x, y in ((a, b), (b, a))]
                 people = {
                     "shared_identities": len(known),
                     "images_of_b_with_identity_in_a": touched[1],
@@ -195,7 +176,7 @@ def count_leakage(membership: Membership, near: Mapping[tuple[str, str], np.ndar
         {key: _inconsistent(identity, column) for key, column in membership.attributes.items()} if identity else {},
         _contradicted(membership.image, identity) if identity else None,
         dict(membership.notes),
-        _rest(membership, rows, has_image, has_identity, near),
+        against_rest(membership, rows, has_image, has_identity, near),
         membership.said,
         _looked_at(membership, len(pairs)),
     )
@@ -213,70 +194,11 @@ def rate_difference(k_a: int, n_a: int, k_b: int, n_b: int) -> Interval:
     return Interval(max(-1.0, low), min(1.0, high), "Newcombe from Wilson")
 
 
-def _rest(
-    membership: Membership,
-    rows: Sequence[np.ndarray],
-    has_image: Sequence[np.ndarray],
-    has_identity: Sequence[np.ndarray],
-    near: Mapping[tuple[str, str], np.ndarray] | None,
-) -> tuple[RestCounts, ...]:
-    """Every group against all others; `rows` shows each image of a group once."""
-    identity, image = membership.identity, membership.image
-    groups_an_image = np.sum(np.stack(has_image), axis=0, dtype=np.int32)
-    groups_an_identity = np.sum(np.stack(has_identity), axis=0, dtype=np.int32) if identity else None
-    found = []
-    for g, name in enumerate(membership.groups):
-        images = np.flatnonzero(has_image[g] & (groups_an_image > 1))
-        people = touched = None
-        if identity and groups_an_identity is not None:
-            people = np.flatnonzero(has_identity[g] & (groups_an_identity > 1))
-            touched = _touched(identity.codes[rows[g]], np.asarray(groups_an_identity > 1))
-        alike = None
-        if near is not None:
-            sides = [pairs[:, names.index(name)] for names, pairs in near.items() if name in names]
-            alike = len(np.unique(np.concatenate(sides))) if sides else 0
-        found.append(
-            RestCounts(
-                name,
-                len(rows[g]),
-                len(images),
-                None if people is None else len(people),
-                touched,
-                alike,
-                image.examples(images),
-                identity.examples(people) if identity and people is not None else [],
-            )
-        )
-    return tuple(found)
-
-
 def _looked_at(membership: Membership, pairs: int) -> dict[str, int]:
-    looked = {"rows": len(membership.group), "images": _distinct(membership.image)}
+    looked = {"rows": len(membership.group), "images": distinct(membership.image)}
     if membership.identity is not None:
-        looked["identities"] = _distinct(membership.identity)
+        looked["identities"] = distinct(membership.identity)
     return {**looked, "groups": len(membership.groups), "pairs of groups": pairs}
-
-
-def _distinct(column: Column) -> int:
-    return int(_present(column.codes, len(column.values)).sum())
-
-
-def _first_of_each(codes: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
-    """Of rows that show the same image, the first; sorted."""
-    mine = codes[rows]
-    if int(_present(mine, n).sum()) == len(mine):
-        return rows
-    return rows[np.sort(np.unique(mine, return_index=True)[1])]
-
-
-def _present(codes: np.ndarray, n: int) -> np.ndarray:
-    seen = np.zeros(n + 1, dtype=bool)
-    seen[codes] = True  # -1 is the last entry
-    return seen[:n]
-
-
-def _touched(codes: np.ndarray, there: np.ndarray) -> int:
-    return int(np.append(there, False)[codes].sum())
 
 
 def _counts(column: Column, rows: np.ndarray) -> np.ndarray:
@@ -327,4 +249,4 @@ def _contradicted(image: Column, identity: Column) -> int:
 def _with_two_values(keys: np.ndarray, values: np.ndarray, n: int) -> int:
     first = np.full(n, -1, dtype=values.dtype)
     first[keys] = values
-    return int(_present(keys[values != first[keys]], n).sum())
+    return int(present(keys[values != first[keys]], n).sum())

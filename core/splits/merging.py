@@ -22,24 +22,7 @@ def merged(membership: Membership, spec: str) -> Membership:
     Raises:
         InputError: for another form, a group that is not there, or one that is named twice.
     """
-    wanted: dict[str, list[int]] = {}
-    owner: dict[int, str] = {}
-    name = None
-    for part in spec.split(","):
-        new, equals, old = part.rpartition("=")
-        if equals:
-            name = new.strip()
-            if not name or name in wanted:
-                raise InputError(f"--groups {spec}: found {part!r}; expected a new name once, as in train=1-8,test=9")
-            wanted[name] = []
-        if name is None or not old.strip():
-            raise InputError(f"--groups {spec}: found {part!r}; expected NEW=OLD,OLD or NEW=1-8, by commas")
-        for at in _positions(membership.groups, old.strip(), spec):
-            if at in owner:
-                group = membership.groups[at]
-                raise InputError(f"--groups {spec}: {group} is in {owner[at]} and in {name}; expected each group once")
-            owner[at] = name
-            wanted[name].append(at)
+    wanted = _parsed(membership.groups, spec)
     require_two_groups(wanted)
     place = np.full(len(membership.groups), -1, dtype=np.int32)
     for at, positions in enumerate(wanted.values()):
@@ -63,6 +46,29 @@ def merged(membership: Membership, spec: str) -> Membership:
         attributes={name: cut(column) for name, column in membership.attributes.items()},
         said=tuple(said),
     )
+
+
+def _parsed(groups: tuple[str, ...], spec: str) -> dict[str, list[int]]:
+    """New name -> positions of the groups that it takes in."""
+    wanted: dict[str, list[int]] = {}
+    owner: dict[int, str] = {}
+    name = None
+    for part in spec.split(","):
+        new, equals, old = part.rpartition("=")
+        if equals:
+            name = new.strip()
+            if not name or name in wanted:
+                raise InputError(f"--groups {spec}: found {part!r}; expected a new name once, as in train=1-8,test=9")
+            wanted[name] = []
+        if name is None or not old.strip():
+            raise InputError(f"--groups {spec}: found {part!r}; expected NEW=OLD,OLD or NEW=1-8, by commas")
+        for at in _positions(groups, old.strip(), spec):
+            if at in owner:
+                group = groups[at]
+                raise InputError(f"--groups {spec}: {group} is in {owner[at]} and in {name}; expected each group once")
+            owner[at] = name
+            wanted[name].append(at)
+    return wanted
 
 
 def _positions(groups: tuple[str, ...], old: str, spec: str) -> list[int]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from core.splits.leakage import Leakage, PairCounts, RestCounts
+from core.splits.leakage import Leakage, PairCounts
 from core.splits.requirements import MOST_PAIRED
+from core.splits.rest import RestCounts
 
 
 def count_lines(found: Leakage) -> Iterator[str]:

@@ -64,12 +64,9 @@ def read_table(
     said = [*grid.notes, *group.notes, *name.notes]
     notes: dict[str, int] = {}
     image = _column(grid, name.column, said, names=True)
+    rows: np.ndarray | slice
     if wide:
-        groups, codes, shown = _by_flags(grid, wide, notes)
-        lost = image.codes[shown] < 0
-        _refuse_missing(grid.path, lost, name.column, on_unknown, notes)
-        rows: np.ndarray | slice = shown[~lost]
-        codes = codes[~lost]
+        groups, codes, rows = _by_flags(grid, wide, name.column, image, on_unknown, notes)
     else:
         groups, codes, rows = _by_value(grid, group.column, name.column, image, on_unknown, notes, said)
     require_two_groups(groups)
@@ -77,11 +74,16 @@ def read_table(
     if identity_column:
         identity = _column(grid, identity_column, said, rows=rows)
         _refuse_missing(grid.path, identity.codes < 0, identity_column, on_unknown, notes)
-    taken = {grid.resolve(part)[0] for item in [name.column, identity_column, *(wide or [group.column])] if item
-             for part in ([item] if item in grid.names else item.split("+"))}  # fmt: skip
+    taken = _positions(grid, [name.column, identity_column, *(wide or [group.column])])
     columns = _attributes(grid, taken, attributes, rows, notes, said)
     image = Column(image.codes[rows], image.values)
     return Membership(groups, codes, image, identity, columns, notes, tuple(said))
+
+
+def _positions(grid: Grid, asked: Sequence[str | None]) -> set[int]:
+    """Where the columns stand that are no attributes, each part of those that do together."""
+    parts = [part for item in asked if item for part in ([item] if item in grid.names else item.split("+"))]
+    return {grid.resolve(part)[0] for part in parts}
 
 
 def stacked(grids: Sequence[Grid]) -> Grid:
@@ -153,7 +155,7 @@ def _texts(grid: Grid, name: str) -> list[str]:
 
 
 def _by_flags(
-    grid: Grid, columns: Sequence[str], notes: dict[str, int]
+    grid: Grid, columns: Sequence[str], name: str, image: Column, on_unknown: OnUnknown, notes: dict[str, int]
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """One group a column of flags: a row may be in several, or in none."""
     members = []
@@ -171,7 +173,9 @@ def _by_flags(
     if outside:
         notes[f"rows in none of {', '.join(columns)}"] = outside
     codes = np.repeat(np.arange(len(columns), dtype=np.int32), [len(m) for m in members])
-    return tuple(columns), codes, rows
+    lost = image.codes[rows] < 0
+    _refuse_missing(grid.path, lost, name, on_unknown, notes)
+    return tuple(columns), codes[~lost], rows[~lost]
 
 
 def _names_by_column(
