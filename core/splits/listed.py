@@ -123,7 +123,7 @@ def _is_table(path: Path, numbered: list[tuple[int, str]]) -> bool:
                 f"{path}, line {number}: found {line.strip()[:60]!r}, with {marks[0]} that other lines lack; expected "
                 "one name a line, or a table (--name-column COLUMN; --name-column 0 takes whole lines)"
             )
-    words = [line.split() for line in lines]
+    words = [[line] if line.strip()[0] == line.strip()[-1] == '"' else line.split() for line in lines]
     if all(len(row) == 1 for row in words):
         return False
     if find_delimiter(lines, path.name) == " " and _is_table_of_words(words):
@@ -191,6 +191,10 @@ def _names(path: Path, numbered: list[tuple[int, str]], notes: list[Note]) -> li
         if any(ord(letter) < 32 or ord(letter) == 127 for letter in made):
             raise InputError(f"{path}, line {number}: found a control character in {made[:60]!r}, expected a name")
         names.append(made)
+    if spaced := sum(" " in name for name in names):
+        notes.append(
+            Note("assumed", f"blanks inside {spaced:,} names are part of them (--name-column 1: a word)", str(path))
+        )
     if quoted:
         notes.append(Note("assumed", f"quotes around {quoted:,} names are not part of them", str(path)))
     if changed:

@@ -23,6 +23,7 @@ def spelling_notes(membership: Membership) -> list[Note]:
         notes += _loosely_equal(membership, membership.identity, "identities")
     used, names = _used_texts(membership.image)
     if names is not None:
+        notes += _last_words(membership, used, names)
         notes += _extensions(membership, used, names)
         notes += _folders(membership, used, names)
     return notes
@@ -43,6 +44,19 @@ def _loosely_equal(membership: Membership, column: Column, what: str) -> list[No
             f"'.0', and count as different: {a!r} in {of_a}, {b!r} in {of_b}",
         )
     ]
+
+
+def _last_words(membership: Membership, used: np.ndarray, names: pa.Array) -> list[Note]:
+    """Names with blanks may be a label and a name."""
+    if not pc.any(pc.match_substring(names, " ")).as_py():
+        return []
+    found = _across(membership, membership.image, used, pc.replace_substring_regex(names, r"^.* ", ""))
+    if not found:
+        return []
+    (a, of_a), (b, of_b) = found[1]
+    but = f"{found[0]:,} names are in two groups but for what stands before their last blank"
+    text = f"{but}: {a!r} in {of_a}, {b!r} in {of_b}"
+    return [Note(_KIND, text)]
 
 
 def _extensions(membership: Membership, used: np.ndarray, names: pa.Array) -> list[Note]:

@@ -45,6 +45,7 @@ def lists(folder: Path, a: str | bytes, b: str | bytes, suffix: str = "txt", **g
         ("  img1.jpg\n  img2.jpg\n", "img1.jpg\nimg3.jpg\n", "txt"),
         ("filename\nimg1.jpg\nimg2.jpg\n", "img1.jpg\nimg3.jpg\n", "txt"),
         ("./c/img1.jpg\nc/img2.jpg\n", "c\\img1.jpg\nc/img3.jpg\n", "txt"),
+        ('"x, img1.jpg"\n"z.jpg"\n', '"x, img1.jpg"\n"y.jpg"\n', "txt"),
         ('["img1.jpg", "img2.jpg"]', "img1.jpg\nimg3.jpg\n", "json"),
         ("my photo 1.jpg\nmy photo 2.jpg\n", "my photo 1.jpg\nmy other photo 3.jpg\n", "txt"),
     ],
@@ -53,7 +54,7 @@ def test_a_list_that_is_a_table_is_read_as_one(tmp_path: Path, a: str, b: str, s
     found, notes = lists(tmp_path, a, b, suffix)
     assert found.pairs[0].shared_images == 1
     assert found.looked_at == {"rows": 4, "images": 3, "groups": 2, "pairs of groups": 1}
-    assert notes or "my photo" in a
+    assert notes
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,7 @@ def test_identities_of_any_text_and_any_form(tmp_path: Path) -> None:
         ("1\n2\n", "1.png\n3.png\n", "share no extension (none, .png)"),
         ("1.jpg\nx.png\n", "1.png\ny.jpg\n", "1 names are in two groups but for their extension"),
         ("IMG1.jpg\n", "img1.jpg\n", "differ only by case"),
+        ("cat b.jpg\ndog c.jpg\n", "cow c.jpg\ndog d.jpg\n", "'dog c.jpg' in a, 'cow c.jpg' in b"),
         ("001.jpg\n", "1.jpg\n", "'001.jpg' in a, '1.jpg' in b"),
     ],
 )
