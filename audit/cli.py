@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from audit.commands.once import OnceCommand
 from core.errors import InputError
 
 COMMANDS = {
@@ -32,7 +33,7 @@ def build(names: list[str]) -> typer.Typer:
     )
     app.callback()(lambda: None)
     for name in names:
-        app.command(name)(importlib.import_module(COMMANDS[name]).command)
+        app.command(name, cls=OnceCommand)(importlib.import_module(COMMANDS[name]).command)
     return app
 
 

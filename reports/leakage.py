@@ -6,6 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from core.splits.requirements import MOST_PAIRED
+
 SCHEMA = "samenoise/leakage/1"
 MOST_SHIFTS = 60  # rows of the table of shifts in a pair of groups
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -27,4 +29,6 @@ def page(result: Mapping[str, Any]) -> str:
         )[:MOST_SHIFTS]
         for pair in result["pairs"]
     }
-    return environment.get_template("leakage.html").render(result=result, css=css, shifts=shifts)
+    return environment.get_template("leakage.html").render(
+        result=result, css=css, shifts=shifts, most_paired=MOST_PAIRED
+    )

@@ -1,7 +1,7 @@
 """`samenoise verify`: what leaks between groups that were published as disjoint."""
 
 import json
-import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,37 +11,45 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from core.data.celeba import read_attributes, read_identities
-from core.data.lists import read_list
-from core.errors import InputError
 from core.files import sha256_file, write_atomic
 from core.splits.leakage import Leakage, count_leakage
-from core.splits.membership import Membership, from_lists
+from core.splits.membership import Membership
+from core.splits.notes import Note
+from core.splits.reading import Given, read_groups
 from core.splits.requirements import PROPERTIES, violations
-from core.splits.tables import read_table
+from core.splits.sentences import count_lines, looked_at_line
 from reports.leakage import SCHEMA, page
-
-_GROUP = re.compile(r"(?P<name>[^=]+)=(?P<path>.+?)(?P<slice>\[(?P<start>\d*):(?P<stop>\d*)\])?")
 
 
 def command(
     group: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=LIST, once a group; LIST is a file with a name a line, or a slice of one: LIST[:500]."),
+        typer.Option(help="NAME=FILE, once a group: a list with a name a line, or a table; or a slice: FILE[:500]."),
     ] = None,
-    identities: Annotated[Path | None, typer.Option(help="With lists: `name identity` a line.")] = None,
+    identities: Annotated[Path | None, typer.Option(help="`name identity` a line, or a table.")] = None,
     attributes: Annotated[
         Path | None,
-        typer.Option(help="With lists: CelebA's attribute file, .txt or .zip, repaired where it is broken."),
+        typer.Option(help="CelebA's attribute file, .txt or .zip, repaired where it is broken; or a table."),
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(help="Instead of lists: a .csv, .tsv or .parquet table with a row an image.")
+        list[Path] | None,
+        typer.Option(
+            help="Instead of --group: a table with a row an image. Several are a group each, or, with "
+            "--group-column, pieces of one."
+        ),
     ] = None,
-    group_column: Annotated[str, typer.Option(help="With a table: the column that names the group.")] = "group",
-    name_column: Annotated[str, typer.Option(help="With a table: the column that names the image.")] = "name",
-    identity_column: Annotated[str | None, typer.Option(help="With a table: the column that names the person.")] = None,
+    group_column: Annotated[
+        str | None, typer.Option(help="The table's column of groups; or one column a group, by commas.")
+    ] = None,
+    name_column: Annotated[
+        str | None, typer.Option(help="The column that names the image: its name, its number from 1, or A+B.")
+    ] = None,
+    identity_column: Annotated[str | None, typer.Option(help="The column that names the person.")] = None,
     attribute: Annotated[
         list[str] | None, typer.Option(help="With a table: a column to count; every other small column unless given.")
+    ] = None,
+    merge: Annotated[
+        str | None, typer.Option("--groups", help="Groups made of others: 'train=1-8,val=9,test=10'.")
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help="A folder with the images, or a saved corpus: look for near-duplicates too.")
@@ -56,23 +64,19 @@ def command(
 ) -> None:
     """Count what leaks between groups. Exit code 0: all that is required holds; 1: it does not; 2: bad input."""
     required = [item.strip() for item in require.split(",") if item.strip()]
-    inputs: dict[str, tuple[Path, str | None]] = {}
-    if table is not None:
-        if group or identities or attributes:
-            raise InputError("--table: the table has the groups, identities and attributes; give no lists beside it")
-        inputs["table"] = table, None
-        membership = read_table(
-            table,
-            group_column=group_column,
-            name_column=name_column,
-            identity_column=identity_column,
-            attributes=attribute,
-            on_unknown=on_unknown,
-        )
-    else:
-        if attribute or identity_column:
-            raise InputError("--attribute and --identity-column go with --table; lists take --attributes, --identities")
-        membership = _from_lists(group or [], identities, attributes, on_unknown, inputs)
+    given = Given(
+        groups=group or (),
+        tables=table or (),
+        identities=identities,
+        attributes=attributes,
+        group_column=group_column,
+        name_column=name_column,
+        identity_column=identity_column,
+        attribute=attribute,
+        merge=merge,
+        on_unknown=on_unknown,
+    )
+    membership, notes, inputs = read_groups(given)
     found = count_leakage(membership, None if images is None else _near(membership, images, threshold))
     broken = violations(found, required)
     result = {
@@ -91,37 +95,9 @@ def command(
         write_atomic(json_out, json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     if html_out is not None:
         write_atomic(html_out, page(result))
-    _show(found, required, broken)
+    _show(found, required, broken, notes)
     if broken:
         raise typer.Exit(1)
-
-
-def _from_lists(
-    groups: list[str],
-    identities: Path | None,
-    attributes: Path | None,
-    on_unknown: Literal["error", "skip"],
-    inputs: dict[str, tuple[Path, str | None]],
-) -> Membership:
-    lists: dict[str, list[str]] = {}
-    for item in groups:
-        parsed = _GROUP.fullmatch(item)
-        if parsed is None:
-            raise InputError(f"--group {item}: expected NAME=LIST")
-        name, path = parsed["name"], Path(parsed["path"])
-        if name in lists:
-            raise InputError(f"--group {item}: the name {name} is taken; expected one list a group")
-        start, stop = (int(parsed[end]) if parsed[end] else None for end in ("start", "stop"))
-        lists[name] = read_list(path, skip_blank=True)[start:stop]
-        inputs[f"group {name}"] = path, parsed["slice"]
-    inputs.update({"identities": (identities, None)} if identities else {})
-    inputs.update({"attributes": (attributes, None)} if attributes else {})
-    return from_lists(
-        lists,
-        None if identities is None else read_identities(identities),
-        None if attributes is None else read_attributes(attributes),
-        on_unknown=on_unknown,
-    )
 
 
 def _near(membership: Membership, images: Path, threshold: float) -> Any:
@@ -137,28 +113,21 @@ def _near(membership: Membership, images: Path, threshold: float) -> Any:
         )
 
 
-def _show(found: Leakage, required: list[str], broken: list[tuple[str, str]]) -> None:
+def _show(found: Leakage, required: list[str], broken: list[tuple[str, str]], notes: Sequence[Note]) -> None:
     console = Console(highlight=False)
     sizes = Table("group", "images", "identities", box=None, pad_edge=False)
     for name, group in found.groups.items():
         people = "" if group.identities is None else f"{group.identities:,}"
         sizes.add_row(name, f"{group.images:,}", people)
     console.print(sizes)
-    for pair in found.pairs:
-        line = f"{pair.a} and {pair.b}: {pair.shared_images:,} shared images"
-        if pair.shared_identities is not None:
-            line += (
-                f", {pair.shared_identities:,} shared identities; identity also in the other group: "
-                f"{pair.images_of_a_with_identity_in_b:,} images of {pair.a} ({pair.fraction_of_a:.2%}), "
-                f"{pair.images_of_b_with_identity_in_a:,} of {pair.b} ({pair.fraction_of_b:.2%})"
-            )
-        if pair.near_duplicate_pairs is not None:
-            line += f"; {pair.near_duplicate_pairs:,} near-duplicate pairs"
+    for line in count_lines(found):
         print(line)
-    for what, count in found.notes.items():
-        print(f"note: {count:,} {what}")
+    print(looked_at_line(found))
+    for note in notes:
+        print(f"note: {note}")
     for name, why in broken:
         print(f"VIOLATED {name}: {why}")
     held = [item for item in required if item not in {name for name, _ in broken}]
     if held:
-        print(f"holds: {', '.join(held)}")
+        spelled = sum(note.kind == "spelling" for note in notes)
+        print(f"holds: {', '.join(held)}{f' (as spelled; {spelled} notes of spelling above)' if spelled else ''}")

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from core.splits.membership import Column, Membership
+from core.splits.notes import Note
+from core.splits.presence import distinct, first_of_each, present, touching
+from core.splits.rest import RestCounts, against_rest
 from core.stats import Interval, wilson
 
 _PEOPLE = (
@@ -77,13 +80,20 @@ class PairCounts:
 
 @dataclass(frozen=True)
 class Leakage:
-    """All groups, every pair of them once (both directions inside), and labels that contradict each other."""
+    """All groups, every pair of them once (both directions inside), and labels that contradict each other.
+
+    `notes` counts what was left out; `said` is what was assumed, guessed or passed over while reading; `looked_at` is
+    how many rows, images, identities and pairs of groups the counts are about.
+    """
 
     groups: Mapping[str, GroupCounts]
     pairs: tuple[PairCounts, ...]
     inconsistent_identities: Mapping[str, int]  # attribute -> identities with images of both labels
     images_with_two_identities: int | None
     notes: Mapping[str, int] = field(default_factory=dict)
+    rest: tuple[RestCounts, ...] = ()
+    said: tuple[Note, ...] = ()
+    looked_at: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The form that `samenoise verify --json` writes."""
@@ -101,9 +111,9 @@ def count_leakage(membership: Membership, near: Mapping[tuple[str, str], np.ndar
     n_images, n_groups = len(membership.image.values), len(membership.groups)
     identity = membership.identity
     rows = [np.flatnonzero(membership.group == g) for g in range(n_groups)]
-    rows = [_first_of_each(membership.image.codes, r, n_images) for r in rows]
-    has_image = [_present(membership.image.codes[r], n_images) for r in rows]
-    has_identity = [_present(identity.codes[r], len(identity.values)) for r in rows] if identity else []
+    rows = [first_of_each(membership.image.codes, r, n_images) for r in rows]
+    has_image = [present(membership.image.codes[r], n_images) for r in rows]
+    has_identity = [present(identity.codes[r], len(identity.values)) for r in rows] if identity else []
     totals = np.bincount(membership.group, minlength=n_groups)
     tallies = [{key: _counts(column, r) for key, column in membership.attributes.items()} for r in rows]
     groups = {}
@@ -127,7 +137,7 @@ def count_leakage(membership: Membership, near: Mapping[tuple[str, str], np.ndar
             if identity:
                 known = np.flatnonzero(has_identity[a] & has_identity[b])
                 examples["identities"] = identity.examples(known)
-                touched = [_touched(identity.codes[rows[x]], has_identity[y]) for x, y in ((a, b), (b, a))]
+                touched = [touching(identity.codes[rows[x]], has_identity[y]) for x, y in ((a, b), (b, a))]
                 people = {
                     "shared_identities": len(known),
                     "images_of_b_with_identity_in_a": touched[1],
@@ -166,6 +176,9 @@ def count_leakage(membership: Membership, near: Mapping[tuple[str, str], np.ndar
         {key: _inconsistent(identity, column) for key, column in membership.attributes.items()} if identity else {},
         _contradicted(membership.image, identity) if identity else None,
         dict(membership.notes),
+        against_rest(membership, rows, has_image, has_identity, near),
+        membership.said,
+        _looked_at(membership, len(pairs)),
     )
 
 
@@ -181,22 +194,11 @@ def rate_difference(k_a: int, n_a: int, k_b: int, n_b: int) -> Interval:
     return Interval(max(-1.0, low), min(1.0, high), "Newcombe from Wilson")
 
 
-def _first_of_each(codes: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
-    """Of rows that show the same image, the first; sorted."""
-    mine = codes[rows]
-    if int(_present(mine, n).sum()) == len(mine):
-        return rows
-    return rows[np.sort(np.unique(mine, return_index=True)[1])]
-
-
-def _present(codes: np.ndarray, n: int) -> np.ndarray:
-    seen = np.zeros(n + 1, dtype=bool)
-    seen[codes] = True  # -1 is the last entry
-    return seen[:n]
-
-
-def _touched(codes: np.ndarray, there: np.ndarray) -> int:
-    return int(np.append(there, False)[codes].sum())
+def _looked_at(membership: Membership, pairs: int) -> dict[str, int]:
+    looked = {"rows": len(membership.group), "images": distinct(membership.image)}
+    if membership.identity is not None:
+        looked["identities"] = distinct(membership.identity)
+    return {**looked, "groups": len(membership.groups), "pairs of groups": pairs}
 
 
 def _counts(column: Column, rows: np.ndarray) -> np.ndarray:
@@ -247,4 +249,4 @@ def _contradicted(image: Column, identity: Column) -> int:
 def _with_two_values(keys: np.ndarray, values: np.ndarray, n: int) -> int:
     first = np.full(n, -1, dtype=values.dtype)
     first[keys] = values
-    return int(_present(keys[values != first[keys]], n).sum())
+    return int(present(keys[values != first[keys]], n).sum())

@@ -5,7 +5,7 @@ Values become codes, 4 bytes a row and column, so that tables of ten million row
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from core.errors import InputError
+from core.splits.notes import Note
 
 OnUnknown = Literal["error", "skip"]
 
@@ -28,6 +29,14 @@ class Column:
         """The first few of these codes' values, as text."""
         return [str(_plain(self.values[int(code)])) for code in codes[:most]]
 
+    def texts(self, codes: np.ndarray) -> np.ndarray:
+        """(len(codes),) object: the values of these codes as text."""
+        if isinstance(self.values, pa.Array):
+            values = self.values.take(pa.array(codes)).to_pylist()
+        else:
+            values = np.asarray(self.values, dtype=object)[codes].tolist()
+        return np.array([str(value) for value in values], dtype=object)
+
 
 @dataclass(frozen=True, eq=False)
 class Membership:
@@ -40,6 +49,7 @@ class Membership:
         identity: one value a person (patient, speaker); None if none are known.
         attributes: name -> column with sorted values.
         notes: what was left out and why, with its count.
+        said: what was assumed, guessed or passed over while reading.
     """
 
     groups: tuple[str, ...]
@@ -48,6 +58,7 @@ class Membership:
     identity: Column | None = None
     attributes: Mapping[str, Column] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    said: tuple[Note, ...] = ()
 
 
 def from_lists(
@@ -77,16 +88,34 @@ def from_lists(
     group = np.repeat(np.arange(len(groups), dtype=np.int32), [len(names) for names in groups.values()])
     codes, unique = pd.factorize(everyone)
     image = Column(codes.astype(np.int32), unique)
-    notes: dict[str, int] = {}
-    identity, columns = None, {}
+    membership = Membership(tuple(groups), group, image)
+    return with_known(membership, identities, attributes, on_unknown=on_unknown)
+
+
+def with_known(
+    membership: Membership,
+    identities: pd.Series | None = None,
+    attributes: pd.DataFrame | None = None,
+    *,
+    on_unknown: OnUnknown = "error",
+) -> Membership:
+    """The same rows with what is known of their images; arguments and errors as in `from_lists`."""
+    codes = membership.image.codes
+    used = np.flatnonzero(np.bincount(codes, minlength=len(membership.image.values)))
+    names = membership.image.texts(used)
+    place = np.zeros(len(membership.image.values), dtype=np.int64)
+    place[used] = np.arange(len(used))
+    rows = place[codes]
+    notes = dict(membership.notes)
+    identity, columns = membership.identity, dict(membership.attributes)
     if identities is not None:
-        at = _positions(identities.index, unique, "identities", on_unknown, notes)
-        identity = _spread(identities.to_numpy()[at], at < 0, codes)
+        at = _positions(identities.index, names, "identities", on_unknown, notes)
+        identity = _spread(identities.to_numpy()[at], at < 0, rows)
     if attributes is not None:
-        at = _positions(attributes.index, unique, "attributes", on_unknown, notes)
+        at = _positions(attributes.index, names, "attributes", on_unknown, notes)
         for name in attributes.columns:
-            columns[str(name)] = _spread(attributes[name].to_numpy()[at], at < 0, codes, in_order=True)
-    return Membership(tuple(groups), group, image, identity, columns, notes)
+            columns[str(name)] = _spread(attributes[name].to_numpy()[at], at < 0, rows, in_order=True)
+    return replace(membership, identity=identity, attributes=columns, notes=notes)
 
 
 def from_frame(

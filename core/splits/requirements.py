@@ -7,6 +7,7 @@ from core.errors import InputError
 from core.splits.leakage import Leakage, PairCounts
 
 PROPERTIES = ("image", "identity", "duplicate", "attribute:NAME", "balance", "balance:SHARE")
+MOST_PAIRED = 4  # groups up to which every pair has a sentence of its own; above it a group against all others has
 BALANCE = 0.01  # groups whose sizes differ by at most this share of the larger count as balanced
 
 
@@ -25,7 +26,7 @@ def violations(found: Leakage, require: Sequence[str]) -> list[tuple[str, str]]:
     for item in require:
         name, _, argument = item.partition(":")
         if name == "image" and not argument:
-            why = [_shared_images(p) for p in found.pairs if p.shared_images]
+            why = _image_violations(found)
         elif name == "identity" and not argument:
             why = _identity_violations(found)
         elif name == "duplicate" and not argument:
@@ -40,15 +41,34 @@ def violations(found: Leakage, require: Sequence[str]) -> list[tuple[str, str]]:
     return broken
 
 
-def _shared_images(pair: PairCounts) -> str:
-    return f"{pair.a} and {pair.b} share {_some(pair.shared_images, 'image')}{_such_as(pair, 'images')}"
+def _image_violations(found: Leakage) -> list[str]:
+    if len(found.groups) > MOST_PAIRED:
+        return [
+            f"{r.group} shares {_some(r.shared_images, 'image')} with other groups{_listed(r.image_examples)}"
+            for r in found.rest
+            if r.shared_images
+        ]
+    return [
+        f"{p.a} and {p.b} share {_some(p.shared_images, 'image')}{_such_as(p, 'images')}"
+        for p in found.pairs
+        if p.shared_images
+    ]
 
 
 def _identity_violations(found: Leakage) -> list[str]:
     if found.images_with_two_identities is None:
         raise InputError("require: 'identity' needs identities (--identities FILE, or --identity-column with a table)")
     why = []
-    for pair in found.pairs:
+    many = len(found.groups) > MOST_PAIRED
+    for rest in found.rest if many else ():
+        if rest.shared_identities:
+            assert rest.images_with_identity_elsewhere is not None
+            share = rest.images_with_identity_elsewhere / rest.images
+            why.append(
+                f"{rest.group}: {rest.images_with_identity_elsewhere:,} of {rest.images:,} images ({share:.2%}) show "
+                f"{_some(rest.shared_identities, 'identity')} of other groups{_listed(rest.identity_examples)}"
+            )
+    for pair in () if many else found.pairs:
         if pair.shared_identities:
             assert pair.fraction_of_a is not None and pair.fraction_of_b is not None
             size_a, size_b = found.groups[pair.a].images, found.groups[pair.b].images
@@ -67,6 +87,12 @@ def _identity_violations(found: Leakage) -> list[str]:
 def _duplicate_violations(found: Leakage) -> list[str]:
     if found.pairs[0].near_duplicate_pairs is None:
         raise InputError("require: 'duplicate' needs the images (--images DIR)")
+    if len(found.groups) > MOST_PAIRED:
+        return [
+            f"{r.group}: {_some(r.images_near_others, 'image')} of {r.images:,} with a near-duplicate in other groups"
+            for r in found.rest
+            if r.images_near_others
+        ]
     return [
         f"{p.a} and {p.b}: {p.images_of_a_near_b:,} images of {p.a} have a near-duplicate in {p.b}, "
         f"{p.images_of_b_near_a:,} of {p.b} one in {p.a}{_such_as(p, 'near_duplicates')}"
@@ -117,5 +143,8 @@ def _some(n: int, what: str) -> str:
 
 
 def _such_as(pair: PairCounts, what: str) -> str:
-    named = pair.examples.get(what, ())
+    return _listed(pair.examples.get(what, ()))
+
+
+def _listed(named: Sequence[str]) -> str:
     return f" ({', '.join(named)}{', …' if len(named) >= 5 else ''})" if named else ""

@@ -119,8 +119,8 @@ def test_tables_serve_other_data_sets(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a.jpg\nb.jpg\na.jpg\n", r"1 repeated names, first 'a\.jpg'"),
-        ("x/a.jpg\n", r"'x/a\.jpg', expected a bare file name"),
-        ("a.jpg\nb.png\n", r"\['jpg', 'png'\]"),
+        ("x/a.jpg\n", r"identities: 1 of 61 images are not there, the first is 'x/a\.jpg'"),
+        ("a.jpg 1\nb.jpg\n", r"line 1: found 'a\.jpg 1'; is this a name with blanks or a name and more"),
         ("", "found no name"),
         ("a.jpg\n\xff.jpg\n", "not there"),
     ],
@@ -279,3 +279,35 @@ def test_a_path_that_cannot_be_written_is_bad_input(tmp_path: Path, capsys: pyte
         main(["prepare", "--faces", "4", "--size", "8", "--out", str(tmp_path / "taken")])
     assert end.value.code == 2
     assert capsys.readouterr().err == f"samenoise: {tmp_path / 'taken'}: File exists\n"
+
+
+@pytest.mark.parametrize("option", ["--require", "--identities", "--json", "--name-column", "--groups", "--threshold"])
+def test_an_option_given_twice_is_refused(lists: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*map(str, groups(lists)), option, "1", option, "2"]
+    with pytest.raises(SystemExit) as done:
+        main(["verify", *words])
+    assert done.value.code == 2
+    assert f"{option} is given twice; expected once" in capsys.readouterr().err
+
+
+def test_the_page_and_the_json_carry_the_notes_and_what_was_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x/1.jpg\nx/2.jpg\n")
+    (tmp_path / "b.txt").write_text("1.jpg\n3.jpg\n")
+    code, out = run(
+        *groups(tmp_path), "--require", "image", "--json", tmp_path / "o.json", "--html", tmp_path / "o.html"
+    )
+    assert code == 0 and "looked at 4 rows, 4 images, 2 groups, 1 pairs of groups" in out
+    assert out.index("share no folder") < out.index("holds: image (as spelled; 1 notes of spelling above)")
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert found["looked_at"]["images"] == 4
+    assert [note["kind"] for note in found["said"]] == ["spelling"]
+    assert "share no folder" in (tmp_path / "o.html").read_text()
+
+
+def test_many_groups_have_a_line_each(tmp_path: Path) -> None:
+    rows = "".join(f"i{k}.png,p{k % 7},{k % 10}\n" for k in range(40))
+    (tmp_path / "f.csv").write_text("name,who,fold\n" + rows)
+    words = "--table", tmp_path / "f.csv", "--identity-column", "who", "--require", "identity"
+    code, out = run(*words, "--html", tmp_path / "o.html")
+    assert code == 1 and out.count("VIOLATED") == 10 and " and 1:" not in out
+    assert "Each group against all others" in (tmp_path / "o.html").read_text()

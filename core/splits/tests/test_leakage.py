@@ -227,11 +227,12 @@ def test_an_image_with_two_identities_breaks_the_identity_requirement(tmp_path: 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"name,split\na,x\nb\xe9,y\n", "line 3: byte 0xe9 is not UTF-8"),
-        (b"name\xe9,split\na,x\n", "line 1"),
-        ("name,split\na,x\n".encode("utf-16"), "UTF-16"),
-        (b"name;split\na;x\n", "found no column 'split'; its columns are name;split"),
-        (b"name,split\na,x\nb\n", "CSV parse error"),
+        (b"name,split\na,x\nb\xe9,y\n", "line 3: found byte 0xe9, expected UTF-8"),
+        (b"name\xe9,split\na,x\n", "line 1: found byte 0xe9"),
+        (b"\xff\xfen\x00a\x00\xd8", "begins as UTF-16 and is not"),
+        (b"name;fold\na;x\n", "found no column 'split'; its columns are name, fold"),
+        (b"name,split\na,x\nb\n", "1 of 2 rows have no split or name, the first is row 2"),
+        (b"name,split\na,x\nb,y,z\n", "line 3: found 3 values apart by commas; expected 2"),
         (b"name,split,split\na,x,y\n", "'split' stands twice"),
         (b"name,split\na,x\nb,x\n", "found 1 (x); expected two or more"),
         (b"", "t.csv"),
@@ -252,7 +253,7 @@ def test_other_bad_tables_are_named(tmp_path: Path) -> None:
     many.to_csv(tmp_path / "many.csv", index=False)
     for name, message in {
         "t.parquet": r"t\.parquet: ",
-        "t.xlsx": "expected a table named",
+        "t.xlsx": "t.xlsx: found no column 'split'",
         "none.csv": "no such file",
         "n.parquet": "cannot be counted",
         "many.csv": "2,000 values; expected at most 100",

@@ -1,0 +1,92 @@
+"""Values as integer codes, made equal first where they certainly are: blanks around them, `./a` and `a`."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.splits.grid import as_text
+from core.splits.membership import Column, ordered
+from core.splits.notes import Note
+
+MOST_DISTINCT = 1000  # values up to which they are sorted
+
+
+def cleaned(
+    values: pa.ChunkedArray, what: str, path: Path | str, *, names: bool = False
+) -> tuple[pa.ChunkedArray, list[Note]]:
+    """Values without blanks around them; `names` are paths too: `./` at the start, `\\` and `//` are made one form.
+
+    Returns:
+        The values and a note for every change that was made; numbers are returned as they are.
+    """
+    notes: list[Note] = []
+    if not _is_text(values.type):
+        return (as_text(values) if names else values), notes
+    probe = _distinct(values)
+    trimmed = pc.utf8_trim_whitespace(probe)
+    if changed := _changed(trimmed, probe):
+        values = pc.utf8_trim_whitespace(as_text(values))
+        notes.append(Note("assumed", f"blanks around {changed:,} values of {what} are not part of them", str(path)))
+    if names:
+        probe = _distinct(values)
+        if _any(pc.match_substring(probe, "\\")):
+            values = pc.replace_substring(as_text(values), "\\", "/")
+            notes.append(Note("assumed", f"'\\' in {what} is read as '/'", str(path)))
+        if _any(pc.match_substring_regex(_distinct(values), r"(^|/)\./|//|/$")):
+            values = pc.replace_substring_regex(as_text(values), r"/(\./)+|//+", "/")
+            values = pc.replace_substring_regex(values, r"^(\./+)+|/+$", "")
+            notes.append(
+                Note("assumed", f"'./a', 'a//b' and 'a/b/' in {what} are read as 'a', 'a/b' and 'a/b'", str(path))
+            )
+    return values, notes
+
+
+def coded(values: pa.ChunkedArray, *, in_order: bool = False) -> Column:
+    """The codes of a column, -1 where there is no value; `in_order` sorts its values, numbers as numbers."""
+    encoded = _dictionary(values)
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    found = encoded.dictionary
+    if _is_text(found.type) and (empty := pc.index(found, pa.scalar("", found.type)).as_py()) >= 0:
+        codes = np.where(codes == empty, np.int32(-1), codes)
+    few = in_order and len(found) <= MOST_DISTINCT
+    return ordered(codes, found.to_pylist()) if few else Column(codes, found)
+
+
+def clean_name(name: str) -> str:
+    """One name as `cleaned` makes it."""
+    name = re.sub(r"/(\./)+|//+", "/", name.strip().replace("\\", "/"))
+    return re.sub(r"^(\./+)+|/+$", "", name)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
+
+
+def _distinct(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Values that hold every distinct one: of a dictionary its entries."""
+    return _one(values.unify_dictionaries()).dictionary if pa.types.is_dictionary(values.type) else values
+
+
+def _changed(after: pa.ChunkedArray, before: pa.ChunkedArray) -> int:
+    return int(pc.sum(pc.not_equal(after, before)).as_py() or 0)
+
+
+def _any(values: pa.ChunkedArray) -> bool:
+    return bool(pc.any(values).as_py())
+
+
+def _dictionary(chunks: pa.ChunkedArray) -> pa.DictionaryArray:
+    if pa.types.is_dictionary(chunks.type):
+        return _one(chunks.unify_dictionaries())
+    if pa.types.is_floating(chunks.type):
+        chunks = pc.if_else(pc.is_nan(chunks), None, chunks)
+    return _one(chunks.dictionary_encode())
+
+
+def _one(chunks: pa.ChunkedArray) -> pa.DictionaryArray:
+    joined = chunks.combine_chunks()
+    return joined.chunk(0) if isinstance(joined, pa.ChunkedArray) else joined

@@ -1,0 +1,30 @@
+"""Which codes are there: the counting that all counts of leakage are made of."""
+
+import numpy as np
+
+from core.splits.membership import Column
+
+
+def distinct(column: Column) -> int:
+    """How many values the rows of a column show."""
+    return int(present(column.codes, len(column.values)).sum())
+
+
+def first_of_each(codes: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+    """Of rows that show the same image, the first; sorted."""
+    mine = codes[rows]
+    if int(present(mine, n).sum()) == len(mine):
+        return rows
+    return rows[np.sort(np.unique(mine, return_index=True)[1])]
+
+
+def present(codes: np.ndarray, n: int) -> np.ndarray:
+    """(n,) bool: which of n codes are there; -1 stands for no value."""
+    seen = np.zeros(n + 1, dtype=bool)
+    seen[codes] = True  # -1 is the last entry
+    return seen[:n]
+
+
+def touching(codes: np.ndarray, there: np.ndarray) -> int:
+    """How many of these codes, one a row, are among those that are there."""
+    return int(np.append(there, False)[codes].sum())
