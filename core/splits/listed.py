@@ -128,8 +128,9 @@ def _is_table(path: Path, numbered: list[tuple[int, str]]) -> bool:
         return False
     if find_delimiter(lines, path.name) == " " and _is_table_of_words(words):
         return True
+    alike = len(words[0]) > 1 and len({len(row) for row in words}) == 1  # a label before each name has this form too
     for (number, line), row in zip(numbered, words, strict=True):
-        if len(row) > 1 and (not WITH_EXTENSION.fullmatch(row[-1]) or WITH_EXTENSION.fullmatch(row[0])):
+        if alike or (len(row) > 1 and (not WITH_EXTENSION.fullmatch(row[-1]) or WITH_EXTENSION.fullmatch(row[0]))):
             raise InputError(
                 f"{path}, line {number}: found {line.strip()[:60]!r}; is this a name with blanks or a name and more? "
                 "Say --name-column 1 (the first word), 1+2 (two that do together) or 0 (the whole line)"

@@ -47,7 +47,7 @@ def lists(folder: Path, a: str | bytes, b: str | bytes, suffix: str = "txt", **g
         ("./c/img1.jpg\nc/img2.jpg\n", "c\\img1.jpg\nc/img3.jpg\n", "txt"),
         ('"x, img1.jpg"\n"z.jpg"\n', '"x, img1.jpg"\n"y.jpg"\n', "txt"),
         ('["img1.jpg", "img2.jpg"]', "img1.jpg\nimg3.jpg\n", "json"),
-        ("my photo 1.jpg\nmy photo 2.jpg\n", "my photo 1.jpg\nmy other photo 3.jpg\n", "txt"),
+        ("my photo 1.jpg\nphoto 2.jpg\n", "my photo 1.jpg\nmy other photo 3.jpg\n", "txt"),
     ],
 )
 def test_a_list_that_is_a_table_is_read_as_one(tmp_path: Path, a: str, b: str, suffix: str) -> None:
@@ -61,6 +61,8 @@ def test_a_list_that_is_a_table_is_read_as_one(tmp_path: Path, a: str, b: str, s
     ("content", "message"),
     [
         ("a.jpg\nb.jpg,1\n", "line 2: found 'b.jpg,1', with a comma that other lines lack"),
+        ("cat b.jpg\ndog c.jpg\n", "line 1: found 'cat b.jpg'; is this a name with blanks or a name and more"),
+        ("my photo 1.jpg\nmy photo 2.jpg\n", "line 1: found 'my photo 1.jpg'; is this a name with blanks"),
         ("a.jpg 0\nb.jpg\n", "line 1: found 'a.jpg 0'; is this a name with blanks or a name and more"),
         ("drive_1 69 l\ndrive_1 70 l\n", "1+2"),
         ("l/1.jpg r/1.jpg\nl/2.jpg r/2.jpg\n", "columns 1, 2 each look like names"),
@@ -107,7 +109,7 @@ def test_identities_of_any_text_and_any_form(tmp_path: Path) -> None:
         ("1\n2\n", "1.png\n3.png\n", "share no extension (none, .png)"),
         ("1.jpg\nx.png\n", "1.png\ny.jpg\n", "1 names are in two groups but for their extension"),
         ("IMG1.jpg\n", "img1.jpg\n", "differ only by case"),
-        ("cat b.jpg\ndog c.jpg\n", "cow c.jpg\ndog d.jpg\n", "'dog c.jpg' in a, 'cow c.jpg' in b"),
+        ("a cat b.jpg\ndog c.jpg\n", "cow c.jpg\na dog d.jpg\n", "'dog c.jpg' in a, 'cow c.jpg' in b"),
         ("001.jpg\n", "1.jpg\n", "'001.jpg' in a, '1.jpg' in b"),
     ],
 )
