@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.data.corpus import refuse_repeated
+from core.data.repeated import refuse_repeated
 from core.errors import InputError
 
 # fmt: off

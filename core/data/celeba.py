@@ -13,9 +13,10 @@ import pandas as pd
 import torch
 
 from core.data.attributes import NAME, repair_attribute_text
-from core.data.corpus import Corpus, refuse_repeated, shuffled
+from core.data.corpus import Corpus, shuffled
 from core.data.lists import lines_of, read_text
 from core.data.pictures import read_image
+from core.data.repeated import refuse_repeated
 from core.errors import InputError
 
 Note = Callable[[str], None]

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.data.repeated import first_repeated
 from core.errors import InputError
 from core.files import write_atomic
 
@@ -49,7 +50,7 @@ class Corpus:
         if not (low >= 0.0 and high <= 1.0):  # False for NaN too
             raise InputError(f"images: found values in [{low:g}, {high:g}], expected [0, 1]")
         if len(set(self.names)) != n:
-            raise InputError(f"names: {_first_repeated(self.names)!r} occurs twice, expected unique names")
+            raise InputError(f"names: {first_repeated(self.names)!r} occurs twice, expected unique names")
         if self.identities is not None and (self.identities.shape != (n,) or self.identities.dtype != np.int64):
             found = f"{self.identities.shape} {self.identities.dtype}"
             raise InputError(f"identities: found {found}, expected ({n},) int64")
@@ -200,24 +201,3 @@ def _save_array(path: Path, array: np.ndarray) -> None:
         except BaseException:
             Path(stream.name).unlink(missing_ok=True)
             raise
-
-
-def refuse_repeated(names: Sequence[str], lines: Sequence[int], path: Path | str) -> None:
-    """Refuse names that occur twice; `lines` holds the line number of each."""
-    if (twice := _first_repeated(names)) is not None:
-        first, second = [line for line, name in zip(lines, names, strict=True) if name == twice][:2]
-        n = len(names) - len(set(names))
-        raise InputError(
-            f"{path}, line {second}: found {n} repeated names, first {twice!r} (also on line {first}), "
-            "expected each name once"
-        )
-
-
-def _first_repeated(names: Iterable[str]) -> str | None:
-    """Return the first name that has occurred before, or None."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None

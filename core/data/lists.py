@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.data.corpus import refuse_repeated
+from core.data.repeated import refuse_repeated
 from core.errors import InputError
 from core.files import read_bytes, write_atomic
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core.splits.arrow import positions, scalar
 from core.splits.grid import as_text
 from core.splits.membership import Column, ordered
 from core.splits.notes import Note
@@ -47,9 +48,9 @@ def cleaned(
 def coded(values: pa.ChunkedArray, *, in_order: bool = False) -> Column:
     """The codes of a column, -1 where there is no value; `in_order` sorts its values, numbers as numbers."""
     encoded = _dictionary(values)
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    codes = positions(encoded.indices)
     found = encoded.dictionary
-    if _is_text(found.type) and (empty := pc.index(found, pa.scalar("", found.type)).as_py()) >= 0:
+    if _is_text(found.type) and (empty := pc.index(found, scalar("", found.type)).as_py()) >= 0:
         codes = np.where(codes == empty, np.int32(-1), codes)
     few = in_order and len(found) <= MOST_DISTINCT
     return ordered(codes, found.to_pylist()) if few else Column(codes, found)

@@ -5,10 +5,12 @@
 ways: the images of B whose identity is in A, and the images of A whose identity is in B.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +18,9 @@ from core.splits.membership import Column, Membership
 from core.splits.notes import Note
 from core.splits.presence import distinct, first_of_each, present, touching
 from core.splits.rest import RestCounts, against_rest
-from core.stats import Interval, wilson
+
+if TYPE_CHECKING:
+    from core.stats import Interval
 
 _PEOPLE = (
     "shared_identities",
@@ -187,6 +191,8 @@ def rate_difference(k_a: int, n_a: int, k_b: int, n_b: int) -> Interval:
 
     It treats the groups as samples of what could have been drawn; for the groups themselves the difference is exact.
     """
+    from core.stats import Interval, wilson  # scipy, which lists without attributes do without
+
     a, b = wilson(k_a, n_a), wilson(k_b, n_b)
     p, q = k_a / n_a, k_b / n_b
     low = p - q - math.hypot(p - a.low, b.high - q)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from core.errors import InputError
+from core.splits.arrow import strings
 from core.splits.columns import KNOWN, name_column
 from core.splits.dialect import FILE_LIKE, WITH_EXTENSION, find_delimiter, plain, split_line
 from core.splits.encode import clean_name, cleaned
@@ -64,7 +65,7 @@ def read_listed(path: Path | str, column: str | None = None, *, on_unknown: OnUn
     names = _names(path, kept, notes)
     numbers = [number for number, _ in kept]
     _refuse_repeated(path, names, numbers)
-    return Listed(path, pa.chunked_array([names], pa.string()), numbers, notes=tuple(notes))
+    return Listed(path, pa.chunked_array([strings(names)]), numbers, notes=tuple(notes))
 
 
 def read_names_of_table(path: Path, column: str | None, *, on_unknown: OnUnknown = "error") -> Listed:

@@ -4,16 +4,21 @@ A row says that one image (or recording, or scene) belongs to one group; the sam
 Values become codes, 4 bytes a row and column, so that tables of ten million rows fit into memory.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from core.errors import InputError
+from core.splits.arrow import integers
 from core.splits.notes import Note
+
+if TYPE_CHECKING:  # a second of import, which lists and tables do without
+    import pandas as pd
 
 OnUnknown = Literal["error", "skip"]
 
@@ -32,7 +37,7 @@ class Column:
     def texts(self, codes: np.ndarray) -> np.ndarray:
         """(len(codes),) object: the values of these codes as text."""
         if isinstance(self.values, pa.Array):
-            values = self.values.take(pa.array(codes)).to_pylist()
+            values = self.values.take(integers(codes)).to_pylist()
         else:
             values = np.asarray(self.values, dtype=object)[codes].tolist()
         return np.array([str(value) for value in values], dtype=object)
@@ -86,6 +91,8 @@ def from_lists(
             raise InputError(f"group {name}: found no image; expected one or more")
     everyone = np.concatenate([np.asarray(names, dtype=object) for names in groups.values()])
     group = np.repeat(np.arange(len(groups), dtype=np.int32), [len(names) for names in groups.values()])
+    import pandas as pd
+
     codes, unique = pd.factorize(everyone)
     image = Column(codes.astype(np.int32), unique)
     membership = Membership(tuple(groups), group, image)
@@ -172,6 +179,8 @@ def _sort_key(value: Any) -> tuple[bool, float, str]:
 
 def _spread(values: np.ndarray, missing: np.ndarray, rows: np.ndarray, *, in_order: bool = False) -> Column:
     """A column of unique images, some without a value, seen by the rows that show these images."""
+    import pandas as pd
+
     codes, unique = pd.factorize(values)
     codes = np.where(missing, -1, codes).astype(np.int32)[rows]
     return ordered(codes, unique.tolist()) if in_order else Column(codes, unique)
@@ -181,6 +190,8 @@ def _positions(
     index: pd.Index, names: np.ndarray, what: str, on_unknown: OnUnknown, notes: dict[str, int]
 ) -> np.ndarray:
     """Where each name stands in the index; -1 where it does not."""
+    import pandas as pd
+
     at = index.get_indexer(pd.Index(names))
     unknown = np.flatnonzero(at < 0)
     if len(unknown):

@@ -12,7 +12,6 @@ import pyarrow as pa
 from core.errors import InputError
 from core.splits.encode import cleaned, coded
 from core.splits.grid import as_text
-from core.splits.known import read_attributes_of, read_identities_of
 from core.splits.listed import Listed, read_listed, read_names_of_table
 from core.splits.membership import (
     Column,
@@ -108,6 +107,8 @@ def _with_files(
     """The same rows with the identities and attributes of files of their own."""
     if given.identities is None and given.attributes is None:
         return membership
+    from core.splits.known import read_attributes_of, read_identities_of  # pandas
+
     codes = np.unique(membership.image.codes)
     names = membership.image.texts(codes)
     who = attributes = None

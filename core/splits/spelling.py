@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core.splits.arrow import integers, positions, scalar, strings
 from core.splits.membership import Column, Membership
 from core.splits.notes import Note
 
@@ -61,7 +62,7 @@ def _last_words(membership: Membership, used: np.ndarray, names: pa.Array) -> li
 
 def _extensions(membership: Membership, used: np.ndarray, names: pa.Array) -> list[Note]:
     dotted = pc.match_substring_regex(names, r"[^/]\.[A-Za-z][A-Za-z0-9]{0,4}$")
-    ends = pc.if_else(dotted, pc.utf8_lower(pc.replace_substring_regex(names, r"^.*\.", "")), "")
+    ends = pc.if_else(dotted, pc.utf8_lower(pc.replace_substring_regex(names, r"^.*\.", "")), scalar("", pa.string()))
     kinds = ends.dictionary_encode()
     if len(kinds.dictionary) < 2:
         return []
@@ -86,7 +87,7 @@ def _folders(membership: Membership, used: np.ndarray, names: pa.Array) -> list[
     if not pc.any(pc.match_substring(names, "/")).as_py():
         return []
     inside = pc.match_substring(names, "/")
-    tops = pc.if_else(inside, pc.replace_substring_regex(names, r"^(/?[^/]*)/.*$", r"\1/"), "")
+    tops = pc.if_else(inside, pc.replace_substring_regex(names, r"^(/?[^/]*)/.*$", r"\1/"), scalar("", pa.string()))
     apart = _disjoint(membership, used, tops.dictionary_encode())
     if not apart:
         return []
@@ -116,11 +117,11 @@ def _used_texts(column: Column) -> tuple[np.ndarray, pa.Array | None]:
     used = np.flatnonzero(np.bincount(codes, minlength=len(column.values)))
     if isinstance(column.values, pa.Array):
         text = pa.types.is_string(column.values.type) or pa.types.is_large_string(column.values.type)
-        return used, (column.values.take(pa.array(used)) if text else None)
+        return used, (column.values.take(integers(used)) if text else None)
     values = np.asarray(column.values, dtype=object)[used]
     if not all(isinstance(value, str) for value in values):
         return used, None
-    return used, pa.array(values.tolist(), pa.string())
+    return used, strings(values.tolist())
 
 
 def _across(
@@ -128,7 +129,7 @@ def _across(
 ) -> tuple[int, tuple[tuple[str, str], tuple[str, str]]] | None:
     """How many keys stand for two values in two groups, and the first two such values with their groups."""
     encoded = keys.dictionary_encode()
-    key_of_used = encoded.indices.to_numpy(zero_copy_only=False)
+    key_of_used = positions(encoded.indices)
     values_a_key = np.bincount(key_of_used)
     if len(values_a_key) == len(used):
         return None
@@ -157,7 +158,7 @@ def _disjoint(
 ) -> tuple[str, str, str, str, str] | None:
     """The first two groups that share none of the kinds: their names, a kind of each, and how many more pairs do."""
     place = np.zeros(len(membership.image.values), dtype=np.int64)
-    place[used] = kinds.indices.to_numpy(zero_copy_only=False)
+    place[used] = positions(kinds.indices)
     n = len(kinds.dictionary)
     pairs = np.unique(membership.group.astype(np.int64) * n + place[membership.image.codes])
     there = [pairs[pairs // n == g] % n for g in range(len(membership.groups))]
