@@ -37,14 +37,16 @@ def read_identities_of(path: Path | str, names: np.ndarray, column: str | None =
     """
     path = Path(path)
     wanted = set(names.tolist())
-    grid = _by_words(path, wanted) if column is None else None
-    grid = grid or read_grid(path, [column] if column else [], KNOWN | _WHO)
+    by_words = _by_words(path, wanted) if column is None else None
+    grid = by_words or read_grid(path, [column] if column else [], KNOWN | _WHO)
     notes = list(grid.notes)
     if len(grid.names) < 2:
         raise InputError(f"{path}: found one value a line, expected `name identity`")
     free = [i for i, name in enumerate(grid.names) if name not in grid.nested]
     texts = {i: _cleaned(grid, i, notes, names=True) for i in free}
     at = max(free, key=lambda i: (len(wanted & set(texts[i][:200_000].to_pylist())), plain(grid.names[i]) in KNOWN, -i))
+    if by_words is None and not grid.headed and len(grid.names) == 2 and at == 0:  # `name identity` is no guess
+        notes = [note for note in notes if note.kind != "guessed"]
     if column is not None:
         who = grid.resolve(column)[0]
     elif len(free) == 2:
