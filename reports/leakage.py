@@ -7,14 +7,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.splits.requirements import MOST_PAIRED
+from reports.leakage_text import place
 
-SCHEMA = "samenoise/leakage/1"
 MOST_SHIFTS = 60  # rows of the table of shifts in a pair of groups
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(result: Mapping[str, Any]) -> str:
-    """The page for one result of `samenoise verify` (the content of its JSON); all text is escaped."""
+    """The page for one result of `samenoise verify` (the content of its JSON); all text is escaped.
+
+    Up to `MOST_PAIRED` groups have a section a pair; more are shown each against all others.
+    """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -23,12 +26,12 @@ def page(result: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     css = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    pairs = result["pairs"] if len(result["groups"]) <= MOST_PAIRED else []
     shifts = {
         (pair["a"], pair["b"]): sorted(
             pair["attributes"].items(), key=lambda item: (-item[1]["total_variation"], item[0])
         )[:MOST_SHIFTS]
-        for pair in result["pairs"]
+        for pair in pairs
     }
-    return environment.get_template("leakage.html").render(
-        result=result, css=css, shifts=shifts, most_paired=MOST_PAIRED
-    )
+    template = environment.get_template("leakage.html")
+    return template.render(result=result, css=css, pairs=pairs, shifts=shifts, place=place)

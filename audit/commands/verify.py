@@ -1,27 +1,28 @@
 """`samenoise verify`: what leaks between groups that were published as disjoint."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
-from core.files import sha256_file, write_atomic
-from core.splits.leakage import Leakage, count_leakage
+from audit.commands.telling import Format, Groups, Telling, say, tell
+from core.errors import InputError
 from core.splits.membership import Membership
-from core.splits.notes import Note
 from core.splits.reading import Given, read_groups
-from core.splits.requirements import PROPERTIES, violations
-from core.splits.sentences import count_lines, looked_at_line
-from reports.leakage import SCHEMA, page
+from core.splits.requirements import PROPERTIES
 
 
 def command(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]",
+            help="A folder to look at as it is: lists, tables or folders named train, val, test, a table with a "
+            "column split, CelebA's lists. Images, identities and near-duplicates are checked unless --require says.",
+        ),
+    ] = None,
     group: Annotated[
         list[str] | None,
         typer.Option(help="NAME=FILE, once a group: a list with a name a line, or a table; or a slice: FILE[:500]."),
@@ -59,14 +60,22 @@ def command(
     on_unknown: Annotated[
         Literal["error", "skip"], typer.Option(help="Images without an identity: refuse, or count and go on.")
     ] = "error",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 1 if anything was assumed or passed over.")
+    ] = False,
+    format_: Annotated[
+        Format, typer.Option("--format", help="What is printed: text, github (annotations too), or a SARIF log.")
+    ] = "text",
+    sarif_out: Annotated[Path | None, typer.Option("--sarif", help="Write the leaks as SARIF 2.1.0.")] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write everything that was counted.")] = None,
     html_out: Annotated[Path | None, typer.Option("--html", help="Write it as one page that needs no network.")] = None,
 ) -> None:
     """Count what leaks between groups. Exit code 0: all that is required holds; 1: it does not; 2: bad input."""
-    required = [item.strip() for item in require.split(",") if item.strip()]
+    wanted = tuple(dict.fromkeys(item.strip() for item in require.split(",") if item.strip()))
+    telling = Telling(wanted, strict, format_, json_out, html_out, sarif_out)
     given = Given(
-        groups=group or (),
-        tables=table or (),
+        groups=tuple(group or ()),
+        tables=tuple(table or ()),
         identities=identities,
         attributes=attributes,
         group_column=group_column,
@@ -76,34 +85,59 @@ def command(
         merge=merge,
         on_unknown=on_unknown,
     )
-    membership, notes, inputs = read_groups(given)
-    found = count_leakage(membership, None if images is None else _near(membership, images, threshold))
-    broken = violations(found, required)
-    result = {
-        "schema": SCHEMA,
-        "inputs": {
-            name: {"file": path.name, "rows": rows, "sha256": sha256_file(path)}
-            for name, (path, rows) in inputs.items()
-        },
-        "duplicate_threshold": None if images is None else threshold,
-        **asdict(found),
-        "required": required,
-        "violations": [{"property": name, "why": why} for name, why in broken],
-        "holds": not broken,
-    }
-    if json_out is not None:
-        write_atomic(json_out, json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
-    if html_out is not None:
-        write_atomic(html_out, page(result))
-    _show(found, required, broken, notes)
-    if broken:
+    with _annotated(format_):
+        groups, images, telling = _read(directory, given, images, telling)
+        near = None if images is None else _near(groups.membership, images, threshold)
+        holds = tell(groups, near, threshold, telling)
+    if not holds:
         raise typer.Exit(1)
 
 
+def _read(
+    directory: Path | None, given: Given, images: Path | None, telling: Telling
+) -> tuple[Groups, Path | None, Telling]:
+    """What was given, or what lies in a folder; with the images to look at and what is required."""
+    if directory is None:
+        membership, notes, inputs = read_groups(given)
+        return Groups(membership, inputs, notes=tuple(notes)), images, telling
+    if given.groups or given.tables:
+        raise InputError("DIR is looked at as a whole; give no --group and no --table beside it")
+    from audit.commands.discovered import completed, options
+    from core.splits.discovery import discover
+
+    found = discover(directory)
+    if found.folders:
+        from core.splits.folders import read_folders
+
+        pictures = read_folders(found.folders, directory)
+        groups = Groups(pictures.membership, {}, pictures.files, notes=pictures.notes)
+    else:
+        membership, notes, inputs = read_groups(options(found, given))
+        groups = Groups(membership, inputs, notes=tuple(notes))
+    return completed(directory, found, groups, images, telling)
+
+
+@contextmanager
+def _annotated(form: Format) -> Iterator[None]:
+    """An error is also an annotation where annotations are asked for."""
+    try:
+        yield
+    except InputError as error:
+        if form == "github":
+            from reports.annotations import github_error
+
+            say([github_error(str(error))])
+        raise
+
+
 def _near(membership: Membership, images: Path, threshold: float) -> Any:
+    from rich.console import Console
+    from rich.progress import Progress
+
     from core.splits.near_duplicates import near_duplicates_across
 
-    with Progress(transient=True) as bar:
+    console = Console(stderr=True)  # standard output may be a SARIF log
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading images", total=None)
         return near_duplicates_across(
             membership,
@@ -111,23 +145,3 @@ def _near(membership: Membership, images: Path, threshold: float) -> Any:
             threshold=threshold,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-
-
-def _show(found: Leakage, required: list[str], broken: list[tuple[str, str]], notes: Sequence[Note]) -> None:
-    console = Console(highlight=False)
-    sizes = Table("group", "images", "identities", box=None, pad_edge=False)
-    for name, group in found.groups.items():
-        people = "" if group.identities is None else f"{group.identities:,}"
-        sizes.add_row(name, f"{group.images:,}", people)
-    console.print(sizes)
-    for line in count_lines(found):
-        print(line)
-    print(looked_at_line(found))
-    for note in notes:
-        print(f"note: {note}")
-    for name, why in broken:
-        print(f"VIOLATED {name}: {why}")
-    held = [item for item in required if item not in {name for name, _ in broken}]
-    if held:
-        spelled = sum(note.kind == "spelling" for note in notes)
-        print(f"holds: {', '.join(held)}{f' (as spelled; {spelled} notes of spelling above)' if spelled else ''}")
