@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from audit.commands.once import OnceCommand
-from core.errors import InputError
+from core.errors import InputError, Missing
 from reports.text import one_line
 
 COMMANDS = {
@@ -73,7 +73,7 @@ def _run(words: list[str]) -> int:
         app = typer.main.get_command(build(words[0] if words[0] in COMMANDS else None))
         code: Any = app.main(args=words, prog_name="samenoise", standalone_mode=False)
         return int(code or 0)
-    except InputError as error:
+    except (InputError, Missing) as error:
         told = str(error)
     except _MISUSE as error:
         known = ["samenoise", *(words[:1] if words[0] in COMMANDS else []), "--help"]

@@ -22,6 +22,7 @@ def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield from result["counts"][:MOST_ROWS]
     if len(result["counts"]) > MOST_ROWS:
         yield f"and {len(result['counts']) - MOST_ROWS:,} lines more (--html and --json have all counts)"
+    yield f"looked at {', '.join(f'{count:,} {what}' for what, count in result['looked_at'].items())}"
     for note in result["notes"][:MOST_ROWS]:
         yield f"note: {place(note)}{note['text']}"
     if len(result["notes"]) > MOST_ROWS:

@@ -104,6 +104,9 @@ def judged(groups: Groups, near: Near | None, threshold: float | None, telling: 
     unknown = unlooked(found, required)
     lost = {name for name, _ in [*broken, *unknown]}
     held = {} if "strict" in lost else looked_at(found, [name for name in required if name not in lost])
+    spelled = sum(note.kind == "spelling" for note in notes)
+    for name in {"image", "identity"} & held.keys() if spelled else ():
+        held[name] += f", as spelled; {spelled} note{'s' * (spelled != 1)} of spelling above"
     return {
         "schema": SCHEMA,
         "taken_for": groups.taken_for,

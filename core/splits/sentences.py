@@ -15,11 +15,6 @@ def count_lines(found: Leakage) -> Iterator[str]:
         yield from map(_rest_line, found.rest)
 
 
-def looked_at_line(found: Leakage) -> str:
-    """How much the counts are about."""
-    return "looked at " + ", ".join(f"{count:,} {what}" for what, count in found.looked_at.items())
-
-
 def _pair_line(pair: PairCounts) -> str:
     line = f"{pair.a} and {pair.b}: {pair.shared_images:,} shared images"
     if pair.shared_identities is not None:

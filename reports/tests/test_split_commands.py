@@ -297,10 +297,12 @@ def test_the_page_and_the_json_carry_the_notes_and_what_was_looked_at(tmp_path: 
         *groups(tmp_path), "--require", "image", "--json", tmp_path / "o.json", "--html", tmp_path / "o.html"
     )
     assert code == 0 and "looked at 4 rows, 4 images, 2 groups, 1 pairs of groups" in out
-    assert out.index("share no folder") < out.index("holds: image (as spelled; 1 notes of spelling above)")
+    assert out.index("share no folder") < out.index(
+        "holds: image (2 + 2 images of 2 groups looked at, as spelled; 1 note of spelling above)"
+    )
     found = json.loads((tmp_path / "o.json").read_text())
     assert found["looked_at"]["images"] == 4
-    assert [note["kind"] for note in found["said"]] == ["spelling"]
+    assert [note["kind"] for note in found["notes"]] == ["spelling"]
     assert "share no folder" in (tmp_path / "o.html").read_text()
 
 
