@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ import typer
 from audit.commands.telling import Format, Groups, Telling, say, tell
 from core.errors import InputError
 from core.splits.membership import Membership
+from core.splits.notes import Note
 from core.splits.reading import Given, read_groups
 from core.splits.requirements import PROPERTIES
 
@@ -56,6 +58,9 @@ def command(
         Path | None, typer.Option(help="A folder with the images, or a saved corpus: look for near-duplicates too.")
     ] = None,
     threshold: Annotated[float, typer.Option(help="Correlation from which images are near-duplicates.")] = 0.95,
+    fit: Annotated[
+        str | None, typer.Option(help="With --images: how pictures are fitted, as `samenoise dedup --fit` takes it.")
+    ] = None,
     require: Annotated[str, typer.Option(help=f"What must hold, by commas: {', '.join(PROPERTIES)}.")] = "",
     on_unknown: Annotated[
         Literal["error", "skip"], typer.Option(help="Images without an identity: refuse, or count and go on.")
@@ -87,7 +92,12 @@ def command(
     )
     with _annotated(format_):
         groups, images, telling = _read(directory, given, images, telling)
-        near = None if images is None else _near(groups.membership, images, threshold)
+        if fit is not None and images is None:
+            raise InputError(f"--fit {fit}: goes with --images DIR")
+        near = None
+        if images is not None:
+            near, notes = _near(groups.membership, images, threshold, fit)
+            groups = replace(groups, notes=(*groups.notes, *notes))
         holds = tell(groups, near, threshold, telling)
     if not holds:
         raise typer.Exit(1)
@@ -130,18 +140,24 @@ def _annotated(form: Format) -> Iterator[None]:
         raise
 
 
-def _near(membership: Membership, images: Path, threshold: float) -> Any:
+def _near(membership: Membership, images: Path, threshold: float, fit: str | None) -> tuple[Any, list[Note]]:
+    """Near-duplicates across the groups, and what of the pictures a reader should know."""
     from rich.console import Console
     from rich.progress import Progress
 
+    from core.data.pictures import Fit
     from core.splits.near_duplicates import near_duplicates_across
 
+    notes: list[Note] = []
     console = Console(stderr=True)  # standard output may be a SARIF log
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading images", total=None)
-        return near_duplicates_across(
+        found = near_duplicates_across(
             membership,
             images,
             threshold=threshold,
+            fit=None if fit is None else Fit.parse(fit),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
+            tell=lambda what, count: notes.append(Note("assumed", f"{count:,} {what}", str(images))),
         )
+    return found, notes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.pictures import SUFFIXES
+from core.data.pictures import suffixes
 from core.errors import InputError
 from core.files import sha256_file
 from core.splits.membership import Column, Membership
@@ -59,7 +59,7 @@ def read_folders(folders: Mapping[str, Path], root: Path | str) -> FolderGroups:
 
 def is_picture(name: str) -> bool:
     """Whether a file is read as a picture, by its suffix; hidden ones are not."""
-    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+    return Path(name).suffix.lower() in suffixes() and not name.startswith(".")
 
 
 def _files(folder: Path) -> list[Path]:
