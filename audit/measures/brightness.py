@@ -18,7 +18,7 @@ CLIPPED = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # brightness added before values are 
 
 
 def largest_fall(images: Tensor, similarity: Similarity = correlation) -> float:
-    """One minus the smallest similarity of an image (n, c, h, w) to itself after a gain and a shift, nothing clipped."""
+    """One minus the smallest similarity of an image (n, c, h, w) to itself after gain and shift, unclipped."""
     x = images.double()
     return max(float((1 - similarity(x, gain * x + shift)).max()) for gain in GAINS for shift in SHIFTS)
 

@@ -1,4 +1,4 @@
-"""The weights that Kadkhodaie's slides print for the optimal denoiser, against the score that they print beside them."""
+"""The weights that Kadkhodaie's slides print for the optimum, against the score that they print beside them."""
 
 import math
 
