@@ -20,8 +20,9 @@ def test_words_and_count_describe_one_network(evidence: ClaimRecord) -> None:
 @pytest.mark.control("T-unet-description", "positive")
 def test_a_network_normalised_everywhere_is_as_described(judge: Callable[..., str]) -> None:
     model = UNet()
-    model.encoder["0"].insert(1, BiasFreeNorm(64))
-    model.decoder["0"].append(BiasFreeNorm(1))
+    first, *others = model.encoder["0"].children()
+    model.encoder["0"] = nn.Sequential(first, BiasFreeNorm(64), *others)
+    model.decoder["0"] = nn.Sequential(*model.decoder["0"].children(), BiasFreeNorm(1))
     found = normalised_everywhere(model)
     assert found == {"parameters by the words": 7_659_264 + 65, "convolutions that the code does not normalise": 0}
     assert judge("T-unet-description", {**found, "parameters by the words": 7_659_264}) == "reproduced"

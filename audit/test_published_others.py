@@ -23,8 +23,6 @@ from reports.ledger import Ledger
 from reports.plugin import LEDGER
 from reports.record import ClaimRecord
 
-Judge = Callable[..., str]
-
 
 @pytest.fixture
 def ledger(request: pytest.FixtureRequest) -> Ledger:
@@ -49,7 +47,7 @@ def test_samples_are_copies_at_first_and_each_other_at_last(evidence: ClaimRecor
 
 
 @pytest.mark.control("K-figure-1", "positive")
-def test_a_figure_that_converges_is_recognised(judge: Judge, converging: np.ndarray) -> None:
+def test_a_figure_that_converges_is_recognised(judge: Callable[..., str], converging: np.ndarray) -> None:
     found = figure_1_measures(read_figure_1(draw_figure_1(converging), "made up"))
     assert set(found) == {COPYING, MARGIN}
     assert judge("K-figure-1", found, "published") == "reproduced"
@@ -57,7 +55,7 @@ def test_a_figure_that_converges_is_recognised(judge: Judge, converging: np.ndar
 
 @pytest.mark.control("K-figure-1", "negative")
 @pytest.mark.parametrize("defect", ["a new face at N = 100", "a copy at N = 100,000", "the other model's copy"])
-def test_other_faces_in_the_figure_are_caught(judge: Judge, converging: np.ndarray, defect: str) -> None:
+def test_other_faces_in_the_figure_are_caught(judge: Callable[..., str], converging: np.ndarray, defect: str) -> None:
     if defect == "a new face at N = 100":
         converging[2, 2] = converging[0, 5]
     elif defect == "a copy at N = 100,000":
@@ -77,7 +75,7 @@ def test_the_printed_weights_belong_to_the_printed_score(evidence: ClaimRecord) 
 
 
 @pytest.mark.control("K-slide-weights", "positive")
-def test_halved_exponents_cost_nothing(judge: Judge) -> None:
+def test_halved_exponents_cost_nothing(judge: Callable[..., str]) -> None:
     cost = weight_cost(generate(64, size=20, seed=2).corpus.images, JUDGED, shrunk=1.0)
     assert judge("K-slide-weights", {EXCESS: excess_measure(cost)}, "property") == "reproduced"
     found = 2 * demanded_factor()  # the factor of -|y - x|^2 / (2 t)
@@ -86,7 +84,7 @@ def test_halved_exponents_cost_nothing(judge: Judge) -> None:
 
 @pytest.mark.control("K-slide-weights", "negative")
 @pytest.mark.parametrize("shrunk", [0.5, 1.5])
-def test_weights_of_another_variance_cost(judge: Judge, shrunk: float) -> None:
+def test_weights_of_another_variance_cost(judge: Callable[..., str], shrunk: float) -> None:
     cost = weight_cost(generate(64, size=20, seed=2).corpus.images, JUDGED, shrunk)
     assert judge("K-slide-weights", {EXCESS: excess_measure(cost)}, "property") == "refuted"
 
@@ -102,13 +100,16 @@ def test_the_published_curves_end_where_the_experiment_does(
 
 
 @pytest.mark.control("V-figure", "positive")
-def test_curves_drawn_to_the_ends_of_the_run_are_recognised(judge: Judge, ledger: Ledger) -> None:
+def test_curves_drawn_to_the_ends_of_the_run_are_recognised(judge: Callable[..., str], ledger: Ledger) -> None:
     windows = recorded_ends(ledger["V-gap"])
     middle = {line: sum(window) / 2 for line, window in windows.items()}
-    assert judge("V-figure", curve_measures(draw_curves(**middle), windows), "published") == "reproduced"
+    assert (
+        judge("V-figure", curve_measures(draw_curves(middle["to_centre"], middle["to_point"]), windows), "published")
+        == "reproduced"
+    )
 
 
 @pytest.mark.control("V-figure", "negative")
-def test_curves_drawn_to_the_words_of_the_readme_are_caught(judge: Judge, ledger: Ledger) -> None:
+def test_curves_drawn_to_the_words_of_the_readme_are_caught(judge: Callable[..., str], ledger: Ledger) -> None:
     windows = recorded_ends(ledger["V-gap"])
     assert judge("V-figure", curve_measures(draw_curves(10.0, 15.0), windows), "published") == "refuted"
