@@ -8,7 +8,11 @@ pytest_plugins = ["reports.plugin", "fixtures.plugin", "fixtures.groups"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The audit's own options; every heavier tier is one of them away."""
     group = parser.getgroup("samenoise", "samenoise: what the claims are judged on")
-    group.addoption("--published", metavar="DIR", help="lists, notebooks and pictures that Topeza (2025) published")
+    group.addoption(
+        "--published",
+        metavar="DIR",
+        help="what the documents' authors published: one checkout, or several side by side",
+    )
     group.addoption("--celeba", metavar="DIR", help="CelebA: img_align_celeba/, list_attr_celeba.txt, ...")
     group.addoption("--runs", metavar="DIR", help="store of trained models and samples (default: runs/)")
     group.addoption(

@@ -25,7 +25,7 @@ def network_structure(model: UNet) -> dict[str, int]:
 
 
 def described_parameters(width: int = 64, blocks: int = 3) -> int:
-    """Parameters counted from the words of T 4.1 alone: kernels, and one factor a channel of every normalisation."""
+    """Parameters counted by hand: kernels, and one factor a channel of every normalisation of the published code."""
     channels = [width * 2**b for b in range(blocks + 1)]
     total = 9 * width + 9 * width * width + width  # the first block normalises only its second convolution
     for narrow, wide in itertools.pairwise(channels):

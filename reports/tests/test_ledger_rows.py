@@ -14,16 +14,17 @@ ROWS = LEDGER["claim"]
 TOPICS = {
     "data": "T-counts T-holdout T-attribute-repair T-preprocess T-order",
     "duplicates": "T-dedup-equivalence T-dedup-dense-memory T-dedup-block-memory T-dedup-count "
-    "T-dedup-attribute-exempt",
+    "T-dedup-attribute-exempt T-block-memory-order",
     "splits": "T-split-sizes T-split-definition T-split-disjoint T-split-identity-overlap T-eyeglasses-split "
     "T-male-split T-attribute-identity-overlap T-identity-split",
-    "model": "T-unet-parameters T-unet-bias-free T-miyasawa T-noise-uniform T-optimiser T-exposure T-monitoring",
+    "model": "T-unet-parameters T-unet-description T-unet-bias-free T-miyasawa T-noise-uniform T-optimiser "
+    "T-exposure T-monitoring",
     "behaviour": "T-psnr-gap T-convergence T-eyeglasses-convergence T-male-convergence T-identity-convergence "
     "T-convergence-order T-figure-provenance T-size-confound T-same-start T-test-set T-rank-inversion "
-    "T-lpips-protocol T-lpips-exhaustive T-other-attributes",
-    "theory": "K-tweedie K-empirical-optimum K-kl-bound K-strong-generalization K-geometric-optimal "
-    "K-shuffled-suboptimal K-low-dimensional-suboptimal K-harmonic-bases",
-    "dynamics": "V-setup V-gap V-criterion B-generation-time B-memorisation-time B-memorised-fraction",
+    "T-lpips-protocol T-lpips-exhaustive T-other-attributes T-correlation-brightness",
+    "theory": "K-tweedie K-empirical-optimum K-slide-weights K-kl-bound K-strong-generalization K-geometric-optimal "
+    "K-shuffled-suboptimal K-low-dimensional-suboptimal K-harmonic-bases K-figure-1",
+    "dynamics": "V-setup V-gap V-figure V-criterion B-generation-time B-memorisation-time B-memorised-fraction",
 }
 KINDS = {"arithmetic", "property", "published", "synthetic", "celeba", "full"}
 HOW = {"printed", "read off a figure", "derived"}
