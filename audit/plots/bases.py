@@ -25,7 +25,7 @@ def plot_bases(found: Mapping[float, Bases], images: Tensor) -> Figure:
     for k, axis in enumerate(rest[: len(images)]):
         vectors = found[BASIS_SIGMA].vectors[k][:, SHOWN].T.reshape(-1, size, size)
         tiles = [images[k, 0].double(), *(0.5 + v / (2 * v.abs().max()) for v in vectors)]
-        axis.imshow(torch.cat(tiles, dim=1).clamp(0, 1), cmap="gray", vmin=0, vmax=1)
+        axis.imshow(torch.cat(tiles, dim=1).clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
         axis.axis("off")
     return figure
 

@@ -17,11 +17,12 @@ from core.dedup.equal import Keys, find_equal, worth_collapsing
 from core.dedup.join.budget import make_budget
 from core.dedup.join.plan import make_plan
 from core.dedup.join.rows import collapse, new_side, order_rows, prepare
-from core.dedup.join.tiles import Engine, Found, Join, Progress, local_engine
+from core.dedup.join.tiles import Engine, Found, Join, local_engine
 from core.dedup.listing import list_pairs
 from core.dedup.pairs import THRESHOLD, Pairs, check_threshold
 from core.dedup.sources import ArraySource, Grid, RowSource, check_same_grid
 from core.machine import parse_memory
+from core.progress import Progress
 
 
 def pool(images: np.ndarray | torch.Tensor, size: int = POOLED_SIZE) -> np.ndarray:

@@ -10,8 +10,9 @@ import numpy as np
 from core.dedup.join.budget import Budget
 from core.dedup.join.kernels import BALL
 from core.dedup.join.plan import Plan, Side, tree_order
-from core.dedup.join.tiles import Progress, in_threads
+from core.dedup.join.tiles import in_threads
 from core.dedup.sources import RowSource
+from core.progress import Progress
 
 
 def new_side(n: int, plan: Plan, allocate: Callable[[str, tuple[int, ...], str], np.ndarray] | None = None) -> Side:

@@ -38,7 +38,6 @@ from core.dedup.sources import RowSource
 from core.errors import InputError
 from core.machine import available_memory
 
-Progress = Callable[[int, int], None]
 Task = tuple[int, int]  # numbers of the block of rows and of the block of columns
 Engine = Callable[["Join", Iterable[Task]], Iterable[tuple[Task, "Found"]]]  # runs tasks, in any order
 PAIR_BYTES = 160  # what a pair takes while pairs are sorted, named and written: three columns, copies, two names

@@ -11,9 +11,10 @@ from core.dedup.join.device import check_device
 from core.dedup.pairs import RULES, THRESHOLD, check_threshold
 from core.errors import InputError
 from core.machine import parse_memory
+from core.progress import Progress
 
 SCHEMA = "samenoise/dedup/3"
-Progress = Callable[[str, int, int], None]  # stage, done, total
+StageProgress = Callable[[str, int, int], None]  # stage, done, total
 FREE = ("rule", "skip_bad")  # options that may change when an interrupted run goes on
 
 
@@ -49,6 +50,6 @@ class Options:
         return parse_memory(self.memory)
 
 
-def stage(progress: Progress, name: str) -> Callable[[int, int], None]:
+def stage(progress: StageProgress, name: str) -> Progress:
     """Progress of one stage."""
     return lambda done, total: progress(name, done, total)

@@ -8,7 +8,7 @@ import math
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ from core.data.pictures import Header, as_floats, read_header, read_picture
 from core.dedup.on_disk.inputs import Input
 from core.errors import InputError
 from core.files import write_atomic
+from core.progress import Progress
 
-Progress = Callable[[int, int], None]
 BATCH = 256  # pictures decoded between two notes of progress, at most
 _HEADER = 256  # bytes kept for the header of the .npy file, whose number of images is known at the end
 _DTYPES = ("|u1", "<f4")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,7 @@ LISTED = "skipped.txt"  # images left out, each with its reason
 EQUAL = "equal.parquet"  # images equal to an earlier one of their set
 SAME = "same_files.txt"  # files met more than once
 REFUSED = "unusable.txt"  # the same, of a run that stopped because of them
-_PACKAGES = ("samenoise", "numpy", "numba", "torch", "pillow")
+PACKAGES = ("samenoise", "numpy", "numba", "torch", "pillow")
 
 
 def refuse(bad: Sequence[dict[str, str]], out: Path) -> None:
@@ -170,14 +168,3 @@ def digest(source: FileSource) -> str:
     """Hash of the hashes of all images that the source has read."""
     assert source.digests is not None
     return sha256_bytes(np.ascontiguousarray(source.digests).tobytes())
-
-
-def versions() -> dict[str, str]:
-    """What can move the last bits, or the strategy, of a search."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # run from its folder
-            found[name] = "not installed"
-    return found

@@ -14,16 +14,16 @@ from core.dedup.join.budget import check_threads
 from core.dedup.join.tiles import Engine, local_engine
 from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.looked_at import looked_at, same_images
-from core.dedup.on_disk.options import SCHEMA, Options, Progress, stage
+from core.dedup.on_disk.options import SCHEMA, Options, StageProgress, stage
 from core.dedup.on_disk.pictures import Headers, gather
-from core.dedup.on_disk.results import Page, Results, digest, refuse, versions
+from core.dedup.on_disk.results import PACKAGES, Page, Results, digest, refuse
 from core.dedup.on_disk.sets import check_before_reading, look
 from core.dedup.on_disk.work import WORK, open_work, prepared, search
 from core.dedup.search import as_pairs
 from core.dedup.sources import FileSource
 from core.errors import InputError
 from core.files import write_atomic
-from core.machine import peak_rss
+from core.machine import peak_rss, versions
 
 
 def run(
@@ -32,7 +32,7 @@ def run(
     options: Options,
     *,
     engine: Engine = local_engine,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
     page: Page | None = None,
 ) -> dict[str, Any]:
     """Find near-duplicates in one set or across two and write all files to `out`; returns what dedup.json holds.
@@ -67,7 +67,7 @@ def run(
 
 
 def _run(
-    inputs: list[Input], out: Path, options: Options, engine: Engine, progress: Progress, page: Page | None
+    inputs: list[Input], out: Path, options: Options, engine: Engine, progress: StageProgress, page: Page | None
 ) -> dict[str, Any]:
     begun, libraries = time.monotonic(), peak_rss()
     work = out / WORK
@@ -118,7 +118,7 @@ def _run(
             "resize": None if inputs[0].fit is None else inputs[0].fit.side,
             "fit": None if inputs[0].fit is None else str(inputs[0].fit),
             "engine": "local" if engine is local_engine else getattr(engine, "name", type(engine).__name__),
-            "versions": versions(),
+            "versions": versions(PACKAGES, missing="not installed"),
         },
         "counts": counts,
         "looked_at": looked_at(

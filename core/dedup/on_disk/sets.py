@@ -8,12 +8,12 @@ import numpy as np
 
 from core.dedup.join.budget import check_memory, check_threads
 from core.dedup.on_disk.inputs import Input
-from core.dedup.on_disk.options import Options, Progress, stage
+from core.dedup.on_disk.options import Options, StageProgress, stage
 from core.dedup.on_disk.pictures import Headers, check_decoding, load_headers, read_headers, save_headers
 from core.dedup.sources import FileSource, Grid, bytes_of_image, check_same_grid
 
 
-def look(given: Input, place: Path, options: Options, progress: Progress) -> Headers | FileSource:
+def look(given: Input, place: Path, options: Options, progress: StageProgress) -> Headers | FileSource:
     """What can be known of a set without reading its pixels."""
     if given.file is not None:
         return FileSource(given.file, options.size, str(given.path), axes=given.axes)

@@ -20,7 +20,7 @@ from core.dedup.join.plan import Plan, Side, make_plan
 from core.dedup.join.rows import collapse, new_side, order_rows, prepare
 from core.dedup.join.tiles import Engine, Found, Join, Task
 from core.dedup.on_disk.inputs import Input
-from core.dedup.on_disk.options import FREE, SCHEMA, Options, Progress
+from core.dedup.on_disk.options import FREE, SCHEMA, Options, StageProgress
 from core.dedup.sources import FileSource
 from core.files import reserve, sha256_text, write_atomic
 
@@ -44,7 +44,7 @@ def open_work(work: Path, inputs: list[Input], options: Options) -> bool:
     return False
 
 
-def prepared(sources: list[FileSource], work: Path, limit: int, options: Options, progress: Progress) -> Join:
+def prepared(sources: list[FileSource], work: Path, limit: int, options: Options, progress: StageProgress) -> Join:
     """The join with its rows in files of the work folder, read from the sources as far as they are not there yet."""
     plan = _plan(sources, work / "plan.npz", limit, options)
     budget = _budget(sources, work / "budget.json", limit, options, plan)
@@ -75,7 +75,7 @@ def _budget(sources: list[FileSource], path: Path, limit: int, options: Options,
     return budget
 
 
-def _filled(source: FileSource, place: Path, plan: Plan, budget: Budget, progress: Progress) -> Side:
+def _filled(source: FileSource, place: Path, plan: Plan, budget: Budget, progress: StageProgress) -> Side:
     """The rows of one source in files of `place`; how far they stand is noted every few seconds."""
     state = _state(place)
     n = len(source)
