@@ -47,7 +47,7 @@ def unpack(raw: bytes, *, source: str, sha256: str | None = None) -> dict[str, T
     try:
         return safetensors.torch.load(raw)
     except (SafetensorError, struct.error, ValueError, KeyError) as error:
-        reason = what_else(raw[:HEAD]) or f"not a safetensors file ({one_line(str(error))})"
+        reason = what_else(raw[:HEAD]) or f"not a safetensors file ({first_words(str(error))})"
         raise InputError(f"{source}: {reason}") from error
 
 
@@ -116,7 +116,7 @@ def load_failure(path: Path, error: Exception) -> str:
     if found:
         return found
     if names and not any(name.endswith("data.pkl") for name in names):
-        return f"a zip archive that is no checkpoint (holds {one_line(', '.join(names[:3]))}), expected a .pt file"
+        return f"a zip archive that is no checkpoint (holds {first_words(', '.join(names[:3]))}), expected a .pt file"
     text = str(error)
     if forbidden := re.search(r"GLOBAL ([\w.]+)", text):
         return f"cannot be read as tensors only: holds a Python object ({forbidden[1][:80]}), which is not loaded"
@@ -139,7 +139,7 @@ def what_else(head: bytes) -> str:
     return ""
 
 
-def one_line(text: str, most: int = 200) -> str:
+def first_words(text: str, most: int = 200) -> str:
     """The first line of a foreign text without terminal codes or control characters, cut to `most` characters."""
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).strip().split("\n")[0]
     return "".join(character if character.isprintable() else "?" for character in plain)[:most]

@@ -12,7 +12,7 @@ from audit.measures.rules import COPY_CORRELATION
 from audit.plots.shared import draw_with_intervals
 from core.stats import bootstrap_mean
 from core.theory.critical_size import HALF, Crossing
-from fixtures.experiments.critical import Setting
+from fixtures.experiments.critical import NetworkSetting
 
 
 def mean_and_bars(axes: Axes, sizes: Sequence[int], values: np.ndarray, style: str, label: str) -> None:
@@ -47,7 +47,7 @@ def plot_transition(
 
 
 def plot_critical_settings(
-    groups: Mapping[str, Mapping[int, Setting]], sizes: Sequence[int], near: Mapping[Setting, np.ndarray]
+    groups: Mapping[str, Mapping[int, NetworkSetting]], sizes: Sequence[int], near: Mapping[NetworkSetting, np.ndarray]
 ) -> Figure:
     """Share of copies by N for every network width and every image size."""
     figure, panels = plt.subplots(1, len(groups), figsize=(7, 2.8), sharey=True)

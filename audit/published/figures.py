@@ -166,7 +166,7 @@ def published_identity_convergence(evidence: ClaimRecord, published: HasRoot) ->
     put(
         evidence,
         "weakest decile of seeds: overlap minus identity-disjoint",
-        measures.lowest_decile(overlap.same, disjoint.same),
+        measures.lowest_decile_over_seeds(overlap.same, disjoint.same),
         **SEEDS,
     )
     put(evidence, "overlap minus disjoint, all seeds", measures.paired(overlap.same, disjoint.same), **SEEDS)

@@ -45,7 +45,7 @@ def paired(a: np.ndarray, b: np.ndarray, over: str = "seeds") -> Measured:
     return float((a - b).mean()), bootstrap_difference(a, b, seed=SEED, paired=True, over=over)
 
 
-def lowest_decile(a: np.ndarray, b: np.ndarray) -> Measured:
+def lowest_decile_over_seeds(a: np.ndarray, b: np.ndarray) -> Measured:
     """Mean of the lowest tenth of a minus that of b (each its own seeds), seeds resampled jointly."""
     return lowest_decile_difference(a, b, seed=SEED, over="seeds")
 

@@ -2,7 +2,7 @@
 
 A picture that stands n times in a set makes n (n - 1) / 2 pairs, which no join should decide one by one and no table
 hold. Where equal rows make more than `LIMIT` such pairs, one of each joins for all, and the result lists each other
-one with the first (`listed_within`, `listed_across`); its statistics say for how many pairs that stands.
+one with the first (`core.dedup.listing`); its statistics say for how many pairs that stands.
 
 Constant images have no correlation, their rows are zero. They are compared by their pixels, and count as correlated
 by 1 where these are equal.

@@ -107,7 +107,7 @@ def gap(train: PSNRCurve, test: PSNRCurve, *, seed: int) -> list[tuple[float, In
     return [
         (
             float(a.mean() - b.mean()),
-            bootstrap_statistic([a, b], _gap, seed=seed, over="images"),
+            bootstrap_statistic([a, b], train_test_gap, seed=seed, over="images"),
         )
         for a, b in zip(train.output, test.output, strict=True)
     ]
@@ -126,19 +126,21 @@ def gap_change(
     rows = zip(*(c.output for c in curves), strict=True)
     return [
         (
-            float(_gap(a, b) - _gap(c, d)),
-            bootstrap_statistic([a, b, c, d], _gap_change, seed=seed, over="images"),
+            float(train_test_gap(a, b) - train_test_gap(c, d)),
+            bootstrap_statistic([a, b, c, d], train_test_gap_change, seed=seed, over="images"),
         )
         for a, b, c, d in rows
     ]
 
 
-def _gap(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
+def train_test_gap(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Mean of `a` minus mean of `b` over images."""
     return a.mean(axis=axis) - b.mean(axis=axis)
 
 
-def _gap_change(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, axis: int = -1) -> np.ndarray:
-    return _gap(a, b, axis) - _gap(c, d, axis)
+def train_test_gap_change(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, axis: int = -1) -> np.ndarray:
+    """The gap between `a` and `b` minus that between `c` and `d`."""
+    return train_test_gap(a, b, axis) - train_test_gap(c, d, axis)
 
 
 def _same_levels(a: PSNRCurve, b: PSNRCurve) -> None:

@@ -93,7 +93,7 @@ def twins(images: Tensor) -> np.ndarray:
     return twin_groups(alike.triu(1).nonzero().numpy(), len(images))
 
 
-def generate(denoiser: Denoiser, mean: Tensor, config: ImageDynamicsConfig) -> Tensor:
+def generate_from(denoiser: Denoiser, mean: Tensor, config: ImageDynamicsConfig) -> Tensor:
     """Samples (s, c, h, w) by the probability flow from noise about `mean`; the noise is the same at every look."""
     sigmas = np.geomspace(1.0, config.sigma_end, config.levels).tolist()
     return heun(denoiser, range(config.samples), mean, sigmas=sigmas, order=1, chunk=config.samples).images
@@ -136,7 +136,7 @@ def train_image_curve(
     seen = 0
     for step in range(looks[-1] + 1):
         if step == looks[len(found)]:
-            samples = generate(_denoiser(shown), mean, config)
+            samples = generate_from(_denoiser(shown), mean, config)
             if not bool(torch.isfinite(samples).all()):
                 raise InputError(f"learning_rate: with {config.learning_rate:g} samples are not finite at step {step}")
             copies = share_of_copies(samples, images, groups)

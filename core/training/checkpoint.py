@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from core.errors import InputError
-from core.tensors import load_plain, one_line, read_tensors
+from core.tensors import first_words, load_plain, read_tensors
 
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile, in any order and number
 FIRST = "encoder.0.0.weight"  # the network's first tensor
@@ -68,5 +68,5 @@ def _bare(name: str) -> str:
 
 
 def _shown(entries: Mapping[Any, Any]) -> str:
-    names = [repr(one_line(str(key), 40)) if key != "" else "the file itself" for key in entries]
+    names = [repr(first_words(str(key), 40)) if key != "" else "the file itself" for key in entries]
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "nothing"

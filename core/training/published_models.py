@@ -16,7 +16,7 @@ from core.data.corpus import Corpus, load_corpus
 from core.denoisers.unet import architecture
 from core.errors import InputError
 from core.splits.build import baseline
-from core.tensors import one_line, read_published
+from core.tensors import first_words, read_published
 from core.training.checkpoint import read_state
 from core.training.runs import Origin, Record, RunStore
 
@@ -84,7 +84,7 @@ def read_images(path: Path, *, name: str | None = None) -> Tensor:
     chosen = "data" if name is None and "data" in tensors else name
     if chosen is None and len(tensors) == 1:
         chosen = next(iter(tensors))
-    shapes = ", ".join(f"{one_line(str(k), 40)} {tuple(t.shape)} {t.dtype}" for k, t in sorted(tensors.items())[:4])
+    shapes = ", ".join(f"{first_words(str(k), 40)} {tuple(t.shape)} {t.dtype}" for k, t in sorted(tensors.items())[:4])
     shapes = f"{shapes} and {len(tensors) - 4} more" if len(tensors) > 4 else shapes or "no tensor"
     if chosen is None and tensors:
         raise InputError(f"{path}: holds {len(tensors)} tensors, {shapes}; expected one float tensor, or --name NAME")
@@ -146,7 +146,7 @@ def import_models(
             half = loaded.by_names(origin.names)
             _check_purity(model, how, half)
             images = half.images
-        source = str(model.path.relative_to(root)) + (f" (weights under {one_line(entry, 40)!r})" if entry else "")
+        source = str(model.path.relative_to(root)) + (f" (weights under {first_words(entry, 40)!r})" if entry else "")
         records.append(store.add(weights, label=label, source=source, images=images, origin=origin))
         if progress:
             progress(done, len(models))

@@ -30,7 +30,7 @@ def same_images(inputs: Sequence[Input], names: Sequence[tuple[str, ...]]) -> np
     return twins if (twins >= 0).any() else None
 
 
-def looked_at(
+def pictures_looked_at(
     inputs: Sequence[Input],
     headers: Sequence[Headers | None],
     sources: Sequence[FileSource],

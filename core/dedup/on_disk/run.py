@@ -13,7 +13,7 @@ from typing import Any
 from core.dedup.join.budget import check_threads
 from core.dedup.join.tiles import Engine, local_engine
 from core.dedup.on_disk.inputs import Input
-from core.dedup.on_disk.looked_at import looked_at, same_images
+from core.dedup.on_disk.looked_at import pictures_looked_at, same_images
 from core.dedup.on_disk.options import SCHEMA, Options, StageProgress, stage
 from core.dedup.on_disk.pictures import Headers, gather
 from core.dedup.on_disk.results import PACKAGES, Page, Results, digest, refuse
@@ -121,7 +121,7 @@ def _run(
             "versions": versions(PACKAGES, missing="not installed"),
         },
         "counts": counts,
-        "looked_at": looked_at(
+        "looked_at": pictures_looked_at(
             inputs, [found if isinstance(found, Headers) else None for found in sets], sources, join.equal or (), twins
         ),
         "search": pairs.statistics,

@@ -16,7 +16,7 @@ import pytest
 from scipy import stats
 
 from core.metrics.calibration import calibrate
-from core.metrics.psnr import _gap, _gap_change
+from core.metrics.psnr import train_test_gap, train_test_gap_change
 from core.stats import (
     FEWEST,
     LOWEST_DECILE_COVERAGE,
@@ -181,8 +181,8 @@ def test_the_lowest_decile_covers_what_its_method_says(n: int) -> None:
 TRAIN, TEST = (40.0, 1.5, 64), (28.0, 2.0, 256)  # PSNR in dB: mean, deviation, images
 AT_LARGEST = (30.0, 2.0, 256), (29.0, 2.0, 256)
 SEVERAL: dict[str, tuple[Callable[..., np.ndarray], tuple[tuple[float, float, int], ...], float]] = {
-    "psnr gap": (_gap, (TRAIN, TEST), 12.0),
-    "psnr gap change": (_gap_change, (*AT_LARGEST, TRAIN, TEST), 1.0 - 12.0),
+    "psnr gap": (train_test_gap, (TRAIN, TEST), 12.0),
+    "psnr gap change": (train_test_gap_change, (*AT_LARGEST, TRAIN, TEST), 1.0 - 12.0),
 }
 
 
@@ -200,7 +200,7 @@ def test_a_gap_from_eight_training_images_covers_less() -> None:
     """The smallest N of the desk, A and B pooled: eight values are few for any bootstrap (92 %, error 0.8 points)."""
     rng = np.random.default_rng(7)
     data = [rng.normal(40.0, 1.5, (REPETITIONS, 8)), rng.normal(28.0, 2.0, (REPETITIONS, 256))]
-    low, high, _ = resampled_bounds(data, _gap, 1, False, 499, widened(0.95, 8), "BCa")
+    low, high, _ = resampled_bounds(data, train_test_gap, 1, False, 499, widened(0.95, 8), "BCa")
     assert 0.90 <= covered(low, high, 12.0) <= 0.97
 
 

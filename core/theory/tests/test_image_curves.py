@@ -9,7 +9,7 @@ from core.denoisers.oracles import Empirical, Gaussian
 from core.errors import InputError
 from core.theory.image_curves import (
     LEVELS,
-    generate,
+    generate_from,
     joined_images,
     linear_error,
     relative_error,
@@ -29,12 +29,12 @@ def test_the_exact_memoriser_copies_and_the_exact_linear_denoiser_does_not() -> 
     train = IMAGES[:16]
     config = ImageDynamicsConfig()
     noise = np.geomspace(0.02, 1.5, 24).tolist()
-    copies = generate(Empirical(train).blind(noise), train.mean(0), config)
+    copies = generate_from(Empirical(train).blind(noise), train.mean(0), config)
     assert share_of_copies(copies, train, twins(train)) == 1.0
     rows = IMAGES.flatten(1).double()
     spread = torch.cov(rows.T) + 1e-9 * torch.eye(144, dtype=torch.float64)
     gaussian = Gaussian.from_covariance(rows.mean(0), spread)
-    assert share_of_copies(generate(gaussian.blind(noise), train.mean(0), config), train, twins(train)) == 0.0
+    assert share_of_copies(generate_from(gaussian.blind(noise), train.mean(0), config), train, twins(train)) == 0.0
 
 
 def test_a_twin_hides_a_copy_until_it_is_joined() -> None:
