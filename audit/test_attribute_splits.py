@@ -11,7 +11,6 @@ from audit.measures.attribute_overlap import record_attribute_overlap
 from audit.measures.attribute_splits import measure_attribute_halves
 from audit.measures.every_attribute import record_every_attribute
 from audit.measures.made_up_splits import (
-    PRINTED,
     built_halves,
     made_up_attributes,
     published_verdict,
@@ -46,8 +45,17 @@ def test_male_split(evidence: ClaimRecord, published_or_none: Published | None, 
 @pytest.mark.parametrize(
     "claim",
     [
-        pytest.param(claim, marks=[pytest.mark.control(claim, "positive"), pytest.mark.control(claim, "negative")])
-        for claim in PRINTED
+        pytest.param(
+            "T-eyeglasses-split",
+            marks=[
+                pytest.mark.control("T-eyeglasses-split", "positive"),
+                pytest.mark.control("T-eyeglasses-split", "negative"),
+            ],
+        ),
+        pytest.param(
+            "T-male-split",
+            marks=[pytest.mark.control("T-male-split", "positive"), pytest.mark.control("T-male-split", "negative")],
+        ),
     ],
 )
 def test_halves_as_built_and_with_one_defect(judge: Judge, claim: str) -> None:
