@@ -54,7 +54,10 @@ def test_male_split(evidence: ClaimRecord, published_or_none: Published | None, 
         ),
         pytest.param(
             "T-male-split",
-            marks=[pytest.mark.control("T-male-split", "positive"), pytest.mark.control("T-male-split", "negative")],
+            marks=[
+                pytest.mark.control("T-male-split", "positive"),
+                pytest.mark.control("T-male-split", "negative"),
+            ],
         ),
     ],
 )
