@@ -41,8 +41,9 @@ def _loosely_equal(membership: Membership, column: Column, what: str) -> list[No
     return [
         Note(
             _KIND,
-            f"{found[0]:,} {what} are in two groups under spellings that differ only by case, blanks, leading zeros or "
-            f"'.0', and count as different: {a!r} in {of_a}, {b!r} in {of_b}",
+            f"{found[0]:,} {what} are in two groups under spellings that differ only by case, blanks, quotes, "
+            "invisible characters, signs, leading zeros or '.0', and count as different: "
+            f"{a!r} in {of_a}, {b!r} in {of_b}",
         )
     ]
 
@@ -100,9 +101,13 @@ def _folders(membership: Membership, used: np.ndarray, names: pa.Array) -> list[
 
 
 def _loose(values: pa.Array) -> pa.Array:
-    """Values without what a spreadsheet or a script may have changed: case, blanks, leading zeros, `.0`."""
+    """Values without what a spreadsheet or a script may have changed: case, blanks, quotes, signs, zeros, `.0`."""
     if not pc.all(pc.string_is_ascii(values)).as_py():
         values = pc.utf8_normalize(values, form="NFKC")
+        values = pc.replace_substring_regex(values, r"\p{Cf}+", "")
+    if pc.any(pc.match_substring_regex(values, r"^\s*[\"'+]")).as_py():
+        values = pc.replace_substring_regex(values, r"^\s*[\"']+|[\"']+\s*$", "")
+        values = pc.replace_substring_regex(values, r"^\s*\+([0-9])", r"\1")
     values = pc.utf8_lower(values)
     if pc.any(pc.match_substring_regex(values, r"\s")).as_py():
         values = pc.replace_substring_regex(values, r"\s+", "")
