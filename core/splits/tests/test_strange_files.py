@@ -86,3 +86,11 @@ def test_the_column_of_identities_is_not_guessed_to_be_the_image(tmp_path: Path)
         pq.write_table(pa.table({"image": [{"path": f"{name}.jpg"}], "who": [f"p{name}.jpg"]}), tmp_path / name)
     with pytest.raises(InputError, match="say which names the image"):
         count(groups=[f"{name}={tmp_path / name}" for name in "ab"], identity_column="who")
+
+
+@pytest.mark.parametrize(
+    "form", ["x.jpg@{}", "x.jpg->{}", "x.jpg({})", "x.jpg:0.{}", "{}:x.jpg", "c{}:x.jpg", "000005:{}", "x.jpg?s={}"]
+)
+def test_names_that_differ_by_a_label_at_a_mark_are_noted(tmp_path: Path, form: str) -> None:
+    found, notes = lists(tmp_path, f"{form.format(1)}\ny.png\n", f"{form.format(2)}\nz.png\n")
+    assert found.pairs[0].shared_images == 0 and "1 names are in two groups but for what stands" in notes
