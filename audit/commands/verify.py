@@ -61,7 +61,7 @@ def command(
     fit: Annotated[
         str | None, typer.Option(help="With --images: how pictures are fitted, as `samenoise dedup --fit` takes it.")
     ] = None,
-    require: Annotated[str, typer.Option(help=f"What must hold, by commas: {', '.join(PROPERTIES)}.")] = "",
+    require: Annotated[str | None, typer.Option(help=f"What must hold, by commas: {', '.join(PROPERTIES)}.")] = None,
     on_unknown: Annotated[
         Literal["error", "skip"], typer.Option(help="Images without an identity: refuse, or count and go on.")
     ] = "error",
@@ -76,7 +76,9 @@ def command(
     html_out: Annotated[Path | None, typer.Option("--html", help="Write it as one page that needs no network.")] = None,
 ) -> None:
     """Count what leaks between groups. Exit code 0: all that is required holds; 1: it does not; 2: bad input."""
-    wanted = tuple(dict.fromkeys(item.strip() for item in require.split(",") if item.strip()))
+    wanted = tuple(dict.fromkeys(item.strip() for item in (require or "").split(",") if item.strip()))
+    if require is not None and not wanted:
+        raise InputError(f"--require {require!r}: found no property; expected one of {', '.join(PROPERTIES)}")
     telling = Telling(wanted, strict, format_, json_out, html_out, sarif_out)
     given = Given(
         groups=tuple(group or ()),

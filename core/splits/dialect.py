@@ -74,8 +74,9 @@ def sniff(text: Text, wanted: Collection[str] = (), known: Collection[str] = ())
     if comments:
         notes.append(Note("passed over", f"{comments} comment lines", file))
     if headed and rows:
-        names, said = _fitted(names, [len(row) for row in rows])
-        if not said and '"' in "".join(body) and delimiter != " ":
+        ended = {len(row) for row in rows} == {len(names) + 1} and not any(row[-1].strip() for row in rows)
+        names, said = (names, []) if ended else _fitted(names, [len(row) for row in rows])
+        if not said and not ended and '"' in "".join(body) and delimiter != " ":
             names, said = _fitted(names, _quoted_widths([line for _, line in lines[at:]], delimiter))
         notes += [Note("guessed", sentence, file) for sentence in said]
     notes += _unusual(text, delimiter, names, headed)
@@ -219,4 +220,8 @@ def _first_lines(text: Text) -> list[tuple[int, str]]:
 
 
 def _words(line: str) -> list[str]:
-    return line.split()
+    """The values of a line apart by blanks; quotes around a value keep its blanks and are taken off."""
+    if '"' not in line:
+        return line.split()
+    return [quoted if whole.startswith('"') and whole.endswith('"') and len(whole) > 1 else whole
+            for whole, quoted in re.findall(r'("((?:[^"]|"")*)"(?!\S)|\S+)', line)]  # fmt: skip

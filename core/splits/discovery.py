@@ -36,7 +36,7 @@ PROSE = ("readme", "license", "licence", "changelog", "requirements", "citation"
 ROLES = ("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "holdout")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W\d_]")
 _LISTED = re.compile(r"(train|val|test)(?:list|set|split|ids|images|data)")
-_SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}$")
+_SHARD = re.compile(r"-[0-9]{5}(-of-[0-9]{5})?$")
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,9 @@ def _named_folders(root: Path, places: Sequence[_Place]) -> Iterator[Discovered]
             groups = {name: place.path / name for _, name in sorted(ranked)}
             if len({rank for rank, _ in ranked}) > 1 and any(_has_picture(path) for path in groups.values()):
                 taken = f"{place.path} for {len(groups)} folders of pictures ({', '.join(groups)})"
-                yield Discovered(taken, folders=groups)
+                left = [name for name in place.folders if name not in groups and _has_picture(place.path / name)]
+                notes = (Note("passed over", f"not looked at: {', '.join(left)}", str(place.path)),) if left else ()
+                yield Discovered(taken, folders=groups, notes=notes)
 
 
 def _rank(role: str) -> int:

@@ -63,9 +63,16 @@ def is_picture(name: str) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders.sort()
+    """Every file below a folder; linked folders are entered too, each folder once."""
+    found, entered = [], {os.path.realpath(folder)}
+    for place, folders, names in os.walk(folder, followlinks=True):
+        within = []
+        for name in sorted(folders):
+            real = os.path.realpath(Path(place) / name)
+            if real not in entered:
+                entered.add(real)
+                within.append(name)
+        folders[:] = within
         found += [Path(place) / name for name in sorted(names)]
     return found
 

@@ -17,7 +17,8 @@ from core.splits.json_table import columns_of_json, looks_like_json
 from core.splits.notes import Note
 from core.splits.text import read_text_of
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")  # read as 'no value' in a text table
+# read as 'no value' in a text table
+MISSING = ("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NaN", "nan", "-nan", "null", "NULL", "None")
 
 
 @dataclass(frozen=True, eq=False)

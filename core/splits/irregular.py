@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from core.errors import InputError
-from core.splits.dialect import DELIMITERS, Dialect
+from core.splits.dialect import DELIMITERS, Dialect, split_line
 from core.splits.notes import Note
 from core.splits.text import Text
 
@@ -95,7 +95,7 @@ def _by_words(lines: list[str], width: int) -> _Reading:
     found = _Reading()
     for number, line in enumerate(lines, 1):
         if line.strip():
-            _take(found, line.split(), number, number, width, " ")
+            _take(found, split_line(line, " "), number, number, width, " ")
             if found.broken:
                 break
     return found

@@ -19,6 +19,7 @@ from core.splits.notes import Note
 from core.splits.text import read_text_of
 
 WHOLE_LINE = "0"  # as a column: the line is the name, whatever is in it
+_LABELLED = re.compile(r".*\.[A-Za-z][A-Za-z0-9]{1,4}\s*([:=])\s*[^/\\.]+")  # a name, a mark and a label
 _APART = {"\t": "a tab", ";": "a semicolon", "|": "a vertical bar", ",": "a comma"}
 
 
@@ -35,23 +36,26 @@ class Listed:
     notes: tuple[Note, ...] = ()
 
 
-def read_listed(path: Path | str, column: str | None = None, *, on_unknown: OnUnknown = "error") -> Listed:
+def read_listed(
+    path: Path | str, column: str | None = None, *, on_unknown: OnUnknown = "error", beside: Sequence[str] = ()
+) -> Listed:
     """Read a list of names, one a line, or the names in a table.
 
     Args:
         path: the file.
         column: with a table, the column of the names; `0` takes whole lines.
         on_unknown: rows of a table without a name are refused or left out.
+        beside: columns that are something else and are not guessed to be the names.
 
     Raises:
         InputError: naming the line that may be a name or a row, or the name that a list repeats.
     """
     path = Path(path)
     if path.is_file() and (path.suffix.lower() in (".parquet", ".pq") or path.open("rb").read(4) == b"PAR1"):
-        return read_names_of_table(path, column, on_unknown=on_unknown)
+        return read_names_of_table(path, column, on_unknown=on_unknown, beside=beside)
     text = read_text_of(path)
     if looks_like_json(text) and column != WHOLE_LINE:
-        return read_names_of_table(path, column, on_unknown=on_unknown)
+        return read_names_of_table(path, column, on_unknown=on_unknown, beside=beside)
     numbered = [(n, line) for n, line in enumerate(_lines(text.decoded()), 1) if line.strip()]
     if not numbered:
         raise InputError(f"{path}: found no name or row in it; expected a line an image")
@@ -60,7 +64,7 @@ def read_listed(path: Path | str, column: str | None = None, *, on_unknown: OnUn
     if len(kept) < len(numbered):
         notes.append(Note("passed over", f"{len(numbered) - len(kept):,} comment lines", str(path)))
     if column != WHOLE_LINE and (column is not None or _is_table(path, kept)):
-        return read_names_of_table(path, column, on_unknown=on_unknown)
+        return read_names_of_table(path, column, on_unknown=on_unknown, beside=beside)
     kept = _without_header(path, kept, notes)
     names = _names(path, kept, notes)
     numbers = [number for number, _ in kept]
@@ -68,10 +72,12 @@ def read_listed(path: Path | str, column: str | None = None, *, on_unknown: OnUn
     return Listed(path, pa.chunked_array([strings(names)]), numbers, notes=tuple(notes))
 
 
-def read_names_of_table(path: Path, column: str | None, *, on_unknown: OnUnknown = "error") -> Listed:
+def read_names_of_table(
+    path: Path, column: str | None, *, on_unknown: OnUnknown = "error", beside: Sequence[str] = ()
+) -> Listed:
     """The names in a table; arguments and errors as in `read_listed`."""
     grid = read_grid(path, [column] if column else [], KNOWN)
-    choice = name_column(grid, column)
+    choice = name_column(grid, column, beside=beside)
     names, notes = cleaned(grid.column(choice.column), f"column {choice.column}", path, names=True)
     names = as_text(names).cast(pa.string())
     if names.null_count:
@@ -124,6 +130,11 @@ def _is_table(path: Path, numbered: list[tuple[int, str]]) -> bool:
                 f"{path}, line {number}: found {line.strip()[:60]!r}, with {marks[0]} that other lines lack; expected "
                 "one name a line, or a table (--name-column COLUMN; --name-column 0 takes whole lines)"
             )
+    if all(marked := [_LABELLED.fullmatch(line.strip()) for line in lines]) and (mark := marked[0]):
+        raise InputError(
+            f"{path}, line {numbered[0][0]}: found {lines[0].strip()[:60]!r}, a name and a label apart by {mark[1]!r}; "
+            "expected one name a line, or a comma or a tab between the two (--name-column 0 takes whole lines)"
+        )
     words = [[line] if line.strip()[0] == line.strip()[-1] == '"' else line.split() for line in lines]
     if all(len(row) == 1 for row in words):
         return False

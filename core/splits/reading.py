@@ -134,7 +134,7 @@ def _lists(given: Given, inputs: dict[str, tuple[Path, str | None]]) -> dict[str
             path, part = Path(parsed["path"] + part), None
         if name in found:
             raise InputError(f"--group {item}: the name {name} is taken; expected one list a group")
-        listed = read_listed(path, given.name_column, on_unknown=given.on_unknown)
+        listed = read_listed(path, given.name_column, on_unknown=given.on_unknown, beside=_taken(given))
         if part:
             cut = slice(*(int(parsed[end]) if parsed[end] else None for end in ("start", "stop")))
             listed = replace(listed, names=_cut(listed.names, cut), rows=cut)
@@ -157,7 +157,7 @@ def _tables(given: Given, inputs: dict[str, tuple[Path, str | None]]) -> dict[st
         stems = [str(path) for path in paths]
     found = {}
     for stem, path in zip(stems, paths, strict=True):
-        found[stem] = read_names_of_table(path, given.name_column, on_unknown=given.on_unknown)
+        found[stem] = read_names_of_table(path, given.name_column, on_unknown=given.on_unknown, beside=_taken(given))
         inputs[f"group {stem}"] = path, None
     text = f"{len(paths)} tables are {len(paths)} groups, {', '.join(stems)}; --group-column makes them pieces of one"
     first = next(iter(found))
@@ -239,3 +239,8 @@ def _stack(parts: Sequence[Any]) -> pa.ChunkedArray:
 def _cut(values: pa.ChunkedArray, rows: slice) -> pa.ChunkedArray:
     start, stop, _ = rows.indices(len(values))
     return values.slice(start, max(0, stop - start))
+
+
+def _taken(given: Given) -> tuple[str, ...]:
+    """Columns that were given for something else than the image."""
+    return () if given.identity_column is None else (given.identity_column,)

@@ -11,6 +11,7 @@ from core.splits.membership import Column, Membership
 from core.splits.notes import Note
 
 _KIND = "spelling"
+_MARKS = r"[:=@#>^~(?|&]"  # marks that can stand between a name and a label
 
 
 def spelling_notes(membership: Membership) -> list[Note]:
@@ -25,6 +26,7 @@ def spelling_notes(membership: Membership) -> list[Note]:
     used, names = _used_texts(membership.image)
     if names is not None:
         notes += _last_words(membership, used, names)
+        notes += _marked(membership, used, names)
         notes += _extensions(membership, used, names)
         notes += _folders(membership, used, names)
     return notes
@@ -41,8 +43,9 @@ def _loosely_equal(membership: Membership, column: Column, what: str) -> list[No
     return [
         Note(
             _KIND,
-            f"{found[0]:,} {what} are in two groups under spellings that differ only by case, blanks, leading zeros or "
-            f"'.0', and count as different: {a!r} in {of_a}, {b!r} in {of_b}",
+            f"{found[0]:,} {what} are in two groups under spellings that differ only by case, blanks, quotes, "
+            "invisible characters, signs, leading zeros or '.0', and count as different: "
+            f"{a!r} in {of_a}, {b!r} in {of_b}",
         )
     ]
 
@@ -58,6 +61,19 @@ def _last_words(membership: Membership, used: np.ndarray, names: pa.Array) -> li
     but = f"{found[0]:,} names are in two groups but for what stands before their last blank"
     text = f"{but}: {a!r} in {of_a}, {b!r} in {of_b}"
     return [Note(_KIND, text)]
+
+
+def _marked(membership: Membership, used: np.ndarray, names: pa.Array) -> list[Note]:
+    """Names with a mark such as `:` or `@` in them may be a name and a label, or a label and a name."""
+    if not pc.any(pc.match_substring_regex(names, _MARKS)).as_py():
+        return []
+    for pattern, where in ((rf"(.)-*{_MARKS}.*$", "behind"), (rf"^.*{_MARKS}(.)", "before")):
+        found = _across(membership, membership.image, used, pc.replace_substring_regex(names, pattern, r"\1"))
+        if found:
+            (a, of_a), (b, of_b) = found[1]
+            but = f"{found[0]:,} names are in two groups but for what stands {where} a mark"
+            return [Note(_KIND, f"{but}: {a!r} in {of_a}, {b!r} in {of_b}")]
+    return []
 
 
 def _extensions(membership: Membership, used: np.ndarray, names: pa.Array) -> list[Note]:
@@ -100,9 +116,13 @@ def _folders(membership: Membership, used: np.ndarray, names: pa.Array) -> list[
 
 
 def _loose(values: pa.Array) -> pa.Array:
-    """Values without what a spreadsheet or a script may have changed: case, blanks, leading zeros, `.0`."""
+    """Values without what a spreadsheet or a script may have changed: case, blanks, quotes, signs, zeros, `.0`."""
     if not pc.all(pc.string_is_ascii(values)).as_py():
         values = pc.utf8_normalize(values, form="NFKC")
+        values = pc.replace_substring_regex(values, r"\p{Cf}+", "")
+    if pc.any(pc.match_substring_regex(values, r"^\s*[\"'+]")).as_py():
+        values = pc.replace_substring_regex(values, r"^\s*[\"']+|[\"']+\s*$", "")
+        values = pc.replace_substring_regex(values, r"^\s*\+([0-9])", r"\1")
     values = pc.utf8_lower(values)
     if pc.any(pc.match_substring_regex(values, r"\s")).as_py():
         values = pc.replace_substring_regex(values, r"\s+", "")
