@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -52,7 +53,8 @@ class Embedding:
         self.net, self.channels, self.value_range, self.size = net, channels, value_range, size
         self.device = torch.device(device)
         model = package_model(net, trunk).to(self.device)
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        made = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = cast(Any, made)  # typed neither by its package nor by torch
         self.scales = [head.model[-1].weight.sqrt() for head in self.model.lins]
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from audit.cli import main
+from audit.cli import TRACEBACK, main
 from audit.commands import train as train_command
 from audit.commands.arguments import number_list
 from core.data.corpus import load_corpus
@@ -150,6 +150,7 @@ def test_events_are_those_of_the_whole_history(corpus: Path, tmp_path: Path, mon
             raise Stop
 
     monkeypatch.setattr(train_command.Events, "write", stop)
+    monkeypatch.setenv(TRACEBACK, "1")  # so that the interruption passes through the program
     with pytest.raises(Stop):
         main([str(word) for word in (*words, "--events", tmp_path / "stopped")])
     monkeypatch.undo()
@@ -201,7 +202,7 @@ def test_what_others_train_comes_last(corpus: Path, tmp_path: Path, monkeypatch:
 def test_four_commands_racing_for_a_grid_train_each_cell_once(corpus: Path, tmp_path: Path) -> None:
     noted = f"""
 import core.training.runs as runs
-from audit.cli import main
+from audit.cli import TRACEBACK, main
 train = runs.train
 def noted(images, config, **more):
     with open({str(tmp_path / "log")!r}, "a") as log:
@@ -343,7 +344,7 @@ def test_a_sample_without_a_known_start_says_so(
 
 def test_a_killed_command_goes_on(corpus: Path, tmp_path: Path) -> None:
     words = ["train", "--corpus", str(corpus), "--sizes", "4", "--groups", "A", *TINY, "--set", "epochs=40"]
-    command = [sys.executable, "-c", "from audit.cli import main; main()", *words, "--runs"]
+    command = [sys.executable, "-c", "from audit.cli import TRACEBACK, main; main()", *words, "--runs"]
     # the number of threads moves the last bits of a model: every process gets one
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([*command, str(tmp_path / "cut")], stdout=subprocess.DEVNULL, env=environment)
