@@ -9,6 +9,7 @@ from core.errors import InputError
 from core.splits.membership import Column, Membership, require_two_groups
 from core.splits.notes import Note
 
+MOST = 10_000  # numbers of one range that are looked at
 _RANGE = re.compile(r"(-?[0-9]+)-(-?[0-9]+)")
 
 
@@ -33,6 +34,10 @@ def merged(membership: Membership, spec: str) -> Membership:
     if not kept.all():
         left = ", ".join(g for i, g in enumerate(membership.groups) if place[i] < 0)
         said.append(Note("passed over", f"{int((~kept).sum()):,} rows of groups that --groups does not name: {left}"))
+
+    if absent := _absent(membership.groups, spec):
+        named = ", ".join(map(str, absent[:8])) + (", …" if len(absent) > 8 else "")
+        said.append(Note("assumed", f"--groups takes in {len(absent):,} groups that are not there: {named}"))
 
     def cut(column: Column) -> Column:
         return Column(column.codes[kept], column.values)
@@ -85,6 +90,14 @@ def _positions(groups: tuple[str, ...], old: str, spec: str) -> list[int]:
     if not found:
         raise InputError(f"--groups {spec}: found no group {old!r}; the groups are {', '.join(groups[:20])}")
     return found
+
+
+def _absent(groups: tuple[str, ...], spec: str) -> list[int]:
+    """Numbers inside the ranges of the specification that no group has."""
+    there = {_number(group) for group in groups}
+    spans = (_RANGE.fullmatch(part.rpartition("=")[2].strip()) for part in spec.split(",") if part.strip())
+    wide = [range(int(span[1]), int(span[2]) + 1)[:MOST] for span in spans if span and span[0] not in groups]
+    return [number for numbers in wide for number in numbers if number not in there]
 
 
 def _number(text: str) -> float | None:

@@ -209,6 +209,8 @@ def test_folds_against_the_rest_and_merged(tmp_path: Path) -> None:
     assert {name: g.images for name, g in found.groups.items()} == {"train": 42, "val": 6, "test": 6}
     assert [p.shared_identities for p in found.pairs] == [0, 1, 0]
     assert "6 rows of groups that --groups does not name: 9" in notes
+    _, notes = count(tables=[path], identity_column="who", merge="train=1-7,val=8,test=9-12")
+    assert "--groups takes in 3 groups that are not there: 10, 11, 12" in notes
 
 
 @pytest.mark.parametrize(
