@@ -10,7 +10,7 @@ from core.errors import Missing
 
 
 def labelled(corpus: Corpus, attribute: str) -> Corpus:
-    """The corpus, if it knows the attribute.
+    """The corpus itself, checked to know the attribute.
 
     Raises:
         Missing: if it does not.

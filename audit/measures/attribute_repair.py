@@ -41,7 +41,7 @@ def wrong_rows(reader: Callable[[str], AttributeTable], text: str, names: Sequen
 
 
 def repair(text: str) -> AttributeTable:
-    """The reader under test."""
+    """Repair an attribute text with the project's reader, which the claim tests."""
     return repair_attribute_text(text, source="attributes")
 
 

@@ -73,7 +73,7 @@ class Sides:
 
 
 def sides(p: Line, denoiser: Scalar, sigmas: np.ndarray = SIGMAS) -> Sides:
-    """Both sides between the first and the last noise level, their errors bounded by what coarser grids change.
+    """Both sides of the KL bound between the first and the last level, errors bounded by what coarser grids change.
 
     The sampler's steps have errors of first and second order, which three step sizes take away (Richardson); the
     bound is how far that is from the same with steps twice as long, about seven times what is left. The integral, a

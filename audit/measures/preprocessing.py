@@ -67,7 +67,7 @@ def compare_pixels(
 
 
 def preprocessed(image: Image.Image) -> np.ndarray:
-    """The implementation under test, as (40, 40)."""
+    """Preprocess with the project's implementation, which the claim tests: (40, 40)."""
     return preprocess(image)[0].numpy()
 
 

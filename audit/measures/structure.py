@@ -102,7 +102,7 @@ def identity_measures(split: PSNRCurve, overlap: PSNRCurve, a: Agreement, b: Agr
 
 
 def outside(desk: Experiment, corpus: Corpus, cells: Sequence[tuple[str, int]]) -> Corpus:
-    """Images that none of the cells' groups hold, nor a near-duplicate of them.
+    """Held-out images of these cells: in none of their groups, and no near-duplicate of one that is.
 
     Raises:
         Missing: if there are none.

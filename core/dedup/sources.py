@@ -188,7 +188,7 @@ def bytes_of_image(shape: tuple[int, ...], dtype: np.dtype) -> int:
 
 @dataclass(frozen=True)
 class Grid:
-    """To what images of one shape are pooled."""
+    """Size of the pooled image for images of one shape."""
 
     shape: tuple[int, ...]  # (n, c, h, w)
     size: int  # pooled rows asked for

@@ -39,7 +39,7 @@ class _Reading:
 
 
 def read_irregular(text: Text, dialect: Dialect, missing: Sequence[str]) -> tuple[pa.Table, list[Note]]:
-    """Read every row by itself, short ones filled up as pandas fills them.
+    """Read a table whose rows differ in length, one by one; short rows are padded with missing values as in pandas.
 
     Args:
         text: the file.

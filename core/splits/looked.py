@@ -1,4 +1,4 @@
-"""What each property was looked at on: the sizes behind a 'holds', and what nothing was looked at for."""
+"""On how many images, people or pairs each required property was checked, and which could not be checked at all."""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ from core.splits.membership import Membership
 
 @dataclass(frozen=True)
 class StandingPairs:
-    """Pairs of which some stand for those of equal images too: every image that has a near-duplicate is in one.
+    """Near-duplicate pairs with equal images taken together: every image that has a near-duplicate is in one of them.
 
     Attributes:
         listed: (p, 2) codes, which indices choose from.

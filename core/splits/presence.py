@@ -1,4 +1,4 @@
-"""Which codes are there: the counting that all counts of leakage are made of."""
+"""Counts over the integer codes of a membership: distinct values, first rows, which codes are present."""
 
 import numpy as np
 

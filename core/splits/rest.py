@@ -1,4 +1,4 @@
-"""One group against all others, as a fold stands against those that a model of it is trained on."""
+"""Leakage between one group and all others together, as folds of a cross-validation need it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

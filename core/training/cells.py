@@ -1,4 +1,4 @@
-"""The cell of an experiment: which of its models is meant, by split, set size and group."""
+"""Names one model of an experiment: by its split, set size and group."""
 
 from dataclasses import dataclass
 

@@ -29,7 +29,7 @@ PROTOCOLS = {"glass": "Eyeglasses", "male": "Male", "gender": "Male", "identit":
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """One published checkpoint: trained on the first `n` images of `data` (group A) or the last `n` (B, swapped)."""
+    """One published checkpoint, of group A (first `n` images of `data`) or B (last `n`, folders called `_swapped`)."""
 
     path: Path
     data: str

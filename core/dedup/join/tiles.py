@@ -55,7 +55,7 @@ class Found:
 
     @staticmethod
     def merge(parts: Iterable[Found], *, ordered: bool = False) -> Found:
-        """One of many, which are taken one at a time; sorted by (i, j) when `ordered`.
+        """Put what many tasks found together, one at a time; sorted by (i, j) when `ordered`.
 
         Raises:
             InputError: if there are more pairs than the memory that is left can hold.
