@@ -30,7 +30,7 @@ def divergence_between(v: np.ndarray, u: np.ndarray) -> float:
 
 
 def other_gaussian_sides(v: np.ndarray, u: np.ndarray) -> Sides:
-    """Both sides of the KL bound for the Wiener filter of N(0, diag u) on N(0, diag v) over all noise levels, 0 to infinity.
+    """Both sides of the KL bound for the Wiener filter of N(0, diag u) on N(0, diag v) over all noise levels.
 
     With t = sigma^2 the excess is t^2 (u - v)^2 / ((u + t)^2 (v + t)), and half its integral over t^-2 dt has the
     antiderivative (log((v + t) / (u + t)) + (u - v) / (u + t)) / 2, which is 0 at infinity.
