@@ -45,7 +45,7 @@ def png(image: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def render(
+def duplicates_page(
     pairs: Pairs,
     names: tuple[Sequence[str], Sequence[str]],
     picture: tuple[Callable[[int], np.ndarray], Callable[[int], np.ndarray]],

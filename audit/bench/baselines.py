@@ -93,7 +93,7 @@ def faiss_both_signs(rows: np.ndarray, threshold: float, most: int, batch: int =
     return (time.perf_counter() - begun) * len(rows) / done, done / len(rows)
 
 
-def whole(function: Callable[[], object]) -> Timed:
+def timed_whole(function: Callable[[], object]) -> Timed:
     """Any call, run once in full."""
     begun = time.perf_counter()
     function()

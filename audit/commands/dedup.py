@@ -15,7 +15,7 @@ from core.dedup.on_disk.looked_at import told, warnings
 from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run
 from core.errors import InputError
-from reports.duplicates import render
+from reports.duplicates import duplicates_page
 
 HOLDS = (
     "A saved corpus, a CelebA directory, a folder of pictures (its subfolders included), or a tensor (n, c, h, w), "
@@ -75,7 +75,7 @@ def command(
         if engine == "dask":
             chosen = DaskEngine(stack.enter_context(connect(scheduler, threads)))
         show = stack.enter_context(_Bars())
-        result = run(inputs, out, options, engine=chosen, progress=show, page=render)
+        result = run(inputs, out, options, engine=chosen, progress=show, page=duplicates_page)
     typer.echo(_summary(result, out))
 
 

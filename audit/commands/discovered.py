@@ -11,7 +11,7 @@ from core.splits.notes import Note
 from core.splits.reading import Given
 
 
-def options(found: Discovered, given: Given) -> Given:
+def given_of(found: Discovered, given: Given) -> Given:
     """The options that read what was found; what the user gave beside the folder goes before it."""
     return replace(
         given,

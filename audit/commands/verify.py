@@ -114,7 +114,7 @@ def _read(
         return Groups(membership, inputs, notes=tuple(notes)), images, telling
     if given.groups or given.tables:
         raise InputError("DIR is looked at as a whole; give no --group and no --table beside it")
-    from audit.commands.discovered import completed, options
+    from audit.commands.discovered import completed, given_of
     from core.splits.discovery import discover
 
     found = discover(directory)
@@ -124,7 +124,7 @@ def _read(
         pictures = read_folders(found.folders, directory)
         groups = Groups(pictures.membership, {}, pictures.files, notes=pictures.notes)
     else:
-        membership, notes, inputs = read_groups(options(found, given))
+        membership, notes, inputs = read_groups(given_of(found, given))
         groups = Groups(membership, inputs, notes=tuple(notes))
     return completed(directory, found, groups, images, telling)
 

@@ -16,7 +16,7 @@ def command(
 ) -> None:
     """Find, fetch or import the ImageNet weights of LPIPS, check their SHA-256 and say where they lie."""
     if path is not None:
-        weights.store(net, weights.load(net, path=path))
+        weights.store_weights(net, weights.load(net, path=path))
     tensors = weights.load(net)
     count = sum(t.numel() for t in tensors.values())
     typer.echo(f"{weights.find(net)}: {net}, {count:,} parameters, sha256 {weights.tensors_sha256(tensors)}")

@@ -19,7 +19,7 @@ from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
 from core.stats.clustered import clustered_share
 from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
 from fixtures.experiments.experiment import Experiment
-from fixtures.faces.corpus import grid
+from fixtures.faces.corpus import picture_of
 from reports.record import ClaimRecord
 
 
@@ -99,7 +99,7 @@ def record_convergence(evidence: ClaimRecord, desk: Experiment, kind: str) -> No
         evidence.figure(f"{prefix}samples", plot_rows(rows)),
     ]
     if isinstance(desk, TrainedExperiment):
-        figures.append(evidence.figure("corpus", grid(desk.corpus, 4, 12)))
+        figures.append(evidence.figure("corpus", picture_of(desk.corpus, 4, 12)))
     for n, a in zip(desk.sizes, by_size, strict=True):
         mean, interval = a.mean(seed=SEED)
         retrieval, exact = a.retrieval()

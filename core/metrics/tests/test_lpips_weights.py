@@ -29,7 +29,7 @@ def _elsewhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
 @pytest.fixture(scope="session")
 def real() -> Path:
     try:
-        return weights.fetch("vgg")
+        return weights.fetch_weights("vgg")
     except weights.WeightsMissing as error:
         pytest.skip(str(error))
 
@@ -134,7 +134,7 @@ def test_order_path_cache_hub_archive(tiny: Path, tmp_path: Path, monkeypatch: p
     hub.parent.mkdir(parents=True)
     hub.write_bytes((tmp_path / "hub.pth").read_bytes())
     assert weights.find() == hub and len(weights.load()) == 4
-    cached = weights.store("vgg", weights.read_archive(tiny, "vgg"))
+    cached = weights.store_weights("vgg", weights.read_archive(tiny, "vgg"))
     assert weights.find() == cached and len(weights.load()) == 4
 
 
@@ -147,13 +147,13 @@ def test_a_file_in_the_hub_cache_is_not_trusted(tiny: Path, tmp_path: Path) -> N
 
 def test_every_load_checks_the_values(tiny: Path) -> None:
     tensors = weights.read_archive(tiny, "vgg")
-    cached = weights.store("vgg", tensors)
+    cached = weights.store_weights("vgg", tensors)
     tensors["features.2.bias"][0] += 1e-6
     cached.write_bytes(safetensors.torch.save(tensors))
     with pytest.raises(InputError, match=r"SHA-256.*delete that file and run `samenoise weights`"):
         weights.load()
     with pytest.raises(InputError, match="SHA-256"):
-        weights.store("vgg", tensors)
+        weights.store_weights("vgg", tensors)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a file of weights"])
@@ -232,7 +232,7 @@ def test_real_trunk(real: Path, net: str, count: int) -> None:
 
 @pytest.mark.parametrize("net", ["vgg", "alex"])
 def test_archived_heads_equal_those_of_the_lpips_wheel(real: Path, net: str) -> None:
-    archived = safetensors.torch.load_file(weights.fetch(net))
+    archived = safetensors.torch.load_file(weights.fetch_weights(net))
     wheel = Path(str(import_lpips().__file__)).parent / "weights" / "v0.1" / f"{net}.pth"
     heads = torch.load(wheel, map_location="cpu", weights_only=True)
     if not any(name.startswith("lin") for name in archived):
