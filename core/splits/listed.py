@@ -19,7 +19,8 @@ from core.splits.notes import Note
 from core.splits.text import read_text_of
 
 WHOLE_LINE = "0"  # as a column: the line is the name, whatever is in it
-_LABELLED = re.compile(r".*\.[A-Za-z][A-Za-z0-9]{1,4}\s*([:=])\s*[^/\\.]+")  # a name, a mark and a label
+# a name, a mark and a label; behind a slash a short number alone, as other words there are files of a folder
+_LABELLED = re.compile(r".*\.[A-Za-z][A-Za-z0-9]{1,4}(?P<mark>\s*[:=]\s*(?=[^/\\.]+$)|/(?=-?[0-9]{1,3}$)).+")
 _APART = {"\t": "a tab", ";": "a semicolon", "|": "a vertical bar", ",": "a comma"}
 
 
@@ -132,8 +133,9 @@ def _is_table(path: Path, numbered: list[tuple[int, str]]) -> bool:
             )
     if all(marked := [_LABELLED.fullmatch(line.strip()) for line in lines]) and (mark := marked[0]):
         raise InputError(
-            f"{path}, line {numbered[0][0]}: found {lines[0].strip()[:60]!r}, a name and a label apart by {mark[1]!r}; "
-            "expected one name a line, or a comma or a tab between the two (--name-column 0 takes whole lines)"
+            f"{path}, line {numbered[0][0]}: found {lines[0].strip()[:60]!r}, a name and a label apart by "
+            f"{mark['mark'].strip()!r}; expected one name a line, or a comma or a tab between the two (--name-column 0 "
+            "takes whole lines)"
         )
     words = [[line] if line.strip()[0] == line.strip()[-1] == '"' else line.split() for line in lines]
     if all(len(row) == 1 for row in words):

@@ -20,7 +20,7 @@ def picture(path: Path, seed: int) -> None:
     Image.fromarray(np.random.default_rng(seed).integers(0, 255, (9, 9, 3)).astype(np.uint8)).save(path)
 
 
-@pytest.mark.parametrize("mark", [":", "=", " : "])
+@pytest.mark.parametrize("mark", [":", "=", " : ", "/"])
 def test_a_label_behind_a_mark_is_no_part_of_the_name(tmp_path: Path, mark: str) -> None:
     with pytest.raises(InputError, match=r"a\.txt, line 1: found 'x\.jpg.*a name and a label apart by"):
         lists(tmp_path, f"x.jpg{mark}1\ny.jpg{mark}2\n", f"x.jpg{mark}2\nz.jpg{mark}1\n")
