@@ -61,6 +61,7 @@ def read_irregular(text: Text, dialect: Dialect, missing: Sequence[str]) -> tupl
     if chosen.broken:
         line, why = chosen.broken
         raise InputError(f"{file}, line {dialect.line + line - 1}: {why}")
+    _refuse_numbered(chosen, dialect, file)
     rows = _kept(chosen, width, dialect, file, notes)
     none = set(missing)
     columns = [
@@ -68,6 +69,17 @@ def read_irregular(text: Text, dialect: Dialect, missing: Sequence[str]) -> tupl
         for i in range(width)
     ]
     return pa.table([pa.chunked_array([c]) for c in columns], names=[f"c{i}" for i in range(width)]), notes
+
+
+def _refuse_numbered(chosen: _Reading, dialect: Dialect, file: str) -> None:
+    """Refuse rows that all end in a delimiter and begin with their number: either may be what the header lacks."""
+    first = [row[0].strip() for row in chosen.rows]
+    counts = any(first == [str(k) for k in range(low, low + len(first))] for low in (0, 1))
+    if first and chosen.trimmed == len(first) and counts:
+        raise InputError(
+            f"{file}, line {dialect.line + chosen.starts[0] - 1}: every row has a value more than the header, a "
+            "number in front or nothing at its end; expected a header that names all columns"
+        )
 
 
 def _kept(chosen: _Reading, width: int, dialect: Dialect, file: str, notes: list[Note]) -> list[list[str]]:

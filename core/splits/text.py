@@ -144,7 +144,7 @@ def _unpack(path: Path, how: str) -> bytes:
             stream = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}[how](io.BytesIO(raw))  # type: ignore[operator]
         found = bytes(stream.read(_LARGEST + 1))
     except _UNPACKING as error:
-        why = (str(error) or type(error).__name__).splitlines()[0]
+        why = (str(error) or type(error).__name__).splitlines()[0][:120]  # a library may quote the whole file
         raise InputError(f"{path}: cannot be unpacked with {how} ({why})") from error
     except pa.ArrowException as error:
         raise InputError(f"{path}: cannot be unpacked with {how}") from error

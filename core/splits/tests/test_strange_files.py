@@ -26,6 +26,14 @@ def test_a_label_behind_a_mark_is_no_part_of_the_name(tmp_path: Path, mark: str)
         lists(tmp_path, f"x.jpg{mark}1\ny.jpg{mark}2\n", f"x.jpg{mark}2\nz.jpg{mark}1\n")
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_number_in_front_or_nothing_at_the_end_is_refused(tmp_path: Path, first: int) -> None:
+    """Row numbers, or delimiters at line ends: what one reading takes for the image is the other's row number."""
+    rows = "".join(f"{first + k},im{k % 2}.png,P{k},{('train', 'test')[k // 2]},\n" for k in range(4))
+    with pytest.raises(InputError, match="every row has a value more than the header"):
+        count(tables=[write(tmp_path, "t.csv", "file,who,split,text\n" + rows)], identity_column="who")
+
+
 def test_marks_in_names_without_a_label_stay(tmp_path: Path) -> None:
     found, _ = lists(tmp_path, "a:1.jpg\nb=2.jpg\n", "a:1.jpg\nc=2.jpg\n")
     assert found.pairs[0].shared_images == 1
