@@ -10,7 +10,7 @@ from core.dedup.join.budget import check_threads
 from core.dedup.join.device import check_device
 from core.dedup.pairs import RULES, THRESHOLD, check_threshold
 from core.errors import InputError
-from core.machine import parse_memory
+from core.machine import cores, parse_memory
 from core.progress import Progress
 
 SCHEMA = "samenoise/dedup/3"
@@ -48,6 +48,11 @@ class Options:
     def limit(self) -> int:
         """Bytes of scratch."""
         return parse_memory(self.memory)
+
+    @property
+    def workers(self) -> int:
+        """Threads at work: as many as asked for, or one a core of the machine that asks."""
+        return self.threads or cores()
 
 
 def stage(progress: StageProgress, name: str) -> Progress:

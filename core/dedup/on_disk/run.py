@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.dedup.join.budget import check_threads
 from core.dedup.join.tiles import Engine, local_engine
 from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.looked_at import pictures_looked_at, same_images
@@ -86,7 +85,7 @@ def _run(
     for k, (given, found, place) in enumerate(zip(inputs, sets, places, strict=True)):
         if isinstance(found, Headers):
             report = stage(progress, f"reading {given.path.name}")
-            threads = check_threads(options.threads)
+            threads = options.workers
             file, bad[k] = gather(given, found, place, memory=limit // 2, threads=threads, progress=report)
             found = FileSource(file, options.size, str(given.path), levels=True, axes="nchw")
         called = given.names and tuple(name for name in given.names if name not in bad[k])

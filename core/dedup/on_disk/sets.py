@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.dedup.join.budget import check_memory, check_threads
+from core.dedup.join.budget import check_memory
 from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.options import Options, StageProgress, stage
 from core.dedup.on_disk.pictures import Headers, check_decoding, load_headers, read_headers, save_headers
@@ -20,7 +20,7 @@ def look(given: Input, place: Path, options: Options, progress: StageProgress) -
     kept = place / "headers.npz"
     if not kept.exists():
         report = stage(progress, f"looking at {given.path.name}")
-        save_headers(read_headers(given, threads=check_threads(options.threads), progress=report), kept)
+        save_headers(read_headers(given, threads=options.workers, progress=report), kept)
     return load_headers(kept)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from core.dedup.equal import KEY_BYTES, Equal, Keys, find_equal, worth_collapsing
-from core.dedup.join.budget import Budget, check_threads, make_budget
+from core.dedup.join.budget import Budget, make_budget
 from core.dedup.join.plan import Plan, Side, make_plan
 from core.dedup.join.rows import collapse, new_side, order_rows, prepare
 from core.dedup.join.tiles import Engine, Found, Join, Task
@@ -65,7 +65,7 @@ def _budget(sources: list[FileSource], path: Path, limit: int, options: Options,
     """The budget of this run; its tile is that of the strips which an earlier one has finished, on whatever cores."""
     image_bytes = max(source.image_bytes for source in sources)
     longest = max(len(source) for source in sources)
-    threads, tile = check_threads(options.threads), options.tile
+    threads, tile = options.workers, options.tile
     if path.exists():
         earlier = json.loads(path.read_text())
         threads, tile = min(threads, earlier["threads"]), earlier["tile"]  # more threads might not hold the tile
