@@ -222,7 +222,10 @@ def _fit_in_process(
         state, history = _fit(fabric, run)
         return pack(state), history  # a tensor's shared memory would end with this process
     except InputError as error:  # an exception would reach the parent as text only
-        return error
+        return error.with_traceback(None)  # whose frames would hold on to the network and its process group
+    finally:
+        # Fabric leaves the group of a CPU as it is: its threads are then ended by the interpreter, which may abort
+        torch.distributed.destroy_process_group()
 
 
 def _epoch(
