@@ -9,6 +9,7 @@ from audit.measures.networks import CURVE_IMAGES, output_psnr, psnr_differences
 from audit.measures.record import SEED
 from core.training.config import TrainConfig
 from core.training.schedule import exposures
+from fixtures.experiments.choices import choices
 from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
 from reports.record import ClaimRecord
 
@@ -42,7 +43,7 @@ def record_printed_exposures(evidence: ClaimRecord) -> None:
 def record_exposure(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Samples an epoch by set size, and the PSNR of trainings that repeat differently (T-exposure)."""
     record_printed_exposures(evidence)
-    n, repeated, _ = desk.choices()
+    n, repeated, _ = choices(desk)
     usual = desk.model(Cell("random", n, GROUPS[0]))
     images = desk.held_out.images[:CURVE_IMAGES]
     pair = [output_psnr(desk.as_denoiser(model), images, seed=SEED) for model in (usual, repeated)]

@@ -10,6 +10,7 @@ from audit.measures.record import SEED, cite
 from core.metrics.agreement import Agreement
 from core.splits.build import DEFINITIONS, baseline
 from core.stats import bootstrap_difference
+from fixtures.experiments.choices import choices
 from fixtures.experiments.desk import TrainedExperiment
 from fixtures.published.files import Published
 from fixtures.published.notebooks import EXPERIMENTS, Tiles, notebook_tiles
@@ -85,7 +86,7 @@ def record_readings(evidence: ClaimRecord, published_or_none: Published | None) 
 def record_definition(evidence: ClaimRecord, desk: TrainedExperiment, published_or_none: Published | None) -> None:
     """Where two readings of the definition differ, and what that does to agreement (T-split-definition)."""
     record_readings(evidence, published_or_none)
-    n, *_ = desk.choices()
+    n, *_ = choices(desk)
     both = [desk.agreement(definition, n) for definition in DEFINITIONS]
     about: dict[str, Any] = {
         "kind": "synthetic",

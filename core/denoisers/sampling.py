@@ -175,6 +175,12 @@ def probability_flow(
     return Samples((y - f).cpu(), steps, sigma.flatten().cpu(), converged, tuple(seeds))
 
 
+def falling_levels(first: float = 1.0, last: float = 0.02, count: int = 40, rho: float = 7.0) -> tuple[float, ...]:
+    """Noise levels from `first` to `last` whose roots of order `rho` are evenly spaced (Karras et al. 2022, eq. 5)."""
+    begin, end = first ** (1 / rho), last ** (1 / rho)
+    return tuple((begin + k / (count - 1) * (end - begin)) ** rho for k in range(count))
+
+
 def heun(
     denoiser: Denoiser,
     seeds: Sequence[int],
@@ -186,12 +192,10 @@ def heun(
 ) -> Samples:
     """Implements Algorithm 1 of Karras et al. (2022) for sigma(t) = t: dy / d sigma = f(y) / sigma.
 
-    `order` 1 is Euler. `sigmas` falls from the start to the last level (default: 40 levels from 1 to 0.02 by their
-    rule with rho = 7); one denoising ends the run.
+    `order` 1 is Euler. `sigmas` falls from the start to the last level (default: `falling_levels`); one denoising ends
+    the run.
     """
-    if sigmas is None:
-        first, last = 1.0, 0.02 ** (1 / 7)
-        sigmas = [(first + k / 39 * (last - first)) ** 7 for k in range(40)]
+    sigmas = falling_levels() if sigmas is None else sigmas
     if order not in (1, 2) or any(a <= b for a, b in itertools.pairwise(sigmas)) or sigmas[-1] <= 0:
         raise InputError(f"heun: order {order} and levels {sigmas}, expected order 1 or 2 and falling positive levels")
     y, _ = starts(seeds, mean, sigmas[0])

@@ -1,4 +1,4 @@
-"""Names one model of an experiment: by its split, set size and group."""
+"""Names one model of an experiment: by its split, set size, group and which of several trainings."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,30 @@ GROUPS = ("A", "B")
 RANDOM = "random"  # halves by the definition of the scale; those by a named definition are protocols too
 
 
+def training_seed(first: int, group: str, training: int = 0) -> int:
+    """Seed of one training: A has the first, B the next, and every further training two of its own."""
+    return first + GROUPS.index(group) + len(GROUPS) * training
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One model of an experiment: how the corpus was split, how many images, which of the two groups."""
+    """One model of an experiment: how the corpus was split, how many images, which of the two groups.
+
+    `training` counts the trainings on these images that differ in their seed alone, from 0.
+    """
 
     protocol: str  # "random" or a definition of random halves, "identity", or the name of an attribute
     n: int
     group: str
+    training: int = 0
 
     def __str__(self) -> str:
         said = self.protocol.endswith((f"N={self.n}", f"N = {self.n}"))  # some named sets differ in nothing else
-        return f"{self.protocol}{'' if said else f' N={self.n}'} {self.group}"
+        which = f", training {self.training + 1}" if self.training else ""
+        return f"{self.protocol}{'' if said else f' N={self.n}'} {self.group}{which}"
 
     @property
     def label(self) -> dict[str, str | int]:
         """The same as entries of a store's label."""
-        return {"protocol": self.protocol, "n": self.n, "group": self.group}
+        label: dict[str, str | int] = {"protocol": self.protocol, "n": self.n, "group": self.group}
+        return {**label, "training": self.training} if self.training else label

@@ -119,6 +119,16 @@ class SampleConfig(_Config):
 
 
 @dataclass(frozen=True)
+class HeunConfig(_Config):
+    """Noise levels of the sampler without noise of its own (Karras et al. 2022): first, last, number and curvature."""
+
+    sigma_0: float = 1.0
+    sigma_end: float = 0.02
+    levels: int = 40
+    rho: float = 7.0
+
+
+@dataclass(frozen=True)
 class DynamicsConfig(_Config):
     """A training on a Gaussian mixture; the defaults are those of Verkhovensky's published script.
 

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.errors import InputError
-from core.training.config import CHOICES, DynamicsConfig, ImageDynamicsConfig, SampleConfig, TrainConfig
+from core.training.config import (
+    CHOICES,
+    DynamicsConfig,
+    HeunConfig,
+    ImageDynamicsConfig,
+    SampleConfig,
+    TrainConfig,
+)
 
 # The law of training times on a mixture small enough to be memorised in thousands of steps: 136,000 weights for at most
 # 8 x 256 numbers; twenty times fewer steps of diffusion, with betas larger in proportion.
@@ -111,6 +118,7 @@ class Preset:
     """A scale: what is trained, on how many images, how it is split and sampled.
 
     Attributes:
+        trainings: of each group at each size, which differ in their seed: how much two trainings differ at all.
         full: whether it is the published network on images of the published size, so that what it gives is `full`
             evidence.
     """
@@ -119,9 +127,11 @@ class Preset:
     train: TrainConfig
     sizes: tuple[int, ...]
     seeds: int = 64
+    trainings: int = 3
     definition: str = "ends"
     start: str = "group"
     sample: SampleConfig = field(default_factory=SampleConfig)
+    heun: HeunConfig = field(default_factory=HeunConfig)
     theory: Theory = field(default_factory=Theory)
     mixtures: Mixtures = field(default_factory=Mixtures)
     full: bool = False

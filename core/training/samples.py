@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from core.cache import cached
-from core.denoisers.sampling import sample, start_mean
+from core.denoisers.sampling import falling_levels, heun, sample, start_mean
 from core.denoisers.unet import Denoiser, UNet, denoise
 from core.errors import InputError
 from core.tensors import tensor_sha256
-from core.training.config import SampleConfig
+from core.training.config import HeunConfig, SampleConfig
 from core.training.runs import Record, RunStore
 
 SAMPLER_VERSION = 1  # raised with a change of the code that changes samples
@@ -68,14 +68,17 @@ def sampled(
     denoiser: Denoiser,
     mean: Tensor,
     seeds: Sequence[int],
-    config: SampleConfig,
+    config: SampleConfig | HeunConfig,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Images by the stochastic ascent, (seeds, c, h, w), not kept; those of seeds that did not converge are NaN."""
+    """Images by the sampler that the options are of, (seeds, c, h, w), not kept; NaN where a seed did not converge."""
     told = progress or (lambda done, total: None)
     told(0, len(seeds))
-    done = sample(denoiser, seeds, mean, progress=told, **config.to_dict())
+    if isinstance(config, HeunConfig):
+        done = heun(denoiser, seeds, mean, sigmas=falling_levels(*config.to_dict().values()))
+    else:
+        done = sample(denoiser, seeds, mean, progress=told, **config.to_dict())
     told(len(seeds), len(seeds))
     return torch.where(done.converged[:, None, None, None], done.images, torch.nan)
 
@@ -86,13 +89,13 @@ def kept_samples(
     denoiser: Callable[[], Denoiser],
     mean: Tensor,
     seeds: Sequence[int],
-    config: SampleConfig,
+    config: SampleConfig | HeunConfig,
     *,
     device: str,
     start: object = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Samples of a model by the stochastic ascent: from the store where they were made before, else made and kept now.
+    """Samples of a model: from the store where they were made before, else made and kept now.
 
     Args:
         root: the store.
@@ -100,7 +103,7 @@ def kept_samples(
         denoiser: gives the model where samples are missing.
         mean: (c, h, w), where the noise is centred; its device is the one that holds the images meanwhile.
         seeds: one an image.
-        config: options of the sampler.
+        config: options of the stochastic ascent, or of Heun's method.
         device: where the model computes.
         start: plain JSON that says which image `mean` is; by default its hash.
         progress: called with (images done, images in all) while samples are made.
@@ -112,11 +115,12 @@ def kept_samples(
     def make() -> dict[str, Tensor]:
         return {"images": sampled(denoiser(), mean, seeds, config, progress=progress)}
 
+    options = {"heun": config.to_dict()} if isinstance(config, HeunConfig) else config.to_dict()
     key: dict[str, object] = {
         "model": model,
         "mean": tensor_sha256(mean) if start is None else start,
         "seeds": list(seeds),
-        "sampler": [SAMPLER_VERSION, config.to_dict(), device],
+        "sampler": [SAMPLER_VERSION, options, device],
     }
     return cached(root / SAMPLES, key, make)["images"]
 
