@@ -33,6 +33,7 @@ def command(
     groups: Annotated[str, typer.Option(help="Groups to train.")] = "A,B",
     definition: Annotated[str | None, typer.Option(help="Baseline halves: ends or consecutive.")] = None,
     seed: Annotated[int, typer.Option(help="Of group A; B has the next.")] = 0,
+    trainings: Annotated[int, typer.Option(help="Of each model, by seed; claims on agreement take 3.")] = 1,
     task: Annotated[int | None, typer.Option(help="Train only cell K of the grid, counted from 0.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps; auto: cuda if it is here, else cpu.")] = "auto",
     devices: Annotated[int, typer.Option(help="Devices that share a batch.")] = 1,
@@ -60,6 +61,7 @@ def command(
         groups=groups.split(","),
         definition=definition or chosen.definition,
         seed=seed,
+        trainings=trainings,
         scale=scale,
     )
     rest = held_out(images, cells)
@@ -90,7 +92,7 @@ def _train(
     events: Path | None,
 ) -> None:
     key = store.key(sha256, config, cell.seed, devices)
-    name = f"{cell.label['protocol']} N={cell.label['n']:,} {cell.label['group']}"
+    name = str(cell.cell)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[state]}"))
     log = Events(events / name.replace(" ", "-")) if events else None
     with Progress(*columns) as bar:

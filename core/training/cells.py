@@ -6,9 +6,9 @@ GROUPS = ("A", "B")
 RANDOM = "random"  # halves by the definition of the scale; those by a named definition are protocols too
 
 
-def training_seed(first: int, group: str, training: int = 0) -> int:
-    """Seed of one training: A has the first, B the next, and every further training two of its own."""
-    return first + GROUPS.index(group) + len(GROUPS) * training
+def training_seed(first: int, group: int, training: int = 0) -> int:
+    """Seed of one training of group 0 (A) or 1 (B): the first, the next one, and two more for every training."""
+    return first + group + len(GROUPS) * training
 
 
 @dataclass(frozen=True)

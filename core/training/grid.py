@@ -8,7 +8,7 @@ from core.data.corpus import Corpus
 from core.errors import InputError
 from core.files import names_sha256
 from core.splits.build import Split, baseline
-from core.training.cells import GROUPS, RANDOM, Cell
+from core.training.cells import GROUPS, RANDOM, Cell, training_seed
 
 HELD_OUT = 512  # images of neither group that the history is measured on; the published code has a batch of them
 
@@ -31,9 +31,12 @@ def grid(
     groups: Sequence[str] = GROUPS,
     definition: str = "ends",
     seed: int = 0,
+    trainings: int = 1,
     scale: str = "",
 ) -> list[Planned]:
-    """The models of an experiment, sizes rising, groups inside sizes; group A has the seed, B the next one.
+    """The models of an experiment: trainings of a size and group that differ in their seed, groups, sizes rising.
+
+    Group A has the seed, B the next one, and every further training the next two.
 
     Without a split, the halves of every size are built from the order of the corpus (T 3.4). With one, its groups
     are cut to each size: the first names, except that B of `ends` keeps the last, which is the same as building it.
@@ -41,8 +44,10 @@ def grid(
     Raises:
         InputError: for a size that a group cannot fill, or a group that is not there.
     """
+    if trainings < 1:
+        raise InputError(f"trainings: got {trainings}, expected at least 1")
     planned = []
-    for n in sorted(set(sizes)):
+    for n, training in [(n, k) for k in range(trainings) for n in sorted(set(sizes))]:
         chosen = split or baseline(corpus.names, n, definition)
         for group in groups:
             if group not in chosen.groups:
@@ -51,7 +56,7 @@ def grid(
             if not 1 <= n <= len(names):
                 raise InputError(f"sizes: got {n:,}, but group {group} of the split has {len(names):,} images")
             last = chosen.kind == "baseline" and chosen.parameters.get("definition") == "ends" and group == GROUPS[1]
-            cell = Cell(protocol(chosen), n, group)
+            cell = Cell(protocol(chosen), n, group, training)
             label: dict[str, Any] = {"scale": scale, **cell.label}
             if chosen.kind == "baseline":
                 label["definition"] = chosen.parameters.get("definition")
@@ -59,7 +64,7 @@ def grid(
                 # two splits of one kind are two experiments
                 every = [name for members in chosen.groups.values() for name in members]
                 label["split"] = names_sha256(every)[:12]
-            own = seed + list(chosen.groups).index(group)
+            own = training_seed(seed, list(chosen.groups).index(group), training)
             planned.append(Planned(cell, names[-n:] if last else names[:n], own, label))
     return planned
 

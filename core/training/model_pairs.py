@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.training.cells import GROUPS
+from core.training.cells import GROUPS, training_seed
 from core.training.runs import Record
 
 
@@ -21,7 +21,8 @@ class Setting:
         split: what else tells two splits apart: definition, parameters, the published folder.
         options: the training configuration as JSON; of an imported model its architecture, as no more is known.
         corpus: directory of the corpus, or nothing.
-        seed: that of group A, as B is trained with the next; -1 where it is not known.
+        seed: that of group A in the first training, from which all others follow; -1 where it is not known.
+        training: which of several that differ in their seed alone, from 0.
     """
 
     scale: str
@@ -30,12 +31,14 @@ class Setting:
     options: str
     corpus: str
     seed: int
+    training: int = 0
 
 
 def setting(record: Record) -> Setting:
     """The setting of one finished model."""
     label = record.label
     options = record.config.to_dict() if record.config else (record.model or {}).get("architecture")
+    group, training = int(label.get("group") == GROUPS[1]), int(label.get("training", 0))
     split = {key: label[key] for key in ("definition", "split", "data") if label.get(key) is not None}
     return Setting(
         str(label.get("scale", "")),
@@ -43,7 +46,8 @@ def setting(record: Record) -> Setting:
         json.dumps(split, sort_keys=True),
         json.dumps(options, sort_keys=True),
         str(record.data.get("corpus", "")),
-        -1 if record.seed is None else record.seed - (label.get("group") == GROUPS[1]),
+        -1 if record.seed is None else record.seed - training_seed(0, group, training),
+        training,
     )
 
 
