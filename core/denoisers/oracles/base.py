@@ -70,7 +70,7 @@ class Oracle(ABC):
 
         For denoisers that must be told the level and have no density of their own to infer it from.
         """
-        levels = _levels(sigmas)
+        levels = checked_levels(sigmas)
         densities = [log_density for _, log_density in self._posteriors(self._rows(y, min(levels)), levels)]
         return (torch.stack(densities, dim=1).softmax(dim=1) @ torch.tensor(levels, dtype=torch.float64).log()).exp()
 
@@ -80,7 +80,7 @@ class Oracle(ABC):
         That is the average of the posterior means, weighted by how likely each level makes y. It plugs into the
         samplers and metrics as a network does, and keeps the dtype of its input.
         """
-        levels = _levels(sigmas)
+        levels = checked_levels(sigmas)
 
         def denoiser(y: Tensor) -> Tensor:
             parts = self._posteriors(self._rows(y, min(levels)), levels)
@@ -100,7 +100,8 @@ class Oracle(ABC):
         return y.reshape(len(y), -1).to(torch.float64)
 
 
-def _levels(sigmas: Sequence[float]) -> list[float]:
+def checked_levels(sigmas: Sequence[float]) -> list[float]:
+    """The noise levels as numbers; raises InputError unless there is one and all are finite and above 0."""
     levels = [float(s) for s in sigmas]
     if not levels or not all(math.isfinite(s) and s > 0 for s in levels):
         raise InputError(f"sigmas: found {levels}; expected at least one noise level, all positive")

@@ -1,12 +1,12 @@
 """Gaussians of full or lower rank, and finite mixtures of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from core.denoisers.oracles.base import LOG_2PI, Oracle, finite, orthonormal, positive
+from core.denoisers.oracles.base import LOG_2PI, Oracle, checked_levels, finite, orthonormal, positive
 from core.errors import InputError
 
 
@@ -95,6 +95,24 @@ class Gaussian(Oracle):
             + self.d * LOG_2PI
         )
         return mean, log_density
+
+    def blind(self, sigmas: Sequence[float]) -> Callable[[Tensor], Tensor]:
+        """`Oracle.blind`, averaged over the levels along each direction: what takes time does not grow with them."""
+        levels = torch.tensor(checked_levels(sigmas), dtype=torch.float64)
+        total = self.variances + levels.square()[:, None]  # (levels, k)
+        rest = self.d - len(self.variances)
+        constant = total.log().sum(1) + 2 * rest * levels.log()
+
+        def denoiser(y: Tensor) -> Tensor:
+            centred = self._rows(y, float(levels.min())) - self.mean
+            inside = centred @ self.basis
+            outside = (centred - inside @ self.basis.T).square().sum(1) if rest else centred.new_zeros(len(y))
+            distance = inside.square() @ (1 / total).T + outside[:, None] / levels.square()
+            weights = (-0.5 * (distance + constant)).softmax(dim=1)
+            mean = self.mean + (inside * (weights @ (self.variances / total))) @ self.basis.T
+            return mean.reshape(y.shape).to(y.dtype)
+
+        return denoiser
 
     def mse(self, sigma: float) -> float:
         """Expected squared error of the posterior mean, exactly: sum of v sigma^2 / (v + sigma^2)."""

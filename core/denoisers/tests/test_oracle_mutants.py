@@ -14,7 +14,10 @@ from core.denoisers.tests.oracle_checks import CHECKS, ORACLES, POINTS, RADIUS, 
 SLIPS: list[tuple[type, str, str, str, str, str]] = [
     # class, method, what stands there, the slip, an oracle it spoils, the check that must see it
     (Oracle, "score", "/ sigma**2", "/ sigma", "gaussian", "score"),
-    (Oracle, "blind", ".softmax(dim=0)", ".mul(0).softmax(dim=0)", "gaussian", "blind"),
+    (Oracle, "blind", ".softmax(dim=0)", ".mul(0).softmax(dim=0)", "sphere", "blind"),
+    (Gaussian, "blind", "2 * rest * levels.log()", "rest * levels.log()", "subspace", "blind"),
+    (Gaussian, "blind", "(1 / total).T", "total.T", "gaussian", "blind"),
+    (Gaussian, "blind", "outside[:, None] / levels.square()", "outside[:, None] / levels", "subspace", "blind"),
     (Oracle, "blind", "log_density for _,", "2 * log_density for _,", "mixture", "blind"),
     (Oracle, "level", ".softmax(dim=1)", ".mul(0).softmax(dim=1)", "gaussian", "level"),
     (Oracle, "level", ".log()).exp()", ")", "mixture", "level"),
