@@ -2,20 +2,20 @@
 
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 
-from audit.measures.agreement import agreement_table
+from audit.measures.agreement import by_sampler
+from audit.measures.agreement_tables import agreement_table
 from audit.measures.convergence import convergence_measures, record_convergence, record_tables
-from audit.measures.made_up import ideal_pairs, made_up_curves
+from audit.measures.made_up import made_up_curves, made_up_passage, made_up_size
+from audit.measures.planted import shifted, with_other_samples
 from audit.measures.psnr import psnr_gap_measures, record_gap
 from audit.measures.record import SEED, record_pairs, record_published
 from audit.published.figures import published_convergence, published_psnr_gap
-from core.metrics.agreement import Agreement
 from core.metrics.lpips import Embedding
 from fixtures.experiments.desk import TrainedExperiment, random_pairs
-from fixtures.experiments.experiment import Experiment
+from fixtures.experiments.experiment import HEUN, PUBLISHED, Experiment
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -39,23 +39,32 @@ def test_same_noise_gives_the_same_image(
 
 @pytest.mark.control("T-convergence", "positive")
 def test_models_that_converge_are_recognised(judge: Judge) -> None:
-    by_size, to_training, copies = ideal_pairs()
-    found = convergence_measures(by_size, (4, 32, 512), to_training, copies)
+    found = convergence_measures(made_up_passage(), made_up_passage())
     assert judge("T-convergence", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-convergence", "negative")
-@pytest.mark.parametrize("defect", ["different noise", "copies at the largest N", "no copies at the smallest N"])
+@pytest.mark.parametrize(
+    "defect", ["the set matters at the largest N", "copies at the largest N", "no copies at the smallest N"]
+)
 def test_models_that_do_not_converge_are_caught(judge: Judge, defect: str) -> None:
-    by_size, to_training, copies = ideal_pairs()
-    if defect == "different noise":
-        similarity = np.roll(by_size[-1].similarity, 1, axis=1)
-        by_size = [*by_size[:2], Agreement(similarity)]
+    first, middle, last = made_up_passage()
+    if defect == "the set matters at the largest N":
+        last = made_up_size(512, of_set=0.5)
     elif defect == "copies at the largest N":
-        by_size, to_training = [*by_size[:2], by_size[1]], np.ones_like(to_training)
+        last = made_up_size(512, of_set=10, copies=True)
     else:
-        copies = np.full_like(copies, 0.5)
-    found = convergence_measures(by_size, (4, 32, 512), to_training, copies)
+        first = made_up_size(4, of_set=10)
+    found = convergence_measures([first, middle, last], [first, middle, last])
+    assert judge("T-convergence", found, "synthetic") == "refuted"
+
+
+@pytest.mark.control("T-convergence", "negative")
+def test_samples_of_shifted_seeds_are_caught(judge: Judge, desk: TrainedExperiment) -> None:
+    """Real samples, those of B at the largest N moved on by one seed: what is alike then is the data alone."""
+    by = by_sampler(desk)
+    moved = {name: [*sizes[:-1], with_other_samples(desk, sizes[-1], name, shifted)] for name, sizes in by.items()}
+    found = convergence_measures(moved[PUBLISHED], moved[HEUN])
     assert judge("T-convergence", found, "synthetic") == "refuted"
 
 

@@ -6,17 +6,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audit.measures.made_up import Notebook, made_up_agreement
-from audit.measures.networks import nearest_training
+from audit.measures.agreement import beyond_measures, by_sampler, independence_measures
+from audit.measures.made_up import Notebook, made_up_passage, made_up_size
+from audit.measures.planted import leaking_jobs, linear, shifted, trained_on_a, untrained, with_other_samples
 from audit.measures.record import SEED, record_pairs
-from audit.measures.transition import record_crossing, record_settings, record_strong, strong_measures
-from core.metrics.agreement import Agreement
+from audit.measures.transition import (
+    record_beyond,
+    record_crossing,
+    record_same_data,
+    record_settings,
+    record_strong,
+    strong_measures,
+)
 from core.theory.critical_size import crossing
 from core.training.presets import DEFAULT_SCALE, preset
 from fixtures.experiments import critical
 from fixtures.experiments.critical import settings
-from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment, random_pairs
-from fixtures.experiments.experiment import Experiment
+from fixtures.experiments.desk import TrainedExperiment, random_pairs
+from fixtures.experiments.experiment import HEUN, Experiment
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -82,21 +89,75 @@ def test_an_exponent_is_given_where_the_sizes_hold_every_critical_size(
 
 @pytest.mark.control("K-strong-generalization", "positive")
 def test_strong_generalization_is_recognised(judge: Judge) -> None:
-    found = strong_measures(made_up_agreement(0.9), made_up_agreement(0.1, seed=1), np.full(64, 0.8), np.ones(64))
-    assert judge("K-strong-generalization", found, "synthetic") == "reproduced"
+    assert judge("K-strong-generalization", strong_measures(made_up_passage()), "synthetic") == "reproduced"
 
 
 @pytest.mark.control("K-strong-generalization", "negative")
 def test_memorisers_at_every_size_are_caught(judge: Judge) -> None:
-    found = strong_measures(made_up_agreement(0.1), made_up_agreement(0.1, seed=1), np.ones(64), np.ones(64))
-    assert judge("K-strong-generalization", found, "synthetic") == "refuted"
+    first = made_up_size(4, of_set=10, copies=True)
+    assert judge("K-strong-generalization", strong_measures([first, first]), "synthetic") == "refuted"
 
 
 @pytest.mark.control("K-strong-generalization", "negative")
 def test_samples_of_other_noise_are_caught(judge: Judge, desk: TrainedExperiment) -> None:
     """Real samples of the largest N, B's moved on by one seed: what looks alike then is the data, not the function."""
-    cells = [Cell("random", desk.sizes[-1], g) for g in GROUPS]
-    near = np.mean([nearest_training(desk.samples(c), desk.images(c)) for c in cells], axis=0)
-    shifted = Agreement(np.roll(desk.agreement("random", desk.sizes[-1]).similarity, 1, axis=1))
-    found = strong_measures(shifted, made_up_agreement(0.1, seed=1), near, np.ones(64))
+    sizes = by_sampler(desk)[HEUN]
+    found = strong_measures([*sizes[:-1], with_other_samples(desk, sizes[-1], HEUN, shifted)])
     assert judge("K-strong-generalization", found, "synthetic") == "refuted"
+
+
+@pytest.mark.control("K-strong-generalization", "negative")
+def test_networks_that_learnt_nothing_are_caught(judge: Judge, desk: TrainedExperiment) -> None:
+    found = strong_measures([by_sampler(desk)[HEUN][0], untrained(desk, desk.sizes[-1])])
+    assert judge("K-strong-generalization", found, "synthetic") == "refuted"
+
+
+@pytest.mark.claim("K-same-data")
+@pytest.mark.trains(jobs=random_pairs)
+def test_it_no_longer_matters_which_images(
+    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
+) -> None:
+    record_pairs(evidence, trained_or_none, desk, record_same_data)
+
+
+@pytest.mark.control("K-same-data", "positive")
+def test_sets_that_stop_to_matter_are_recognised(judge: Judge) -> None:
+    assert judge("K-same-data", independence_measures(made_up_passage()), "synthetic") == "reproduced"
+
+
+@pytest.mark.control("K-same-data", "negative")
+@pytest.mark.trains(jobs=leaking_jobs)
+def test_networks_trained_on_the_same_images_are_caught(judge: Judge, desk: TrainedExperiment) -> None:
+    """B trained on A's images agrees as much as A with itself at every N: nothing has stopped to matter."""
+    sizes = by_sampler(desk)[HEUN]
+    assert sizes[1].plain.gap.estimate > 0.05, "where the halves are disjoint it matters here"
+    found = independence_measures([sizes[0], trained_on_a(desk), *sizes[2:]])
+    assert judge("K-same-data", found, "synthetic") == "refuted"
+
+
+@pytest.mark.control("K-same-data", "negative")
+def test_sets_that_go_on_to_matter_are_caught(judge: Judge) -> None:
+    sizes = [*made_up_passage()[:2], made_up_size(512, of_set=0.4)]
+    assert judge("K-same-data", independence_measures(sizes), "synthetic") == "refuted"
+
+
+@pytest.mark.claim("K-beyond-gaussian")
+@pytest.mark.trains(jobs=random_pairs)
+def test_networks_share_more_than_mean_and_covariance(
+    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
+) -> None:
+    record_pairs(evidence, trained_or_none, desk, record_beyond)
+
+
+@pytest.mark.control("K-beyond-gaussian", "positive")
+def test_what_no_gaussian_explains_is_recognised(judge: Judge) -> None:
+    found = beyond_measures(made_up_size(512, of_set=0.01, linear=0.5))
+    assert judge("K-beyond-gaussian", found, "synthetic") == "reproduced"
+
+
+@pytest.mark.control("K-beyond-gaussian", "negative")
+def test_linear_denoisers_are_caught(judge: Judge, desk: TrainedExperiment) -> None:
+    """Wiener filters in place of the networks agree from the same noise, and share nothing beyond a Gaussian."""
+    size = linear(desk, desk.sizes[-1])
+    assert size.plain.agreement.estimate > 0.8
+    assert judge("K-beyond-gaussian", beyond_measures(size), "synthetic") == "refuted"

@@ -105,7 +105,12 @@ def load_ledger(path: Path | str) -> Ledger:
 
 def _rule(rule: Mapping[str, Any], where: str) -> dict[str, Any]:
     """A rule with its dates as text, which JSON can carry."""
-    return {**rule, "fixed": _day(rule.get("fixed"), f"{where}: fixed").isoformat()}
+    fixed = _day(rule.get("fixed"), f"{where}: fixed")
+    made = {**rule, "fixed": fixed.isoformat()}
+    if "changes" in rule:
+        changes = [_change(change, rule, where) for change in rule["changes"]]
+        made["changes"] = [{**change, "date": change["date"].isoformat()} for change in changes]
+    return made
 
 
 def _claim(row: Mapping[str, Any], path: Path) -> Claim:

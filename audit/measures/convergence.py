@@ -1,68 +1,46 @@
 """Whether denoisers trained on disjoint sets make the same image of the same noise (Topeza 2025, section 5.1)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from audit.measures.agreement import CLASSES, agreement_table, mixture_row
+from audit.measures.agreement import AtSize, by_sampler, independence_measures, record_by_size, told
+from audit.measures.agreement_tables import CLASSES, agreement_table, mixture_row
 from audit.measures.lpips_neighbours import lpips_neighbours
-from audit.measures.networks import nearest_training
-from audit.measures.record import SEED, over_seeds, record
+from audit.measures.record import SEED, Measures, over_seeds, over_trainings, record
 from audit.measures.replication import replication_rows
 from audit.measures.rules import COPY_CORRELATION
 from audit.plots.agreement import plot_agreement
 from audit.plots.shared import plot_rows
-from core.metrics.agreement import Agreement
 from core.metrics.lpips import Embedding
-from core.stats import bootstrap_difference, bootstrap_mean, spearman_trend
+from core.stats import bootstrap_mean
 from core.stats.clustered import clustered_share
+from core.stats.crossed import crossed_difference, crossed_trend
 from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
-from fixtures.experiments.experiment import Experiment
+from fixtures.experiments.experiment import HEUN, PUBLISHED, Experiment
 from fixtures.faces.corpus import picture_of
 from reports.record import ClaimRecord
 
 
-def convergence_measures(
-    by_size: Sequence[Agreement], sizes: Sequence[int], to_training: np.ndarray, copies: np.ndarray
-) -> dict[str, Any]:
-    """The measures of T-convergence.
-
-    `to_training` (seeds,): at the largest N, mean over the groups of each sample's correlation with its nearest
-    training image. `copies` (2 seeds,): that correlation for every sample at the smallest N, A's first, then B's.
-    """
-    first, last = by_size[0], by_size[-1]
-    growth = bootstrap_difference(last.same, first.same, seed=SEED, paired=True, over="seeds")
-    trend, trend_interval = spearman_trend(sizes, [a.same for a in by_size], seed=SEED)
-    above = last.same - last.weak_threshold
-    beside = last.same - to_training
-    copied = copies > COPY_CORRELATION
-    # A's and B's sample of one seed are not independent
-    share, interval = clustered_share(copied, np.arange(len(copies)) % len(last.same))
+def convergence_measures(published: Sequence[AtSize], deterministic: Sequence[AtSize]) -> Measures:
+    """What T-convergence is judged by: every N, rising, by the published sampler and by Heun's method."""
+    first, last = published[0], published[-1]
+    growth = crossed_difference(last.plain.halves.same, first.plain.halves.same, names=("largest N", "smallest N"))
+    copied = first.near > COPY_CORRELATION
+    seeds = np.broadcast_to(np.arange(copied.shape[1]), copied.shape)  # samples of one seed are not independent
+    share, interval = clustered_share(copied.reshape(-1), seeds.reshape(-1))
     return {
-        "growth of agreement from smallest to largest N": (float((last.same - first.same).mean()), growth),
-        "trend of agreement over N (Spearman)": (trend, trend_interval),
-        "agreement at the largest N above mismatched seeds": (
-            float(above.mean()),
-            bootstrap_mean(above, seed=SEED, over="seeds"),
+        "growth of agreement from smallest to largest N": told(growth),
+        "trend of agreement over N (Spearman)": crossed_trend(
+            [size.n for size in published], [size.plain.halves.same for size in published], seed=SEED
         ),
-        "agreement minus correlation with the nearest training image": (
-            float(beside.mean()),
-            bootstrap_mean(beside, seed=SEED, over="seeds"),
-        ),
+        "agreement at the largest N above mismatched seeds": told(last.plain.above_mismatched),
+        "agreement at the largest N, sampler without noise": told(deterministic[-1].plain.agreement),
+        **independence_measures(published),
         "share of copies at the smallest N": (share, interval),
         "share of copies at the smallest N, counted": (share, None),
     }
-
-
-def measure_convergence(desk: Experiment) -> tuple[list[Agreement], dict[str, Any]]:
-    """Agreement by size on random halves, and everything T-convergence is judged by."""
-    by_size = [desk.agreement("random", n) for n in desk.sizes]
-    smallest, largest = (
-        np.stack([nearest_training(desk.samples(c), desk.images(c)) for c in (Cell("random", n, g) for g in GROUPS)])
-        for n in (desk.sizes[0], desk.sizes[-1])
-    )
-    return by_size, convergence_measures(by_size, desk.sizes, largest.mean(axis=0), smallest.reshape(-1))
 
 
 def record_tables(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding | None) -> None:
@@ -91,22 +69,28 @@ def record_tables(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embeddi
 
 def record_convergence(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """Everything T-convergence is judged by and shown with."""
-    by_size, found = measure_convergence(desk)
-    rows = [(f"N={n} {g}", desk.samples(Cell("random", n, g))) for n in (desk.sizes[0], desk.sizes[-1]) for g in GROUPS]
+    sizes = by_sampler(desk)
     prefix = "" if kind == "synthetic" else f"{kind}-"
     figures = [
-        evidence.figure(f"{prefix}agreement", plot_agreement(desk, by_size)),
-        evidence.figure(f"{prefix}samples", plot_rows(rows)),
+        evidence.figure(f"{prefix}agreement", plot_agreement(sizes)),
+        evidence.figure(f"{prefix}samples", plot_rows(sample_rows(desk))),
     ]
     if isinstance(desk, TrainedExperiment):
         figures.append(evidence.figure("corpus", picture_of(desk.corpus, 4, 12)))
-    for n, a in zip(desk.sizes, by_size, strict=True):
-        mean, interval = a.mean(seed=SEED)
-        retrieval, exact = a.retrieval()
-        evidence.add(f"agreement at N = {n}", mean, kind=kind, interval=interval, **over_seeds(desk))
-        evidence.add(f"mismatched seeds at N = {n}, 95th percentile", a.weak_threshold, kind=kind, n=len(a.mismatched))
-        evidence.add(f"B's image retrieved at N = {n}", retrieval, kind=kind, interval=exact, **over_seeds(desk))
-    about = over_seeds(desk)
-    for name, item in found.items():
-        n = 2 * len(desk.seeds) if name.startswith("share of copies") else len(desk.seeds)
-        record(evidence, {name: item}, kind=kind, figures=figures, **{**about, "n": n})
+    record_by_size(evidence, sizes, kind, figures)
+    for size in sizes[PUBLISHED]:
+        beside = size.plain.halves.same.mean(axis=(0, 1)) - size.near.mean(axis=0)
+        name = f"agreement minus correlation with the nearest training image, N = {size.n}"
+        interval = bootstrap_mean(beside, seed=SEED, over="sampling seeds, trainings averaged")
+        evidence.add(name, float(beside.mean()), kind=kind, interval=interval, **over_seeds(desk))
+    for name, item in convergence_measures(sizes[PUBLISHED], sizes[HEUN]).items():
+        record(evidence, {name: item}, kind=kind, figures=figures, **over_trainings(desk))
+
+
+def sample_rows(desk: Experiment) -> list[tuple[str, Tensor]]:
+    """Samples of A, of another training of A, and of B from the same noise, at the smallest and the largest N."""
+    return [
+        (f"N={n} {name}", desk.samples(Cell("random", n, group, training), sampler=HEUN))
+        for n in (desk.sizes[0], desk.sizes[-1])
+        for name, group, training in (("A", "A", 0), ("A'", "A", 1), ("B", "B", 0))
+    ]

@@ -1,5 +1,6 @@
 """Material for controls of measures on networks: agreement, curves, orders and bases whose verdict is known."""
 
+from dataclasses import replace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -8,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from audit.measures.agreement import AtSize, assembled
 from audit.measures.bases import LEADING
 from audit.measures.divergence import BROKEN, CONSISTENT, NETWORK, NETWORKS, Sides
 from audit.measures.geometric import SLOPE_SIGMAS
@@ -15,7 +17,7 @@ from audit.measures.networks import JUDGED_LEVELS, JUDGED_SIGMAS, LEVELS, SIGMAS
 from audit.measures.record import SEED
 from audit.measures.rules import CANDIDATES
 from audit.measures.training_times import PUBLISHED_NETWORK, SYSTEMS, times_of
-from core.metrics.agreement import Agreement, agreement
+from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve
 from fixtures.experiments.curves import MEMORISED
 from fixtures.experiments.geometric import c_alpha
@@ -39,12 +41,27 @@ def made_up_psnr(offset: float, spread: float = 0.2, seed: int = 0, images: int 
     return PSNRCurve(JUDGED_SIGMAS, base, base + 5 + noise)
 
 
-def ideal_pairs(n_seeds: int = 64, size: int = 8) -> tuple[list[Agreement], np.ndarray, np.ndarray]:
-    """Made-up samples of models that converge perfectly: unrelated at the smallest N, equal at the largest."""
-    source = torch.Generator().manual_seed(0)
-    a, b, c = (torch.rand(n_seeds, 1, size, size, generator=source) for _ in range(3))
-    halfway = agreement(a, 0.5 * a + 0.5 * b)
-    return [agreement(a, c), halfway, agreement(a, a)], np.full(n_seeds, 0.5), np.ones(2 * n_seeds)
+def made_up_size(
+    n: int, *, of_set: float, of_training: float = 0.1, linear: float = 0.5, copies: bool = False, seeds: int = 24
+) -> AtSize:
+    """Three trainings a group whose samples are made of what their noise, their set and their training give.
+
+    A sample is an image of its noise, of which a linear denoiser gives the share `linear`, plus `of_set` times one that
+    is the same for the trainings of its group and `of_training` times one of its own.
+    """
+    source = torch.Generator().manual_seed(n)
+    plain, detail = torch.randn(2, seeds, 1, 8, 8, generator=source)
+    sets = of_set * torch.randn(2, seeds, 1, 8, 8, generator=source)
+    trainings = of_training * torch.randn(2, 3, seeds, 1, 8, 8, generator=source)
+    shared = linear**0.5 * plain + (1 - linear) ** 0.5 * detail
+    a, b = ([shared + sets[group] + trainings[group, k] for k in range(3)] for group in range(2))
+    found = assembled(n, a, b, [a[0], b[0]], [plain, plain, plain])
+    return replace(found, near=np.full((6, seeds), 1.0 if copies else 0.5))
+
+
+def made_up_passage() -> list[AtSize]:
+    """Networks that copy at the smallest N, depend on their set at the next and no longer do at the largest."""
+    return [made_up_size(4, of_set=10, copies=True), made_up_size(32, of_set=0.6), made_up_size(512, of_set=0.01)]
 
 
 def made_up_curves(train_bonus: float, seed: int, images: int = 40) -> tuple[PSNRCurve, PSNRCurve]:

@@ -11,8 +11,9 @@ from core.denoisers.oracles import Oracle
 from core.metrics.neighbours import nearest
 from core.metrics.psnr import PSNRCurve, denoiser_psnr
 from core.stats import bootstrap_difference
+from core.training.samples import converged, sampled
 from fixtures.experiments.desk import Cell, TrainedExperiment
-from fixtures.experiments.experiment import Experiment
+from fixtures.experiments.experiment import PUBLISHED, Experiment
 from fixtures.experiments.measured import measured
 from reports.record import ClaimRecord
 
@@ -52,16 +53,19 @@ def cell_psnr(desk: Experiment, cell: Cell, images: Tensor, sigmas: Sequence[flo
     return PSNRCurve(tuple(sigmas), found["input"].numpy(), found["output"].numpy())
 
 
-def oracle_samples(desk: TrainedExperiment, oracle: Oracle, levels: Sequence[float], mean: Tensor) -> Tensor:
+def oracle_samples(
+    desk: Experiment, oracle: Oracle, levels: Sequence[float], mean: Tensor, sampler: str = PUBLISHED
+) -> Tensor:
     """Samples of all seeds from an oracle that does not know the noise level, as from a network, kept in the store."""
+    options = desk.options(sampler)
 
     def make() -> dict[str, Tensor]:
-        return {"images": desk.sample_from(oracle.blind(levels), mean, "sampling from a density that is known")}
+        return {"images": converged(sampled(oracle.blind(levels), mean, desk.seeds, options), what)}
 
     known = {f"oracle's {name}": value for name, value in vars(oracle).items()}
     about: dict[str, object] = {"levels": list(levels), "mean": mean, "seeds": list(desk.seeds), **known}
-    what, options = f"samples of {type(oracle).__name__}", desk.preset.sample.to_dict()
-    return measured(desk.root, what, make, options=options, **about)["images"]
+    what = f"samples of {type(oracle).__name__}, {sampler} sampler"
+    return measured(desk.root, what, make, options=options.to_dict(), **about)["images"]
 
 
 def output_psnr(denoiser: Callable[[Tensor], Tensor], images: Tensor, *, seed: int) -> np.ndarray:

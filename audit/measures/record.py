@@ -33,6 +33,15 @@ def over_seeds(desk: Experiment) -> dict[str, Any]:
     return {"n": len(desk.seeds), "seeds": f"{desk.seeds.start}:{desk.seeds.stop}", "varies": "seed"}
 
 
+def over_trainings(desk: Experiment) -> dict[str, Any]:
+    """What measures over all trainings of both groups share: their intervals are taken over these and over seeds."""
+    return {
+        **over_seeds(desk),
+        "n": len(desk.trainings) ** 2 * len(desk.seeds),
+        "varies": f"{len(desk.trainings)} training seeds a group, {len(desk.seeds)} sampling seeds",
+    }
+
+
 def record_published(
     evidence: ClaimRecord, published: Published | None, measure: Callable[[ClaimRecord, Published], None]
 ) -> None:

@@ -7,6 +7,7 @@ from reports.ledger import load_ledger
 RULES = load_ledger(Path(__file__).parents[1] / "claims.toml").rules
 
 COPY_CORRELATION: float = RULES["copies"]["copy_correlation"]  # above it a sample is the training image
+NOT_COPIES_BELOW: float = RULES["independent"]["not_copies_below"]  # share of samples; from it on most are copies
 LEFT_OUT: float = RULES["copies_left_out"]["copy_correlation"]  # above it a sample has no order of candidates to decide
 STRONG: float = RULES["varies"]["strong_above"]  # above it A and B agree strongly
 PSNR_MARGIN: float = RULES["indistinguishable"]["psnr_margin_db"]  # within it two PSNR are equal, in dB

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from audit.measures.agreement import CLASSES, mixture_row
+from audit.measures.agreement_tables import CLASSES, mixture_row
 from audit.measures.attribute_reader import attribute_reader, labelled
 from audit.measures.networks import EQUIVALENCE_IMAGES, JUDGED_LEVELS, JUDGED_SIGMAS, cell_psnr
 from audit.measures.record import SEED, Measures, over_seeds, record

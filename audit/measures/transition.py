@@ -6,41 +6,36 @@ from typing import Any
 
 import numpy as np
 
-from audit.measures.networks import nearest_training
-from audit.measures.record import SEED, Measures, record
+from audit.measures.agreement import (
+    AtSize,
+    beyond_measures,
+    by_sampler,
+    first_without_copies,
+    independence_measures,
+    record_by_size,
+    told,
+)
+from audit.measures.record import SEED, Measures, over_trainings, record
 from audit.measures.rules import COPY_CORRELATION
+from audit.plots.agreement import plot_agreement
 from audit.plots.transition import plot_critical_settings, plot_transition
-from core.metrics.agreement import Agreement
-from core.stats import Interval, bootstrap_difference, clopper_pearson, spearman_trend
+from core.stats import clopper_pearson, spearman_trend
 from core.theory.critical_size import HALF, UNRESOLVED, Crossing, critical_size, crossing, size_exponent
 from core.training.presets import DEFAULT_SCALE
 from fixtures.experiments.critical import nearest_by_setting, settings
-from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
-from fixtures.experiments.experiment import Experiment
+from fixtures.experiments.desk import TrainedExperiment
+from fixtures.experiments.experiment import HEUN, Experiment
 from reports.record import ClaimRecord
 
 LARGER = "pytest audit/test_transition.py --scale desk-long"
 
 
-def strong_measures(
-    largest: Agreement, smallest: Agreement, near_largest: np.ndarray, near_smallest: np.ndarray
-) -> Measures:
-    """Nearly the same function at the largest N and not at the smallest; `near_*`: nearest-training correlations."""
-
-    def beside(a: Agreement, near: np.ndarray) -> tuple[float, Interval]:
-        interval = bootstrap_difference(a.same, near, seed=SEED, paired=True, over="seeds")
-        return float((a.same - near).mean()), interval
-
-    above = bootstrap_difference(
-        largest.same, np.full_like(largest.same, largest.weak_threshold), seed=SEED, paired=True, over="seeds"
-    )
+def strong_measures(sizes: Sequence[AtSize]) -> Measures:
+    """Nearly the same function at the largest N and not at the smallest; sizes rise."""
     return {
-        "agreement at the largest N above mismatched seeds": (
-            float(largest.same.mean() - largest.weak_threshold),
-            above,
-        ),
-        "agreement minus nearest training image, largest N": beside(largest, near_largest),
-        "agreement minus nearest training image, smallest N": beside(smallest, near_smallest),
+        "agreement at the largest N above mismatched seeds": told(sizes[-1].plain.above_mismatched),
+        "agreement at the largest N": told(sizes[-1].plain.agreement),
+        "agreement at the smallest N": told(sizes[0].plain.agreement),
     }
 
 
@@ -117,23 +112,40 @@ def record_settings(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
 
 def record_strong(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """Agreement, copies and critical sizes over all N, and what the claim is judged by."""
-    cells = {n: [Cell("random", n, g) for g in GROUPS] for n in desk.sizes}
-    near = np.stack([[nearest_training(desk.samples(c), desk.images(c)) for c in pair] for pair in cells.values()])
-    by_size = [desk.agreement("random", n) for n in desk.sizes]
-    same = np.stack([a.same for a in by_size])
-    found = critical_size(desk.sizes, same, near, SEED)
-    about: dict[str, Any] = {
-        "kind": kind,
-        "n": len(desk.seeds),
-        "seeds": f"{desk.seeds.start}:{desk.seeds.stop}",
-        "varies": "seed",
-        "figures": [evidence.figure(f"transition-{kind}", plot_transition(desk.sizes, same, near, found))],
-    }
-    for n, a in zip(desk.sizes, by_size, strict=True):
-        mean, interval = a.mean(seed=SEED)
-        evidence.add(f"agreement, random, N = {n}", mean, interval=interval, **about)
+    by = by_sampler(desk)
+    sizes = by[HEUN]
+    near, same = np.stack([size.near for size in sizes]), np.stack([size.plain.halves.same for size in sizes])
+    found = critical_size(desk.sizes, same.mean(axis=(1, 2)), near, SEED)
+    figures = [
+        evidence.figure(f"agreement-{kind}", plot_agreement(by)),
+        evidence.figure(f"transition-{kind}", plot_transition(desk.sizes, same.mean(axis=(1, 2)), near, found)),
+    ]
+    about: dict[str, Any] = {"kind": kind, **over_trainings(desk), "figures": figures}
+    record_by_size(evidence, by, kind, figures)
     record_shares(evidence, "", desk.sizes, near, about)
+    over = {**about, "varies": f"{len(desk.seeds)} sampling seeds; trainings averaged"}
     for name, c in found.items():
-        record_crossing(evidence, f"critical size: {name}", c, about)
-    measures = strong_measures(by_size[-1], by_size[0], near[-1].mean(axis=0), near[0].mean(axis=0))
-    record(evidence, measures, **about)
+        record_crossing(evidence, f"critical size: {name}", c, over)
+    record(evidence, strong_measures(sizes), **about)
+
+
+def record_same_data(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
+    """Ceiling minus agreement at the largest N and where copies end (K-same-data)."""
+    by = by_sampler(desk)
+    figures = [evidence.figure(f"agreement-{kind}", plot_agreement(by))]
+    about: dict[str, Any] = {"kind": kind, **over_trainings(desk), "figures": figures}
+    evidence.add("smallest N without copies", first_without_copies(by[HEUN]).n, kind=kind, unit="images")
+    for sampler, sizes in by.items():
+        for size in sizes:
+            item = {f"ceiling minus agreement, N = {size.n}, {sampler} sampler": told(size.plain.gap)}
+            record(evidence, item, **about)
+    record(evidence, independence_measures(by[HEUN]), **about)
+
+
+def record_beyond(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
+    """What agreement is beyond that of two linear denoisers (K-beyond-gaussian)."""
+    by = by_sampler(desk)
+    figures = [evidence.figure(f"agreement-{kind}", plot_agreement(by))]
+    record_by_size(evidence, by, kind, figures)
+    measures = beyond_measures(by[HEUN][-1])
+    record(evidence, measures, kind=kind, figures=figures, **over_trainings(desk))

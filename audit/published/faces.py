@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from audit.measures.agreement import agreement_table, mixture_row
+from audit.measures.agreement_tables import agreement_table, mixture_row
 from audit.measures.calibration import calibrate_criteria, record_calibration
 from audit.measures.networks import nearest_training
 from audit.measures.rules import COPY_CORRELATION

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from audit.measures.agreement import CLASSES, agreement_table, mixture_row
+from audit.measures.agreement_tables import CLASSES, agreement_table, mixture_row
 from audit.measures.record import record
 from audit.published import measures
 from audit.published.measures import ORDER

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from core.errors import InputError
-from core.stats.intervals import Interval
+from core.stats.intervals import RESAMPLES, Interval
 from core.stats.significance import Equivalence
 
 COVERAGE = {"mean": (0.905, 0.995), "gap": (0.97, 0.995)}  # least and most over the laws of the tests
@@ -160,6 +160,50 @@ def ceiling_gap(within_a: ArrayLike, within_b: ArrayLike, across: ArrayLike) -> 
         return (_mean_of_pairs(a, i, k) + _mean_of_pairs(b, j, k)) / 2 - _mean(between, i, j, k)
 
     return crossed(dict(zip((SIDE_A, SIDE_B, SAMPLING), wanted, strict=True)), gap, least=3)
+
+
+def crossed_difference(first: ArrayLike, second: ArrayLike, *, names: tuple[str, str]) -> Crossed:
+    """Mean of one table minus that of another, of other networks sampled from the same seeds.
+
+    `first` (r, s, n) and `second` (t, u, n) as for `crossed_mean`: the trainings of both vary on their own, a sampling
+    seed leaves both. `names` tells their trainings apart.
+    """
+    a, b = _table(first, "first", 3), _table(second, "second", 3)
+    if a.shape[2] != b.shape[2] or names[0] == names[1]:
+        raise InputError(
+            f"crossed: found {a.shape} ({names[0]}) and {b.shape} ({names[1]}), expected equal sampling seeds "
+            "and names that differ"
+        )
+    sides = [f"{side} ({name})" for name in names for side in (SIDE_A, SIDE_B)]
+    sizes = {**dict(zip(sides, (*a.shape[:2], *b.shape[:2]), strict=True)), SAMPLING: a.shape[2]}
+
+    def difference(weights: Weights) -> np.ndarray:
+        i, j, k, m = (weights[side] for side in sides)
+        return _mean(a, i, j, weights[SAMPLING]) - _mean(b, k, m, weights[SAMPLING])
+
+    return crossed(sizes, difference)
+
+
+def crossed_trend(sizes: Sequence[int], tables: Sequence[ArrayLike], *, seed: int) -> tuple[float, Interval]:
+    """Spearman's correlation of set sizes with mean agreement, and its bootstrap interval over all that varies.
+
+    `tables` hold one (r, s, n) a size: trainings are resampled at each size, sampling seeds at all sizes together, as
+    all networks are sampled from them. Three trainings resampled vary by a third less than three new ones would.
+    """
+    values = [_table(table, "tables", 3) for table in tables]
+    rng = np.random.default_rng(seed)
+    means = np.empty((RESAMPLES, len(values)))
+    for k in range(RESAMPLES):
+        drawn = rng.integers(values[0].shape[2], size=values[0].shape[2])
+        for at, table in enumerate(values):
+            i, j = (rng.integers(side, size=side) for side in table.shape[:2])
+            means[k, at] = table[i][:, j][:, :, drawn].mean()
+    ranks, counts = np.unique(np.argsort(np.argsort(means, axis=1), axis=1), axis=0, return_counts=True)
+    found = np.repeat([stats.spearmanr(sizes, row).statistic for row in ranks], counts)
+    low, high = np.quantile(found, [0.025, 0.975])
+    value = float(stats.spearmanr(sizes, [table.mean() for table in values]).statistic)
+    method = f"percentile bootstrap, {RESAMPLES} resamples over trainings and sampling seeds"
+    return value, Interval(float(low), float(high), method, 0.95)
 
 
 def _mean(table: np.ndarray, *weights: np.ndarray) -> np.ndarray:

@@ -129,3 +129,10 @@ def not_converged(images: Tensor, seeds: Sequence[int]) -> list[int]:
     """The seeds whose samples, (seeds, c, h, w), are NaN as they did not converge."""
     lost = images.isnan().flatten(1).any(1).tolist()
     return [seed for seed, missing in zip(seeds, lost, strict=True) if missing]
+
+
+def converged(images: Tensor, what: str) -> Tensor:
+    """The samples, if every seed gave one; RuntimeError if not, as what is compared seed by seed must be whole."""
+    if lost := len(not_converged(images, range(len(images)))):
+        raise RuntimeError(f"{what}: {lost} of {len(images)} seeds did not converge")
+    return images
