@@ -1,12 +1,13 @@
 """A linear reader of an attribute from pixels, which says whether samples carry the attribute of their training set."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
 from core.data.corpus import Corpus
 from core.errors import Missing
+from core.stats import Interval, clopper_pearson
 
 
 def labelled(corpus: Corpus, attribute: str) -> Corpus:
@@ -26,8 +27,29 @@ def thinned(corpus: Corpus, most: int = 20_000) -> Corpus:
     return corpus if len(corpus) <= most else corpus.select(np.linspace(0, len(corpus) - 1, most).astype(int))
 
 
-def attribute_reader(attribute: str, corpus: Corpus, used: set[str]) -> tuple[Callable[[Tensor], np.ndarray], float]:
-    """A linear reader of one attribute from pixels, and its balanced accuracy on images it was not fitted to.
+@dataclass(frozen=True)
+class ReadAttribute:
+    """A linear reader of one attribute: called with images (n, c, h, w) it says of each whether it has it, (n,) bool.
+
+    Attributes:
+        weights, offset: of the pixels.
+        accuracy: mean of the shares of images with and without it that are read right, on images not fitted to.
+        interval: of the accuracy, half the sum of the ends of both shares' exact intervals: at least as wide as asked.
+    """
+
+    weights: np.ndarray
+    offset: float
+    accuracy: float
+    interval: Interval
+
+    def __call__(self, images: Tensor) -> np.ndarray:
+        """Whether each image has the attribute."""
+        found: np.ndarray = images.reshape(len(images), -1).double().numpy() @ self.weights + self.offset > 0
+        return found
+
+
+def attribute_reader(attribute: str, corpus: Corpus, used: set[str]) -> ReadAttribute:
+    """A linear reader of one attribute from pixels, held against images it was not fitted to.
 
     Ridge regression of the label on pixels, classes weighted equally, fitted on every other one of the images that are
     not in `used`.
@@ -43,10 +65,8 @@ def attribute_reader(attribute: str, corpus: Corpus, used: set[str]) -> tuple[Ca
     gram = design[fit].T @ (weight[fit, None] * design[fit]) + 1e-3 * len(fit) * np.eye(design.shape[1])
     solution = np.linalg.solve(gram, design[fit].T @ (weight[fit] * labels[fit]))
     found = np.sign(design[test] @ solution)
-    accuracy = np.mean([(found[labels[test] == side] == side).mean() for side in (-1, 1)])
-
-    def reader(images: Tensor) -> np.ndarray:
-        rows = images.reshape(len(images), -1).double().numpy()
-        return rows @ solution[:-1] + solution[-1] > 0
-
-    return reader, float(accuracy)
+    right = [(int((found[labels[test] == side] == side).sum()), int((labels[test] == side).sum())) for side in (-1, 1)]
+    ends = [clopper_pearson(hits, n) for hits, n in right]
+    method = "mean of two Clopper-Pearson intervals, of images with and without the attribute"
+    interval = Interval(sum(e.low for e in ends) / 2, sum(e.high for e in ends) / 2, method, ends[0].level)
+    return ReadAttribute(solution[:-1], float(solution[-1]), sum(hits / n for hits, n in right) / 2, interval)

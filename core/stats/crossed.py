@@ -162,26 +162,62 @@ def ceiling_gap(within_a: ArrayLike, within_b: ArrayLike, across: ArrayLike) -> 
     return crossed(dict(zip((SIDE_A, SIDE_B, SAMPLING), wanted, strict=True)), gap, least=3)
 
 
-def crossed_difference(first: ArrayLike, second: ArrayLike, *, names: tuple[str, str]) -> Crossed:
-    """Mean of one table minus that of another, of other networks sampled from the same seeds.
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means (m,) of values (m, n) under weights (m, n)."""
+    return (values * weights).sum(axis=1)
 
-    `first` (r, s, n) and `second` (t, u, n) as for `crossed_mean`: the trainings of both vary on their own, a sampling
-    seed leaves both. `names` tells their trainings apart.
+
+def crossed_difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    names: tuple[str, str],
+    sides: Sequence[str] = (SIDE_A, SIDE_B),
+    over: str = SAMPLING,
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray] = weighted_mean,
+) -> Crossed:
+    """A statistic of one table minus that of another, of other networks on the same seeds or images.
+
+    Args:
+        first, second: (trainings, ..., n), one axis for each of `sides` and then the one that both have in common.
+        names: of the two, to tell their trainings apart: these vary on their own.
+        sides: what the axes of trainings are.
+        over: what the common axis is; what is left out of it leaves both.
+        statistic: of values (m, n), the means over trainings, and weights (m, n) of the common axis; smooth in both.
     """
-    a, b = _table(first, "first", 3), _table(second, "second", 3)
-    if a.shape[2] != b.shape[2] or names[0] == names[1]:
+    a, b = _table(first, "first", len(sides) + 1), _table(second, "second", len(sides) + 1)
+    if a.shape[-1] != b.shape[-1] or names[0] == names[1]:
         raise InputError(
             f"crossed: found {a.shape} ({names[0]}) and {b.shape} ({names[1]}), expected equal sampling seeds "
             "and names that differ"
         )
-    sides = [f"{side} ({name})" for name in names for side in (SIDE_A, SIDE_B)]
-    sizes = {**dict(zip(sides, (*a.shape[:2], *b.shape[:2]), strict=True)), SAMPLING: a.shape[2]}
+    own = [[f"{side} ({name})" for side in sides] for name in names]
+    levels = zip(own[0] + own[1], (*a.shape[:-1], *b.shape[:-1]), strict=True)
 
     def difference(weights: Weights) -> np.ndarray:
-        i, j, k, m = (weights[side] for side in sides)
-        return _mean(a, i, j, weights[SAMPLING]) - _mean(b, k, m, weights[SAMPLING])
+        parts = [
+            statistic(_over_trainings(table, [weights[side] for side in mine]), weights[over])
+            for table, mine in ((a, own[0]), (b, own[1]))
+        ]
+        return parts[0] - parts[1]
 
-    return crossed(sizes, difference)
+    return crossed({**dict(levels), over: a.shape[-1]}, difference)
+
+
+def lowest_tenth(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means (m,) of the lowest tenth of values (m, n) by their weights (m, n)."""
+    order = np.argsort(values, axis=1)
+    ranked, mass = np.take_along_axis(values, order, 1), np.take_along_axis(weights, order, 1)
+    kept = np.clip(0.1 - (mass.cumsum(axis=1) - mass), 0, mass)
+    return (ranked * kept).sum(axis=1) / kept.sum(axis=1)
+
+
+def _over_trainings(table: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+    """Means (m, n) over the trainings of a table (trainings, ..., n), the weights of each axis (m, size)."""
+    found = np.broadcast_to(table, (len(weights[0]), *table.shape))
+    for rows in weights:
+        found = (rows.reshape(*rows.shape, *[1] * (found.ndim - 2)) * found).sum(axis=1)
+    return found
 
 
 def crossed_trend(sizes: Sequence[int], tables: Sequence[ArrayLike], *, seed: int) -> tuple[float, Interval]:
