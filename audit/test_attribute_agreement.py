@@ -1,7 +1,5 @@
 """Agreement of halves that differ by an attribute or share no person (Topeza 2025, sections 5.2 and 5.3)."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -20,8 +18,8 @@ from audit.measures.attribute_agreement import (
     varies_measures,
     weaker,
 )
-from audit.measures.attribute_reader import ReadAttribute, attribute_reader
-from audit.measures.made_up import made_up_psnr, made_up_size
+from audit.measures.made_up import made_up_trainings, strong, weak
+from audit.measures.planted import read_glasses, worn
 from audit.measures.record import record_pairs, record_published
 from audit.published.figures import (
     published_attribute_respected,
@@ -29,41 +27,19 @@ from audit.published.figures import (
     published_identity_convergence,
     published_male_convergence,
 )
-from core.data.corpus import Corpus
 from core.metrics.replicates import Replicates, across
-from fixtures.experiments.desk import GROUPS, RANDOM, Cell, ModelJob, TrainedExperiment, random_pairs
+from fixtures.experiments.desk import GROUPS, RANDOM, TrainedExperiment, pairs_of, random_pairs
 from fixtures.experiments.experiment import Experiment
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
-
-STRONG, WEAK = made_up_size(512, of_set=0.05).plain.halves, made_up_size(512, of_set=0.6).plain.halves
-
-
-def pairs(protocol: str) -> Callable[[TrainedExperiment], list[ModelJob]]:
-    return lambda desk: desk.jobs(protocol)
-
-
-glasses, sex, identity = pairs("Eyeglasses"), pairs("Male"), pairs("identity")
-
-
-def read_glasses(desk: TrainedExperiment, shuffled: bool = False) -> ReadAttribute:
-    """A reader of glasses that knows the labels, or shuffled ones."""
-    used = {name for group in GROUPS for name in desk.names(Cell("Eyeglasses", desk.largest("Eyeglasses"), group))}
-    corpus = desk.source("Eyeglasses")
-    assert corpus.attributes is not None
-    labels = corpus.attributes.sample(frac=1.0, random_state=0).reset_index(drop=True) if shuffled else None
-    return attribute_reader(
-        "Eyeglasses", corpus if labels is None else Corpus(corpus.images, corpus.names, corpus.identities, labels), used
-    )
-
 
 # ------------------------------------------------------------------------------------------------------------- glasses
 
 
 @pytest.mark.claim("T-eyeglasses-convergence")
 @pytest.mark.trains(jobs=random_pairs)
-@pytest.mark.trains(jobs=glasses)
+@pytest.mark.trains(jobs=pairs_of("Eyeglasses"))
 def test_glasses_weaken_agreement(
     evidence: ClaimRecord,
     desk: TrainedExperiment,
@@ -78,7 +54,7 @@ def test_glasses_weaken_agreement(
 def test_a_split_that_weakens_agreement_is_recognised(judge: Judge, desk: TrainedExperiment) -> None:
     """Images with and without glasses as samples wear them, and agreement falls."""
     read = read_glasses(desk)
-    found = weaker(STRONG, WEAK) | respected(read, *worn(desk), "glasses")
+    found = weaker(strong(), weak()) | respected(read, *worn(desk), "glasses")
     assert judge("T-eyeglasses-convergence", found, "synthetic") == "reproduced"
 
 
@@ -93,8 +69,8 @@ def test_random_halves_in_place_of_the_split_are_caught(judge: Judge, desk: Trai
 
 
 @pytest.mark.claim("T-attribute-respected")
-@pytest.mark.trains(jobs=glasses)
-@pytest.mark.trains(jobs=sex)
+@pytest.mark.trains(jobs=pairs_of("Eyeglasses"))
+@pytest.mark.trains(jobs=pairs_of("Male"))
 def test_samples_have_the_attribute_of_their_set(
     evidence: ClaimRecord,
     desk: TrainedExperiment,
@@ -127,18 +103,12 @@ def test_the_reader_of_an_attribute_needs_the_attribute(desk: TrainedExperiment)
     assert abs(read_glasses(desk, shuffled=True).accuracy - 0.5) < 0.1
 
 
-def worn(desk: TrainedExperiment) -> tuple[list, list]:  # type: ignore[type-arg]
-    """Images of the two halves by glasses, as if three networks of each had drawn them."""
-    images = [desk.images(Cell("Eyeglasses", desk.largest("Eyeglasses"), group)) for group in GROUPS]
-    return [images[0][k::3][:64] for k in range(3)], [images[1][k::3][:64] for k in range(3)]
-
-
 # ----------------------------------------------------------------------------------------------------------------- sex
 
 
 @pytest.mark.claim("T-male-convergence")
 @pytest.mark.trains(jobs=random_pairs)
-@pytest.mark.trains(jobs=sex)
+@pytest.mark.trains(jobs=pairs_of("Male"))
 def test_sex_makes_agreement_vary_by_seed(
     evidence: ClaimRecord,
     desk: TrainedExperiment,
@@ -151,8 +121,8 @@ def test_sex_makes_agreement_vary_by_seed(
 
 @pytest.mark.control("T-male-convergence", "positive")
 def test_agreement_from_strong_to_none_is_recognised(judge: Judge) -> None:
-    mixed = np.where(np.arange(24) < 12, STRONG.same, 0.0)
-    found = varies_measures(Replicates(mixed, STRONG.mismatched), STRONG)
+    mixed = np.where(np.arange(24) < 12, strong().same, 0.0)
+    found = varies_measures(Replicates(mixed, strong().mismatched), strong())
     assert judge("T-male-convergence", found, "synthetic") == "reproduced"
 
 
@@ -160,8 +130,8 @@ def test_agreement_from_strong_to_none_is_recognised(judge: Judge) -> None:
 def test_random_halves_do_not_vary_more_than_random_halves(judge: Judge, desk: TrainedExperiment) -> None:
     baseline = halves(desk, RANDOM, desk.largest("Male"))
     assert judge("T-male-convergence", varies_measures(baseline, baseline), "synthetic") != "reproduced"
-    none = Replicates(np.zeros_like(STRONG.same), STRONG.mismatched)
-    assert judge("T-male-convergence", varies_measures(none, STRONG), "synthetic") == "refuted"
+    none = Replicates(np.zeros_like(strong().same), strong().mismatched)
+    assert judge("T-male-convergence", varies_measures(none, strong()), "synthetic") == "refuted"
 
 
 # ------------------------------------------------------------------------------------------------------------ identity
@@ -169,7 +139,7 @@ def test_random_halves_do_not_vary_more_than_random_halves(judge: Judge, desk: T
 
 @pytest.mark.claim("T-identity-convergence")
 @pytest.mark.trains(jobs=random_pairs)
-@pytest.mark.trains(jobs=identity)
+@pytest.mark.trains(jobs=pairs_of("identity"))
 def test_identity_overlap_is_not_needed(
     evidence: ClaimRecord,
     desk: TrainedExperiment,
@@ -180,21 +150,16 @@ def test_identity_overlap_is_not_needed(
     record_pairs(evidence, trained_or_none, desk, record_identity)
 
 
-def psnr(offset: float, seed: int) -> np.ndarray:
-    """Output PSNR of three trainings, (3, judged levels, images)."""
-    return np.stack([made_up_psnr(offset, seed=seed + k).output for k in range(3)])
-
-
 @pytest.mark.control("T-identity-convergence", "positive")
 def test_equal_psnr_with_a_few_diverging_seeds_is_recognised(judge: Judge) -> None:
-    diverging = Replicates(np.where(np.arange(24) < 4, 0.2, STRONG.same), STRONG.mismatched)
-    found = identity_measures(psnr(0.0, 0), psnr(0.0, 9), diverging, STRONG)
+    diverging = Replicates(np.where(np.arange(24) < 4, 0.2, strong().same), strong().mismatched)
+    found = identity_measures(made_up_trainings(0.0, 0), made_up_trainings(0.0, 9), diverging, strong())
     assert judge("T-identity-convergence", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-identity-convergence", "negative")
 def test_half_a_decibel_is_not_indistinguishable(judge: Judge) -> None:
-    found = identity_measures(psnr(0.5, 0), psnr(0.0, 9), STRONG, STRONG)
+    found = identity_measures(made_up_trainings(0.5, 0), made_up_trainings(0.0, 9), strong(), strong())
     assert judge("T-identity-convergence", found, "synthetic") == "refuted"
 
 
@@ -202,7 +167,7 @@ def test_half_a_decibel_is_not_indistinguishable(judge: Judge) -> None:
 def test_random_halves_as_identity_halves_do_not_diverge(judge: Judge, desk: TrainedExperiment) -> None:
     """Every person leaked into both halves: no seed diverges that does not diverge with overlap."""
     baseline = halves(desk, RANDOM, desk.largest("identity"))
-    found = identity_measures(psnr(0.0, 0), psnr(0.0, 9), baseline, baseline)
+    found = identity_measures(made_up_trainings(0.0, 0), made_up_trainings(0.0, 9), baseline, baseline)
     assert judge("T-identity-convergence", found, "synthetic") != "reproduced"
 
 
@@ -219,12 +184,12 @@ def test_the_start_is_not_the_same(
 
 @pytest.mark.control("T-same-start", "positive")
 def test_equal_starts_make_no_difference(judge: Judge) -> None:
-    assert judge("T-same-start", start_measures(STRONG, STRONG), "synthetic") == "reproduced"
+    assert judge("T-same-start", start_measures(strong(), strong()), "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-same-start", "negative")
 def test_a_start_that_matters_is_caught(judge: Judge) -> None:
-    assert judge("T-same-start", start_measures(STRONG, WEAK), "synthetic") == "refuted"
+    assert judge("T-same-start", start_measures(strong(), weak()), "synthetic") == "refuted"
 
 
 @pytest.mark.control("T-same-start", "negative")
@@ -240,8 +205,8 @@ def test_a_start_from_other_noise_is_caught(judge: Judge, desk: TrainedExperimen
 
 @pytest.mark.claim("T-coarse-aligned")
 @pytest.mark.trains(jobs=random_pairs)
-@pytest.mark.trains(jobs=glasses)
-@pytest.mark.trains(jobs=sex)
+@pytest.mark.trains(jobs=pairs_of("Eyeglasses"))
+@pytest.mark.trains(jobs=pairs_of("Male"))
 def test_outlines_align_and_details_diverge(
     evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
 ) -> None:
@@ -250,7 +215,7 @@ def test_outlines_align_and_details_diverge(
 
 @pytest.mark.control("T-coarse-aligned", "positive")
 def test_detail_alone_that_diverges_is_recognised(judge: Judge) -> None:
-    split, baseline = {"below": STRONG, "above": WEAK}, {"below": STRONG, "above": STRONG}
+    split, baseline = {"below": strong(), "above": weak()}, {"below": strong(), "above": strong()}
     found = coarse_measures(split, baseline, "glasses") | coarse_measures(split, baseline, "sex")
     assert judge("T-coarse-aligned", found, "synthetic") == "reproduced"
 
@@ -258,8 +223,10 @@ def test_detail_alone_that_diverges_is_recognised(judge: Judge) -> None:
 @pytest.mark.control("T-coarse-aligned", "negative")
 @pytest.mark.parametrize("defect", ["outlines diverge instead", "nothing aligns"])
 def test_outlines_that_diverge_are_caught(judge: Judge, defect: str) -> None:
-    none = Replicates(np.zeros_like(WEAK.same), WEAK.mismatched)
-    split = {"below": WEAK, "above": STRONG} if defect == "outlines diverge instead" else {"below": none, "above": none}
-    baseline = {"below": STRONG, "above": STRONG}
+    none = Replicates(np.zeros_like(weak().same), weak().mismatched)
+    split = (
+        {"below": weak(), "above": strong()} if defect == "outlines diverge instead" else {"below": none, "above": none}
+    )
+    baseline = {"below": strong(), "above": strong()}
     found = coarse_measures(split, baseline, "glasses") | coarse_measures(split, baseline, "sex")
     assert judge("T-coarse-aligned", found, "synthetic") == "refuted"

@@ -1,6 +1,7 @@
 """Material for controls of measures on networks: agreement, curves, orders and bases whose verdict is known."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -19,6 +20,7 @@ from audit.measures.rules import CANDIDATES
 from audit.measures.training_times import PUBLISHED_NETWORK, SYSTEMS, times_of
 from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve
+from core.metrics.replicates import Replicates
 from fixtures.experiments.curves import MEMORISED
 from fixtures.experiments.geometric import c_alpha
 
@@ -57,6 +59,23 @@ def made_up_size(
     a, b = ([shared + sets[group] + trainings[group, k] for k in range(3)] for group in range(2))
     found = assembled(n, a, b, [a[0], b[0]], [plain, plain, plain])
     return replace(found, near=np.full((6, seeds), 1.0 if copies else 0.5))
+
+
+@cache
+def strong() -> Replicates:
+    """Agreement across halves that hardly depends on the half."""
+    return made_up_size(512, of_set=0.05).plain.halves
+
+
+@cache
+def weak() -> Replicates:
+    """Agreement across halves that depends much on the half."""
+    return made_up_size(512, of_set=0.6).plain.halves
+
+
+def made_up_trainings(offset: float, seed: int) -> np.ndarray:
+    """Output PSNR of three trainings about `offset`, (3, judged levels, images)."""
+    return np.stack([made_up_psnr(offset, seed=seed + k).output for k in range(3)])
 
 
 def made_up_passage() -> list[AtSize]:

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from audit.measures.agreement import AtSize, assembled, samples_of, wiener_samples
+from audit.measures.attribute_reader import ReadAttribute, attribute_reader
+from core.data.corpus import Corpus
 from core.denoisers.sampling import start_mean
 from core.seeds import generator
 from core.training.samples import converged, network_denoiser, sampled
@@ -80,3 +82,20 @@ def planted(desk: TrainedExperiment, n: int, a: Sequence[Tensor], b: Sequence[Te
     """What these samples show, beside the Wiener samples of the true halves."""
     images = [desk.images(Cell(RANDOM, n, group)) for group in GROUPS]
     return assembled(n, a, b, images, [wiener_samples(desk, x, sampler) for x in (*images, torch.cat(images))])
+
+
+def read_glasses(desk: TrainedExperiment, *, shuffled: bool = False) -> ReadAttribute:
+    """A reader of glasses that was fitted to the labels, or to shuffled ones."""
+    used = {name for group in GROUPS for name in desk.names(Cell("Eyeglasses", desk.largest("Eyeglasses"), group))}
+    corpus = desk.source("Eyeglasses")
+    if shuffled:
+        assert corpus.attributes is not None
+        labels = corpus.attributes.sample(frac=1.0, random_state=0).reset_index(drop=True)
+        corpus = Corpus(corpus.images, corpus.names, corpus.identities, labels)
+    return attribute_reader("Eyeglasses", corpus, used)
+
+
+def worn(desk: TrainedExperiment) -> tuple[list[Tensor], list[Tensor]]:
+    """Images of the two halves by glasses, as if three networks of each had drawn them."""
+    a, b = (desk.images(Cell("Eyeglasses", desk.largest("Eyeglasses"), group)) for group in GROUPS)
+    return [a[k::3][:64] for k in range(3)], [b[k::3][:64] for k in range(3)]
