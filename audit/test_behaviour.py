@@ -8,9 +8,10 @@ import torch
 from audit.measures.agreement import by_sampler
 from audit.measures.agreement_tables import agreement_table
 from audit.measures.convergence import convergence_measures, record_convergence, record_tables
-from audit.measures.made_up import made_up_curves, made_up_passage, made_up_size
+from audit.measures.made_up import made_up_passage, made_up_size, made_up_trained
+from audit.measures.networks import CURVE_IMAGES
 from audit.measures.planted import shifted, with_other_samples
-from audit.measures.psnr import psnr_gap_measures, record_gap
+from audit.measures.psnr import psnr_gap_measures, record_gap, trained_curves
 from audit.measures.record import SEED, record_pairs, record_published
 from audit.published.figures import published_convergence, published_psnr_gap
 from core.metrics.lpips import Embedding
@@ -100,13 +101,23 @@ def test_the_train_test_gap_shrinks(
 
 @pytest.mark.control("T-psnr-gap", "positive")
 def test_a_gap_that_closes_is_recognised(judge: Judge) -> None:
-    found = psnr_gap_measures(made_up_curves(6.0, 0), made_up_curves(0.2, 1))
+    found = psnr_gap_measures(made_up_trained(6.0, 0), made_up_trained(0.2, 5))
     assert judge("T-psnr-gap", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-psnr-gap", "negative")
 def test_a_gap_that_stays_or_opens_is_not_taken_for_a_closing_one(judge: Judge) -> None:
-    stays = psnr_gap_measures(made_up_curves(1.0, 0), made_up_curves(1.0, 1))
-    opens = psnr_gap_measures(made_up_curves(0.2, 0), made_up_curves(6.0, 1))
+    stays = psnr_gap_measures(made_up_trained(1.0, 0), made_up_trained(1.0, 5))
+    opens = psnr_gap_measures(made_up_trained(0.2, 0), made_up_trained(6.0, 5))
     assert judge("T-psnr-gap", stays, "synthetic") != "reproduced"
     assert judge("T-psnr-gap", opens, "synthetic") == "refuted"
+
+
+@pytest.mark.control("T-psnr-gap", "negative")
+def test_networks_in_the_wrong_order_are_caught(judge: Judge, desk: TrainedExperiment) -> None:
+    """Real networks of the largest N in place of the smallest, and the other way round: the gap opens."""
+    smallest, largest = (
+        trained_curves(desk, n, desk.tests(CURVE_IMAGES), desk.trainings) for n in (desk.sizes[0], desk.sizes[-1])
+    )
+    assert judge("T-psnr-gap", psnr_gap_measures(largest, smallest), "synthetic") == "refuted"
+    assert judge("T-psnr-gap", psnr_gap_measures(largest, largest), "synthetic") != "reproduced"

@@ -21,6 +21,7 @@ from audit.measures.training_times import PUBLISHED_NETWORK, SYSTEMS, times_of
 from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve
 from core.metrics.replicates import Replicates
+from core.training.cells import GROUPS
 from fixtures.experiments.curves import MEMORISED
 from fixtures.experiments.geometric import c_alpha
 
@@ -89,6 +90,11 @@ def made_up_curves(train_bonus: float, seed: int, images: int = 40) -> tuple[PSN
     base = np.array(LEVELS)[:, None] + 5
     given = np.repeat(base - 5, images, axis=1)
     return PSNRCurve(SIGMAS, given, base + train_bonus + noise[0]), PSNRCurve(SIGMAS, given, base + noise[1])
+
+
+def made_up_trained(train_bonus: float, seed: int) -> dict[str, list[tuple[PSNRCurve, PSNRCurve]]]:
+    """Three trainings of both groups whose train-test gap is known, by group."""
+    return {group: [made_up_curves(train_bonus, seed + k) for k in range(3)] for group in GROUPS}
 
 
 class Notebook:

@@ -1,18 +1,21 @@
 """PSNR by set size and noise level: one table of it, and the train-test gap beside the published one."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from audit.measures.agreement import need_replicates
 from audit.measures.networks import CURVE_IMAGES, LEVELS, SIGMAS, cell_psnr
-from audit.measures.record import SEED, record
+from audit.measures.record import SEED, Measures, record
 from audit.plots.psnr import Pair, plot_gaps, plot_psnr
 from core.metrics.known_copies import check_held_out
-from core.metrics.psnr import PSNRCurve, gap, gap_change
-from fixtures.experiments.desk import GROUPS, Cell
+from core.metrics.psnr import PSNRCurve, gap
+from core.stats.crossed import Weights, crossed
+from fixtures.experiments.desk import GROUPS, RANDOM, Cell
 from fixtures.experiments.experiment import Experiment
 from fixtures.published.reported import reported_gap
 from reports.record import ClaimRecord
@@ -68,33 +71,62 @@ def train_and_test_psnr(desk: Experiment, cell: Cell, test: Tensor) -> tuple[PSN
     )
 
 
-def pooled_curves(pairs: Sequence[tuple[PSNRCurve, PSNRCurve]]) -> tuple[PSNRCurve, PSNRCurve]:
-    """Curves of both groups over all their images."""
-    return tuple(  # type: ignore[return-value]
-        PSNRCurve(
-            parts[0].sigmas,
-            np.concatenate([p.input for p in parts], axis=1),
-            np.concatenate([p.output for p in parts], axis=1),
-        )
-        for parts in zip(*pairs, strict=True)
-    )
+Trained = dict[str, list[tuple[PSNRCurve, PSNRCurve]]]  # group -> (train, test) of every training
 
 
-def psnr_gap_measures(first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve, PSNRCurve]) -> dict[str, Any]:
-    """Change of the train-test gap from the smallest to the largest N, by input PSNR."""
-    changes = gap_change(first, last, seed=SEED)
-    return {f"change of the gap at {level:g} dB": change for level, change in zip(LEVELS, changes, strict=True)}
+def trained_curves(desk: Experiment, n: int, tests: Sequence[Tensor], trainings: Sequence[int]) -> Trained:
+    """PSNR on training and held-out images of some trainings of both groups at one N; `tests` are A's and B's."""
+    return {
+        group: [train_and_test_psnr(desk, Cell(RANDOM, n, group, k), test) for k in trainings]
+        for group, test in zip(GROUPS, tests, strict=True)
+    }
+
+
+def pooled_curves(found: Trained) -> Pair:
+    """Curves of both groups over all their images, each image the mean of its trainings."""
+    sides = []
+    for side in (0, 1):
+        parts = [[pair[side] for pair in trainings] for trainings in found.values()]
+        given = np.concatenate([curves[0].input for curves in parts], axis=1)
+        output = np.concatenate([np.mean([curve.output for curve in curves], axis=0) for curves in parts], axis=1)
+        sides.append(PSNRCurve(parts[0][0].sigmas, given, output))
+    return sides[0], sides[1]
+
+
+def psnr_gap_measures(first: Trained, last: Trained) -> Measures:
+    """Change of the train-test gap from the smallest to the largest N, by input PSNR, over trainings and images.
+
+    Every training of a group is left out in turn, and every image of each set; the groups' means count alike.
+    """
+    tables = {
+        (n, group, side): np.stack([pair[k].output for pair in trainings])  # (trainings, levels, images)
+        for n, found in (("smallest N", first), ("largest N", last))
+        for group, trainings in found.items()
+        for k, side in enumerate(("train", "test"))
+    }
+    sizes: dict[str, int] = {}
+    for (n, group, side), table in tables.items():
+        sizes |= {f"trainings of {group}, {n}": len(table), f"{side} images of {group}, {n}": table.shape[-1]}
+    signs = {"largest N": 1, "smallest N": -1, "train": 1, "test": -1}
+
+    def change(weights: Weights, row: int) -> np.ndarray:
+        total: Any = 0
+        for (n, group, side), table in tables.items():
+            i, j = weights[f"trainings of {group}, {n}"], weights[f"{side} images of {group}, {n}"]
+            total = total + signs[n] * signs[side] * ((i @ table[:, row]) * j).sum(axis=1) / len(GROUPS)
+        return np.asarray(total)
+
+    found = {level: crossed(sizes, partial(change, row=row)) for row, level in enumerate(LEVELS)}
+    return {f"change of the gap at {level:g} dB": (each.estimate, each.interval()) for level, each in found.items()}
 
 
 def record_gap(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
-    """Everything T-psnr-gap is judged by and shown with."""
+    """Everything T-psnr-gap is judged by and shown with; sizes between the judged ones by the first trainings."""
+    need_replicates(desk)
     halves = desk.tests(CURVE_IMAGES)
-    by_size = {
-        n: pooled_curves(
-            [train_and_test_psnr(desk, Cell("random", n, g), test) for g, test in zip(GROUPS, halves, strict=True)]
-        )
-        for n in desk.sizes
-    }
+    judged = (desk.sizes[0], desk.sizes[-1])
+    curves = {n: trained_curves(desk, n, halves, desk.trainings if n in judged else (0,)) for n in desk.sizes}
+    by_size = {n: pooled_curves(found) for n, found in curves.items()}
     rows = psnr_rows(by_size, LEVELS, seed=SEED)
     published = reported_gap()
     beside = gap_beside_published(rows, published[published.experiment == "celeba"], LEVELS)
@@ -115,13 +147,7 @@ def record_gap(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
         "and sizes: how the gap closes can be compared, not how large it is"
     )
     evidence.add("train-test gap in dB, here and as published", beside, kind=kind, note=note, figures=figures[1:])
-    found = psnr_gap_measures(by_size[desk.sizes[0]], by_size[desk.sizes[-1]])
-    record(
-        evidence,
-        found,
-        kind=kind,
-        unit="dB",
-        n=by_size[desk.sizes[0]][0].output.shape[1],
-        varies="image (of the smallest set)",
-        figures=figures,
-    )
+    found = psnr_gap_measures(curves[judged[0]], curves[judged[1]])
+    pairs, images = len(desk.trainings), by_size[judged[0]][0].output.shape[1]
+    varies = f"{pairs} training seeds a group; images ({images:,} training images of the smallest sets)"
+    record(evidence, found, kind=kind, unit="dB", n=pairs * images, varies=varies, figures=figures)

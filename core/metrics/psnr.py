@@ -113,34 +113,9 @@ def gap(train: PSNRCurve, test: PSNRCurve, *, seed: int) -> list[tuple[float, In
     ]
 
 
-def gap_change(
-    first: tuple[PSNRCurve, PSNRCurve], last: tuple[PSNRCurve, PSNRCurve], *, seed: int
-) -> list[tuple[float, Interval]]:
-    """Train-test gap of `last` minus that of `first`, each a (train, test) pair of curves, by sigma.
-
-    Below 0 by its whole interval: the gap fell. The four sets of images are resampled independently.
-    """
-    curves = (*last, *first)
-    for curve in curves[1:]:
-        _same_levels(curves[0], curve)
-    rows = zip(*(c.output for c in curves), strict=True)
-    return [
-        (
-            float(train_test_gap(a, b) - train_test_gap(c, d)),
-            bootstrap_statistic([a, b, c, d], train_test_gap_change, seed=seed, over="images"),
-        )
-        for a, b, c, d in rows
-    ]
-
-
 def train_test_gap(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
     """Mean of `a` minus mean of `b` over images."""
     return a.mean(axis=axis) - b.mean(axis=axis)
-
-
-def train_test_gap_change(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The gap between `a` and `b` minus that between `c` and `d`."""
-    return train_test_gap(a, b, axis) - train_test_gap(c, d, axis)
 
 
 def _same_levels(a: PSNRCurve, b: PSNRCurve) -> None:

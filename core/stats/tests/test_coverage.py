@@ -16,7 +16,7 @@ import pytest
 from scipy import stats
 
 from core.metrics.calibration import calibrate
-from core.metrics.psnr import train_test_gap, train_test_gap_change
+from core.metrics.psnr import train_test_gap
 from core.stats import (
     FEWEST,
     LOWEST_DECILE_COVERAGE,
@@ -179,10 +179,8 @@ def test_the_lowest_decile_covers_what_its_method_says(n: int) -> None:
 # --- statistics of several samples
 
 TRAIN, TEST = (40.0, 1.5, 64), (28.0, 2.0, 256)  # PSNR in dB: mean, deviation, images
-AT_LARGEST = (30.0, 2.0, 256), (29.0, 2.0, 256)
 SEVERAL: dict[str, tuple[Callable[..., np.ndarray], tuple[tuple[float, float, int], ...], float]] = {
     "psnr gap": (train_test_gap, (TRAIN, TEST), 12.0),
-    "psnr gap change": (train_test_gap_change, (*AT_LARGEST, TRAIN, TEST), 1.0 - 12.0),
 }
 
 

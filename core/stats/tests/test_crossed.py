@@ -21,8 +21,12 @@ from core.stats.crossed import (
     SIDE_B,
     Crossed,
     ceiling_gap,
+    crossed_difference,
     crossed_mean,
     crossed_pairs_mean,
+    crossed_trend,
+    lowest_tenth,
+    weighted_mean,
 )
 
 REPETITIONS, TOLERANCE = 200, 0.03
@@ -213,3 +217,64 @@ def test_the_diagonal_of_pairs_is_not_looked_at() -> None:
     wanted = crossed_pairs_mean(table)
     table[np.diag_indices(4)] = np.nan
     assert crossed_pairs_mean(table) == wanted
+
+
+# --- differences between two sets of trainings
+
+NAMES = ("random halves", "this split")
+
+
+def two_tables(rng: np.random.Generator, law: Law, r: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Agreement across halves of two sets of trainings from the same sampling seeds."""
+    noise = rng.normal(0, law.sampling, n)
+    quiet = replace(law, sampling=0.0)
+    return draw(rng, quiet, r, n)[2] + noise, draw(rng, quiet, r, n)[2] + noise
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("statistic", [weighted_mean, lowest_tenth])
+def test_a_difference_covers_at_least_what_it_says(statistic: Callable[..., np.ndarray], law: str) -> None:
+    """Both tables follow one law, so that the true difference is 0, of means and of the lowest tenth."""
+    hits = []
+    for repetition in range(REPETITIONS):
+        rng = np.random.default_rng([11, repetition])
+        found = crossed_difference(*two_tables(rng, LAWS[law], 3, 64), names=NAMES, statistic=statistic)
+        hits.append(found.interval().contains(0))
+    assert np.mean(hits) >= 0.93 - TOLERANCE
+
+
+def test_a_difference_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(3, 2, 20)), rng.normal(size=(2, 4, 20))
+    found = crossed_difference(first, second, names=NAMES)
+    assert found.estimate == pytest.approx(first.mean() - second.mean())
+    assert found.sizes == {
+        "training seeds of A (random halves)": 3,
+        "training seeds of B (random halves)": 2,
+        "training seeds of A (this split)": 2,
+        "training seeds of B (this split)": 4,
+        SAMPLING: 20,
+    }
+    lowest = crossed_difference(first, second, names=NAMES, statistic=lowest_tenth)
+    assert lowest.estimate == pytest.approx(
+        np.sort(first.mean(axis=(0, 1)))[:2].mean() - np.sort(second.mean(axis=(0, 1)))[:2].mean()
+    )
+    images = crossed_difference(first[:, 0], second[:, 0], names=NAMES, sides=("training seeds",), over="images")
+    assert images.estimate == pytest.approx(first[:, 0].mean() - second[:, 0].mean())
+    shifted = crossed_difference(first + 1, first, names=NAMES)
+    assert shifted.variances[SAMPLING] == pytest.approx(0, abs=1e-12), "what a seed adds to both cancels"
+    with pytest.raises(InputError, match="expected equal sampling seeds"):
+        crossed_difference(first, second[..., :5], names=NAMES)
+    with pytest.raises(InputError, match="names that differ"):
+        crossed_difference(first, second, names=("a", "a"))
+
+
+def test_a_trend_is_resampled_over_trainings_and_seeds() -> None:
+    rng = np.random.default_rng(0)
+    flat = [rng.normal(size=(3, 3, 16)) for _ in range(4)]
+    value, interval = crossed_trend((4, 32, 512, 4096), [table + 9 * k for k, table in enumerate(flat)], seed=0)
+    assert (value, interval.low, interval.high) == (pytest.approx(1), pytest.approx(1), pytest.approx(1))
+    _, interval = crossed_trend((4, 32, 512, 4096), flat, seed=0)
+    assert interval.low < 0 < interval.high
+    one = [table + np.array([0, 0, k])[:, None, None] * 3 for k, table in enumerate(flat)]
+    assert crossed_trend((4, 32, 512, 4096), one, seed=0)[1].low < 1, "one training that rises is one of three"
