@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import InputError, Missing
 from core.files import write_atomic
+from reports.headline import headline
 from reports.judge import VERDICTS, Evidence, judge_claim
 from reports.ledger import Ledger, load_ledger
 from reports.record import TRAINED, AuditRun, ClaimRecord, as_pair
@@ -190,7 +191,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("samenoise audit")
     for message in config.stash[BAD_INPUT]:
         terminalreporter.write_line(f"bad input: {message}", red=True)
-    counts = run.as_json()["counts"]
+    audit = run.as_json()
+    counts = audit["counts"]
+    for sentence in found.sentences if (found := headline(audit)) else ():
+        terminalreporter.write_line(sentence)
     terminalreporter.write_line("claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts))
     for name in ("index.html", "audit.json"):
         terminalreporter.write_line(f"{_shown(run.folder / name)}")

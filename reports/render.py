@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from core.errors import InputError
 from reports.format import bounds, day, duration, number, pvalue, slug, web, words
+from reports.headline import headline
 from reports.judge import VERDICTS
 from reports.ledger import TOPICS
 
@@ -57,7 +58,8 @@ def render(audit: Mapping[str, Any], folder: Path | str) -> str:
     budget = LIMIT
     while True:
         figures = Figures(Path(folder), budget)
-        page = template("report.html", figures).render(audit=audit, topics=_topics(audit), sections=_sections(audit))
+        parts = {"headline": headline(audit), "topics": _topics(audit), "sections": _sections(audit)}
+        page = template("report.html", figures).render(audit=audit, **parts)
         excess = len(page.encode("utf-8")) - LIMIT
         if excess <= 0 or not figures.used:
             return page

@@ -134,7 +134,12 @@ def record_same_data(evidence: ClaimRecord, desk: Experiment, kind: str) -> None
     by = by_sampler(desk)
     figures = [evidence.figure(f"agreement-{kind}", plot_agreement(by))]
     about: dict[str, Any] = {"kind": kind, **over_trainings(desk), "figures": figures}
-    evidence.add("smallest N without copies", first_without_copies(by[HEUN]).n, kind=kind, unit="images")
+    last, first = by[HEUN][-1], first_without_copies(by[HEUN])
+    for where, size in (("largest N", last), ("smallest N without copies", first)):
+        evidence.add(where, size.n, kind=kind, unit="images")
+        record(evidence, {f"agreement at the {where}": told(size.plain.agreement)}, **about)
+        ceiling = (size.plain.ceilings[0].estimate + size.plain.ceilings[1].estimate) / 2
+        evidence.add(f"ceiling at the {where}", ceiling, kind=kind, note="mean of A with A' and B with B'")
     for sampler, sizes in by.items():
         for size in sizes:
             item = {f"ceiling minus agreement, N = {size.n}, {sampler} sampler": told(size.plain.gap)}
