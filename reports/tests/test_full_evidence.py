@@ -57,9 +57,25 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path / "runs"
 
 
-def test_published_checkpoints_are_judged_and_nothing_is_trained(root: Path, tmp_path: Path) -> None:
-    before = {record.key for record in RunStore(root).records()}
-    claims = audit(root, tmp_path, "same_noise_gives_the_same_image or train_test_gap_shrinks")
+@pytest.fixture(scope="module")
+def replicates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of three trainings of every model at a full scale, with the options of tiny ones."""
+    path = tmp_path_factory.mktemp("trained")
+    run("prepare", "--faces", 60, "--size", 20, "--out", path / "corpus")
+    changed = TINY.to_dict().items() - TrainConfig().to_dict().items()
+    options = [word for key, value in changed for word in ("--set", f"{key}={value}")]
+    words = ("train", "--corpus", path / "corpus", "--scale", "workstation", "--trainings", 3, "--device", "cpu")
+    run(*words, "--sizes", ",".join(map(str, SIZES)), "--runs", path / "runs", *options)
+    return path / "runs"
+
+
+NAMES = "same_noise_gives_the_same_image or train_test_gap_shrinks"
+
+
+def test_three_trainings_a_model_are_judged_and_nothing_is_trained(replicates: Path, tmp_path: Path) -> None:
+    before = {record.key for record in RunStore(replicates).records()}
+    assert len(before) == 2 * len(SIZES) * 3
+    claims = audit(replicates, tmp_path, NAMES)
     assert claims.keys() == {"T-convergence", "T-psnr-gap"}
     for claim in claims.values():
         assert claim["error"] is None and claim["verdicts"].keys() == {"full"}, claim["error"]
@@ -67,9 +83,19 @@ def test_published_checkpoints_are_judged_and_nothing_is_trained(root: Path, tmp
         full = {item["name"]: item for item in claim["evidence"] if item["kind"] == "full"}
         assert all(item["kind"] == "full" for item in claim["evidence"]) and full
         (missing,) = (b for b in claim["blocked"] if b["kind"] == "synthetic")
-        assert missing["command"] == f"pytest audit/ --runs {root} --scale desk" and "not in" in missing["needs"]
+        assert missing["command"] == f"pytest audit/ --runs {replicates} --scale desk" and "not in" in missing["needs"]
         assert "full" not in {b["kind"] for b in claim["blocked"]}
-    assert {"agreement at N = 4", "agreement at N = 12"} <= {e["name"] for e in claims["T-convergence"]["evidence"]}
+    (table,) = (e for e in claims["T-convergence"]["evidence"] if e["name"] == "agreement, ceiling and floor by N")
+    assert {row["N"] for row in table["value"]} == set(SIZES)
+    assert {record.key for record in RunStore(replicates).records()} == before
+
+
+def test_published_checkpoints_one_a_model_are_not_judged_for_want_of_replicates(root: Path, tmp_path: Path) -> None:
+    before = {record.key for record in RunStore(root).records()}
+    for claim in audit(root, tmp_path, NAMES).values():
+        assert claim["error"] is None and not claim["verdicts"]
+        (full,) = (b for b in claim["blocked"] if b["kind"] == "full")
+        assert "3 trainings of every model" in full["needs"] and "--trainings 3" in full["command"]
     assert {record.key for record in RunStore(root).records()} == before
 
 
