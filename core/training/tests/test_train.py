@@ -129,7 +129,13 @@ def test_psnr_is_that_of_the_mean_squared_error() -> None:
 
 # The training itself
 
-COOLED = {"noise_draws": "stratified", "schedule": "cooled", "cooldown": 0.6, "beta1": 0.8, "beta2": 0.95}
+COOLED: dict[str, Any] = {
+    "noise_draws": "stratified",
+    "schedule": "cooled",
+    "cooldown": 0.6,
+    "beta1": 0.8,
+    "beta2": 0.95,
+}
 
 
 def plain_training(images: Tensor, config: TrainConfig, seed: int, ranks: int = 1) -> dict[str, Tensor]:
@@ -458,7 +464,13 @@ KEY_BEFORE = "f5c435618c8b83741ccec928ae2f331b418ee576b1e9a012b36fe5e843408f5d"
 def test_an_option_that_came_later_leaves_the_keys_of_trainings_without_it() -> None:
     found = training_identity("0" * 64, TrainConfig(), 7)
     assert found == KEY_BEFORE
-    later = {"noise_draws": "stratified", "schedule": "cooled", "cooldown": 0.5, "beta1": 0.8, "beta2": 0.95}
+    later: dict[str, Any] = {
+        "noise_draws": "stratified",
+        "schedule": "cooled",
+        "cooldown": 0.5,
+        "beta1": 0.8,
+        "beta2": 0.95,
+    }
     assert later.keys() == ADDED.keys()
     keys = {training_identity("0" * 64, TrainConfig(**{name: value}), 7) for name, value in later.items()}
     assert len(keys | {found}) == len(later) + 1
