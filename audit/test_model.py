@@ -164,7 +164,7 @@ def test_another_schedule_is_noticed(judge: Judge, change: dict[str, Any]) -> No
 
 @pytest.mark.control("T-optimiser", "negative")
 def test_another_optimiser_or_batch_is_noticed(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    def sgd(parameters: Any, lr: float, fused: bool) -> torch.optim.Optimizer:
+    def sgd(parameters: Any, lr: float, **_: Any) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, lr=lr)
 
     assert judge("T-optimiser", optimiser_figures(published_rates(), 256, first_step(TrainConfig()))) == "refuted"

@@ -14,7 +14,12 @@ CHOICES = {
     "precision": ("32", "tf32", "bf16"),
     "definition": ("ends", "consecutive"),
     "start": ("group", "shared", "none"),
+    "noise_draws": ("independent", "stratified"),
+    "schedule": ("halved", "cooled"),
 }
+
+# options that TrainConfig gained after models had been stored, with the value that leaves a training as it was
+ADDED = {"noise_draws": "independent", "schedule": "halved", "cooldown": 0.3, "beta1": 0.9, "beta2": 0.999}
 
 
 class _Config:
@@ -79,6 +84,11 @@ class TrainConfig(_Config):
         precision: `32`, `tf32` or `bf16` (mixed).
         accumulate: parts a batch is computed in; gradients add up, each part has its own deviations.
         compile: use torch.compile where it is available (a GPU with Triton).
+        noise_draws: noise levels of images that pass the network together are `independent`, or `stratified`: one from
+            each of as many equally likely parts of [0, 1]. The loss is the same either way, its gradient steadier.
+        schedule: the learning rate is `halved` every `halve_every` epochs, or `cooled`: constant, then linear to zero
+            over the last share `cooldown` of the steps (`halve_every` then says nothing).
+        beta1, beta2: weights of the past in Adam's running means of the gradient and of its square.
     """
 
     image_size: int = 40
@@ -96,6 +106,11 @@ class TrainConfig(_Config):
     accumulate: int = 1
     channels_last: bool = True
     compile: bool = False
+    noise_draws: str = "independent"
+    schedule: str = "halved"
+    cooldown: float = 0.3
+    beta1: float = 0.9
+    beta2: float = 0.999
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,6 +120,18 @@ class TrainConfig(_Config):
             )
         if self.accumulate > self.batch:
             raise InputError(f"accumulate: got {self.accumulate}, expected at most the batch of {self.batch}")
+        if self.cooldown > 1:
+            raise InputError(f"cooldown: got {self.cooldown}, expected a share of the steps, at most 1")
+        for name in ("beta1", "beta2"):
+            if getattr(self, name) >= 1:
+                raise InputError(f"{name}: got {getattr(self, name)}, expected a number below 1")
+
+    def determining(self) -> dict[str, Any]:
+        """The options that enter the key of a training: `to_dict` without those of `ADDED` at their defaults.
+
+        An option that came later leaves the keys of trainings that do without it as they were.
+        """
+        return {k: v for k, v in self.to_dict().items() if k not in ADDED or v != ADDED[k]}
 
 
 @dataclass(frozen=True)

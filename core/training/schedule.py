@@ -26,12 +26,21 @@ def epoch_order(n: int, config: TrainConfig, seed: int, epoch: int) -> Tensor:
     return base[(start + torch.randperm(count, generator=generator("cpu", seed, "order", epoch))) % n]
 
 
-def noise_levels(count: int, law: str, source: torch.Generator) -> Tensor:
-    """Noise levels on [0, 1], (count, 1, 1, 1): uniform, or the square of a uniform one (`quadratic`)."""
+def noise_levels(count: int, law: str, source: torch.Generator, levels: str = "independent") -> Tensor:
+    """Noise levels on [0, 1], (count, 1, 1, 1): uniform, or the square of a uniform one (`quadratic`).
+
+    With `stratified` levels the k-th comes from the k-th of `count` equally likely parts, in rising order: the images
+    of a batch come in random order, so that each image still meets every level alike.
+    """
     sigma = torch.rand((count, 1, 1, 1), generator=source, device=source.device)
+    if levels == "stratified":
+        sigma = (sigma + torch.arange(count, device=source.device).view(-1, 1, 1, 1)) / count
     return sigma.square() if law == "quadratic" else sigma
 
 
-def learning_rate(config: TrainConfig, epoch: int) -> float:
-    """Halved every `halve_every` epochs."""
+def learning_rate(config: TrainConfig, epoch: int, shown: float = 0.0) -> float:
+    """The rate once `epoch` epochs and the share `shown` of the next are done: see `TrainConfig.schedule`."""
+    if config.schedule == "cooled":
+        left = 1 - (epoch + shown) / config.epochs
+        return config.learning_rate * min(1.0, left / config.cooldown)
     return config.learning_rate * 0.5 ** (epoch // config.halve_every)

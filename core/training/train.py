@@ -68,9 +68,11 @@ def build_model(config: TrainConfig, seed: int) -> UNet:
     return model
 
 
-def squared_errors(model: nn.Module, clean: Tensor, law: str, source: torch.Generator) -> Tensor:
+def squared_errors(
+    model: nn.Module, clean: Tensor, law: str, source: torch.Generator, levels: str = "independent"
+) -> Tensor:
     """Squared denoising error of each image at its own random noise level, summed over pixels: (b,)."""
-    sigma = noise_levels(len(clean), law, source)
+    sigma = noise_levels(len(clean), law, source, levels)
     noise = torch.randn(clean.shape, generator=source, device=clean.device) * sigma
     return (model(clean + noise) - noise).float().square().sum(dim=(1, 2, 3))
 
@@ -81,7 +83,7 @@ def training_identity(images: Tensor | str, config: TrainConfig, seed: int, devi
     For `images` their `tensor_sha256` does, where it is known already: large sets take long to hash.
     """
     digest = images if isinstance(images, str) else tensor_sha256(images)
-    parts: dict[str, Any] = {"images": digest, "config": config.to_dict(), "seed": seed}
+    parts: dict[str, Any] = {"images": digest, "config": config.determining(), "seed": seed}
     parts |= {"trainer": TRAINER_VERSION}
     if devices > 1:
         parts["devices"] = devices
@@ -182,7 +184,8 @@ def _fit(
     config = run.config
     with numerics(config.precision):
         bare = build_model(config, run.seed)
-        optimizer = torch.optim.Adam(bare.parameters(), lr=config.learning_rate, fused=True)
+        betas = (config.beta1, config.beta2)
+        optimizer = torch.optim.Adam(bare.parameters(), lr=config.learning_rate, betas=betas, fused=True)
         model, optimizer = fabric.setup(_compiled(bare, config, fabric.device), optimizer)
         history: History = []
         if run.directory and (found := load_state(run.directory, identity=run.identity, device=fabric.device.type)):
@@ -238,9 +241,6 @@ def _epoch(
     progress: Progress | None,
 ) -> dict[str, Any]:
     config, world, rank = run.config, fabric.world_size, fabric.global_rank
-    rate = learning_rate(config, epoch)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
     order = epoch_order(len(images), config, run.seed, epoch)
     batches = order.to(fabric.device).split(config.batch)
     source = generator(fabric.device, run.seed, "noise", epoch, rank)
@@ -249,13 +249,15 @@ def _epoch(
     model.train()
     began = time.perf_counter()
     for step, batch in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, epoch, step / len(batches))
         optimizer.zero_grad()
         share = batch[rank::world]
         weight = 1.0 if len(share) else 0.0  # a last batch smaller than the number of ranks
         parts = (share if len(share) else batch[:1]).chunk(config.accumulate)
         for k, part in enumerate(parts):
             with fabric.no_backward_sync(model, enabled=k + 1 < len(parts)):
-                errors = squared_errors(model, images[part], config.noise, source)
+                errors = squared_errors(model, images[part], config.noise, source, config.noise_draws)
                 loss = errors.sum() * (weight / len(batch))
                 fabric.backward(loss * world)  # gradients are averaged over ranks: the mean over the whole batch
             losses[step] += loss.detach()
@@ -266,6 +268,7 @@ def _epoch(
     losses, decibels = _over_ranks(fabric, losses), _over_ranks(fabric, decibels)
     if not bool(torch.isfinite(losses).all()):
         step = int((~torch.isfinite(losses)).nonzero()[0])
+        rate = learning_rate(config, epoch, step / len(batches))
         kept = f"the state after {epoch} epochs is kept" if epoch and run.directory else "nothing was kept"
         raise Diverged(
             f"learning_rate: with {rate:g} the loss became {losses[step].item()} at step {step} of epoch {epoch} "
@@ -276,7 +279,7 @@ def _epoch(
     return {
         "epoch": epoch,
         "exposures": len(order),
-        "learning_rate": rate,
+        "learning_rate": learning_rate(config, epoch),
         "loss": float((losses * sizes).sum() / len(order)),
         "psnr": float(decibels / len(order)),
         "seconds": round(seconds, 4),

@@ -124,6 +124,11 @@ def test_replacing_changes_one_option() -> None:
         ({"learning_rate": float("nan")}, "learning_rate: got nan"),
         ({"compile": "yes"}, "compile: got 'yes', expected true or false"),
         ({"image_size": 20}, r"image_size: got 20, expected a multiple of 8 \(2 \*\* blocks\)"),
+        ({"noise_draws": "sorted"}, "noise_draws: got 'sorted', expected one of independent, stratified"),
+        ({"schedule": "cosine"}, "schedule: got 'cosine', expected one of halved, cooled"),
+        ({"cooldown": 1.5}, "cooldown: got 1.5, expected a share of the steps, at most 1"),
+        ({"beta1": 1.0}, "beta1: got 1.0, expected a number below 1"),
+        ({"beta2": 0.0}, "beta2: got 0.0, expected a positive number"),
         ({"accumulate": 600}, "accumulate: got 600, expected at most the batch of 512"),
     ],
 )

@@ -22,7 +22,7 @@ from core.metrics.psnr import psnr_of_errors
 from core.seeds import generator
 from core.tests.children import TINY, child_training, in_child, pictures, starving_training
 from core.training import train as module
-from core.training.config import TrainConfig
+from core.training.config import ADDED, TrainConfig
 from core.training.presets import PRESETS
 from core.training.schedule import epoch_order, exposures, learning_rate, noise_levels
 from core.training.state import INDEX
@@ -87,6 +87,40 @@ def test_learning_rate_halves() -> None:
     ]  # fmt: skip
 
 
+def test_a_cooled_rate_is_constant_and_then_falls_linearly_to_zero() -> None:
+    config = TrainConfig(epochs=10, learning_rate=8e-3, schedule="cooled", cooldown=0.25)
+    found = [learning_rate(config, *at) for at in ((0, 0.0), (4, 0.5), (7, 0.5), (8, 0.75), (9, 0.9), (9, 1.0))]
+    assert found == pytest.approx([8e-3, 8e-3, 8e-3, 4e-3, 0.01 / 0.25 * 8e-3, 0], abs=1e-12)
+
+
+def test_a_cooled_rate_changes_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[float] = []
+    step = torch.optim.Adam.step
+
+    def noted(self: torch.optim.Adam, *args: Any, **kwargs: Any) -> Any:
+        taken.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noted)
+    history = train(pictures(), TINY.replace(schedule="cooled", cooldown=0.5, epochs=2), seed=0).history
+    assert taken == pytest.approx([1e-3 * share for share in (1, 1, 1, 1, 2 / 3, 1 / 3)])  # three batches an epoch
+    assert [row["learning_rate"] for row in history] == [1e-3, 1e-3]
+
+
+@given(count=st.integers(1, 64), law=st.sampled_from(("uniform", "quadratic")), seed=st.integers(0, 99))
+def test_stratified_levels_come_one_from_each_part(count: int, law: str, seed: int) -> None:
+    sigma = noise_levels(count, law, torch.Generator().manual_seed(seed), "stratified").flatten().double()
+    uniform = sigma.sqrt() if law == "quadratic" else sigma
+    parts = torch.arange(count + 1) / count
+    assert bool(((uniform >= parts[:-1] - 1e-6) & (uniform <= parts[1:] + 1e-6)).all())
+
+
+def test_stratified_levels_follow_the_law() -> None:
+    source = torch.Generator().manual_seed(0)
+    sigma = torch.cat([noise_levels(5, "uniform", source, "stratified").flatten() for _ in range(2000)])
+    assert np.allclose(np.quantile(sigma.numpy(), (0.1, 0.25, 0.5, 0.75, 0.9)), (0.1, 0.25, 0.5, 0.75, 0.9), atol=0.02)
+
+
 def test_psnr_is_that_of_the_mean_squared_error() -> None:
     assert torch.allclose(
         psnr_of_errors(torch.tensor([1.0, 64.0]), 100), torch.tensor([20.0, -10 * np.log10(0.64)]).float()
@@ -95,26 +129,37 @@ def test_psnr_is_that_of_the_mean_squared_error() -> None:
 
 # The training itself
 
+COOLED: dict[str, Any] = {
+    "noise_draws": "stratified",
+    "schedule": "cooled",
+    "cooldown": 0.6,
+    "beta1": 0.8,
+    "beta2": 0.95,
+}
+
 
 def plain_training(images: Tensor, config: TrainConfig, seed: int, ranks: int = 1) -> dict[str, Tensor]:
     """The same recipe without Fabric, unfused, ranks one after the other in one process."""
     models = [build_model(config, seed) for _ in range(ranks)]
-    optimizers = [torch.optim.Adam(model.parameters(), fused=False, foreach=False) for model in models]
+    betas = (config.beta1, config.beta2)
+    optimizers = [torch.optim.Adam(model.parameters(), betas=betas, fused=False, foreach=False) for model in models]
     for epoch in range(config.epochs):
         sources = [generator("cpu", seed, "noise", epoch, rank) for rank in range(ranks)]
-        for batch in epoch_order(len(images), config, seed, epoch).split(config.batch):
+        batches = epoch_order(len(images), config, seed, epoch).split(config.batch)
+        for step, batch in enumerate(batches):
             gradients = [[torch.zeros_like(p) for p in models[0].parameters()] for _ in range(ranks)]
             for rank, model in enumerate(models):
                 model.zero_grad()
                 share = batch[rank::ranks]
-                errors = squared_errors(model, images[share if len(share) else batch[:1]], config.noise, sources[rank])
+                shown = images[share if len(share) else batch[:1]]
+                errors = squared_errors(model, shown, config.noise, sources[rank], config.noise_draws)
                 if len(share):
                     (errors.sum() / len(batch)).backward()
                     gradients[rank] = [p.grad.clone() for p in model.parameters() if p.grad is not None]
             for model, optimizer in zip(models, optimizers, strict=True):
                 for k, p in enumerate(model.parameters()):
                     p.grad = torch.stack([g[k] for g in gradients]).sum(dim=0)
-                optimizer.param_groups[0]["lr"] = learning_rate(config, epoch)
+                optimizer.param_groups[0]["lr"] = learning_rate(config, epoch, step / len(batches))
                 optimizer.step()
         states = [model.state_dict() for model in models]
         mean = {name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]}
@@ -123,7 +168,7 @@ def plain_training(images: Tensor, config: TrainConfig, seed: int, ranks: int = 
     return models[0].state_dict()
 
 
-@pytest.mark.parametrize("change", [{}, {"noise": "quadratic", "channels_last": False}, {"exposures": 50}])
+@pytest.mark.parametrize("change", [{}, {"noise": "quadratic", "channels_last": False}, {"exposures": 50}, COOLED])
 def test_equals_a_plain_loop(change: dict[str, Any]) -> None:
     config = TINY.replace(**change)
     found = train(pictures(), config, seed=3).model.state_dict()
@@ -196,9 +241,10 @@ def test_a_compiled_network_trains_the_same(monkeypatch: pytest.MonkeyPatch) -> 
         assert torch.allclose(found.model.state_dict()[name], value, rtol=1e-3, atol=1e-5), name
 
 
-def test_two_processes_equal_their_plain_form(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{}, COOLED])
+def test_two_processes_equal_their_plain_form(tmp_path: Path, change: dict[str, Any]) -> None:
     # 49 images leave a last batch of one: the second process has none of it
-    config = TINY.replace(exposures=49, epochs=2)
+    config = TINY.replace(exposures=49, epochs=2, **change)
     rows: list[dict[str, Any]] = []
     found = train(pictures(), config, seed=5, devices=2, directory=tmp_path, on_epoch=rows.append)
     assert [row["epoch"] for row in rows] == [0, 1]
@@ -239,8 +285,9 @@ def test_killed_at_random_points_and_resumed_equals_uninterrupted(tmp_path: Path
     assert same(final_state(tmp_path / "whole"), final_state(tmp_path / "cut"))
 
 
-def test_killed_around_every_write_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
-    config = TINY.replace(epochs=3)
+@pytest.mark.parametrize("change", [{}, COOLED])
+def test_killed_around_every_write_and_resumed_equals_uninterrupted(tmp_path: Path, change: dict[str, Any]) -> None:
+    config = TINY.replace(epochs=3, **change)
     assert in_child(child_training, str(tmp_path / "whole"), config) == 0
     # one run killed again and again: before and after each of the three files of an epoch
     for die_at in (0, 1, 2, 3, 4, 5, 7):
@@ -315,7 +362,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_state(
     with pytest.raises(Diverged, match=r"learning_rate: with 1e\+30 the loss became (nan|inf) at step 1 of epoch 0"):
         train(pictures(), TINY.replace(learning_rate=1e30), seed=0, directory=tmp_path / "first")
     assert not (tmp_path / "first" / INDEX).exists()
-    monkeypatch.setattr(module, "learning_rate", lambda config, epoch: 1e-3 if epoch < 2 else 1e30)
+    monkeypatch.setattr(module, "learning_rate", lambda config, epoch, shown=0.0: 1e-3 if epoch < 2 else 1e30)
     with pytest.raises(
         Diverged, match=r"at step 1 of epoch 2 \(step 7 of training\); the state after 2 epochs is kept"
     ):
@@ -409,6 +456,24 @@ def test_a_training_on_several_devices_has_a_key_of_its_own() -> None:
     keys = [training_identity(pictures(), TINY, 0, devices) for devices in (1, 2, 4)]
     assert len(set(keys)) == 3
     assert keys[0] == training_identity(pictures(), TINY, 0)
+
+
+KEY_BEFORE = "f5c435618c8b83741ccec928ae2f331b418ee576b1e9a012b36fe5e843408f5d"
+
+
+def test_an_option_that_came_later_leaves_the_keys_of_trainings_without_it() -> None:
+    found = training_identity("0" * 64, TrainConfig(), 7)
+    assert found == KEY_BEFORE
+    later: dict[str, Any] = {
+        "noise_draws": "stratified",
+        "schedule": "cooled",
+        "cooldown": 0.5,
+        "beta1": 0.8,
+        "beta2": 0.95,
+    }
+    assert later.keys() == ADDED.keys()
+    keys = {training_identity("0" * 64, TrainConfig(**{name: value}), 7) for name, value in later.items()}
+    assert len(keys | {found}) == len(later) + 1
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
