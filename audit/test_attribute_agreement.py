@@ -45,9 +45,10 @@ def test_glasses_weaken_agreement(
     desk: TrainedExperiment,
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_eyeglasses_convergence)
-    record_pairs(evidence, trained_or_none, desk, record_glasses)
+    record_pairs(evidence, trained_or_none, desk, record_glasses, photographs_or_none)
 
 
 @pytest.mark.control("T-eyeglasses-convergence", "positive")
@@ -76,9 +77,10 @@ def test_samples_have_the_attribute_of_their_set(
     desk: TrainedExperiment,
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_attribute_respected)
-    record_pairs(evidence, trained_or_none, desk, record_respect)
+    record_pairs(evidence, trained_or_none, desk, record_respect, photographs_or_none)
 
 
 @pytest.mark.control("T-attribute-respected", "positive")
@@ -114,9 +116,10 @@ def test_sex_makes_agreement_vary_by_seed(
     desk: TrainedExperiment,
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_male_convergence)
-    record_pairs(evidence, trained_or_none, desk, record_sex)
+    record_pairs(evidence, trained_or_none, desk, record_sex, photographs_or_none)
 
 
 @pytest.mark.control("T-male-convergence", "positive")
@@ -145,9 +148,10 @@ def test_identity_overlap_is_not_needed(
     desk: TrainedExperiment,
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_identity_convergence)
-    record_pairs(evidence, trained_or_none, desk, record_identity)
+    record_pairs(evidence, trained_or_none, desk, record_identity, photographs_or_none)
 
 
 @pytest.mark.control("T-identity-convergence", "positive")
@@ -177,9 +181,12 @@ def test_random_halves_as_identity_halves_do_not_diverge(judge: Judge, desk: Tra
 @pytest.mark.claim("T-same-start")
 @pytest.mark.trains(jobs=random_pairs)
 def test_the_start_is_not_the_same(
-    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
-    record_pairs(evidence, trained_or_none, desk, record_starts)
+    record_pairs(evidence, trained_or_none, desk, record_starts, photographs_or_none)
 
 
 @pytest.mark.control("T-same-start", "positive")
@@ -208,9 +215,12 @@ def test_a_start_from_other_noise_is_caught(judge: Judge, desk: TrainedExperimen
 @pytest.mark.trains(jobs=pairs_of("Eyeglasses"))
 @pytest.mark.trains(jobs=pairs_of("Male"))
 def test_outlines_align_and_details_diverge(
-    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
-    record_pairs(evidence, trained_or_none, desk, record_coarse)
+    record_pairs(evidence, trained_or_none, desk, record_coarse, photographs_or_none)
 
 
 @pytest.mark.control("T-coarse-aligned", "positive")

@@ -29,11 +29,12 @@ def test_same_noise_gives_the_same_image(
     desk: TrainedExperiment,
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
     lpips: Embedding | None,
 ) -> None:
     here = desk if desk.kind == "synthetic" else None
     record_published(evidence, published_or_none, partial(published_convergence, desk=here))
-    record_pairs(evidence, trained_or_none, desk, record_convergence)
+    record_pairs(evidence, trained_or_none, desk, record_convergence, photographs_or_none)
     record_tables(evidence, desk, lpips)
     evidence.input("generated faces", sha256=desk.raw.fingerprint, rows=len(desk.raw))
 
@@ -94,9 +95,10 @@ def test_the_train_test_gap_shrinks(
     desk: TrainedExperiment,
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_psnr_gap)
-    record_pairs(evidence, trained_or_none, desk, record_gap)
+    record_pairs(evidence, trained_or_none, desk, record_gap, photographs_or_none)
 
 
 @pytest.mark.control("T-psnr-gap", "positive")

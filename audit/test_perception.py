@@ -37,10 +37,11 @@ def test_lpips_picks_another_nearest(
     lpips: Embedding | None,
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_rank_inversion)
     if lpips is not None:
-        ranked = record_pairs(evidence, trained_or_none, desk, partial(record_order, lpips=lpips))
+        ranked = record_pairs(evidence, trained_or_none, desk, partial(record_order, lpips=lpips), photographs_or_none)
         record_order_of_copies(evidence, ranked, desk.kind)
         record_sensitivity(evidence, desk, lpips, ranked[desk.sizes[-1]])
         record_same_person(evidence, desk, lpips)

@@ -26,9 +26,10 @@ def test_glasses_or_set_size(
     desk: TrainedExperiment,
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_size_confound)
-    record_pairs(evidence, trained_or_none, desk, record_confound)
+    record_pairs(evidence, trained_or_none, desk, record_confound, photographs_or_none)
 
 
 @pytest.mark.control("T-size-confound", "positive")
@@ -45,9 +46,12 @@ def test_an_effect_of_size_alone_is_caught(judge: Judge) -> None:
 
 @pytest.mark.claim("T-test-set")
 def test_the_other_group_is_not_a_test_set(
-    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
-    record_pairs(evidence, trained_or_none, desk, record_other_group)
+    record_pairs(evidence, trained_or_none, desk, record_other_group, photographs_or_none)
 
 
 @pytest.mark.control("T-test-set", "positive")

@@ -32,9 +32,12 @@ from reports.record import ClaimRecord
 @pytest.mark.trains(jobs=random_pairs)
 @pytest.mark.trains(jobs=critical.jobs)
 def test_beyond_a_critical_size_the_sample_does_not_matter(
-    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
-    record_pairs(evidence, trained_or_none, desk, record_strong)
+    record_pairs(evidence, trained_or_none, desk, record_strong, photographs_or_none)
     if desk.kind != "full":  # the study's own networks are small at every scale
         with evidence.beside(desk.kind):
             record_settings(evidence, desk)
@@ -115,9 +118,12 @@ def test_networks_that_learnt_nothing_are_caught(judge: Judge, desk: TrainedExpe
 @pytest.mark.claim("K-same-data")
 @pytest.mark.trains(jobs=random_pairs)
 def test_it_no_longer_matters_which_images(
-    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
-    record_pairs(evidence, trained_or_none, desk, record_same_data)
+    record_pairs(evidence, trained_or_none, desk, record_same_data, photographs_or_none)
 
 
 @pytest.mark.control("K-same-data", "positive")
@@ -144,9 +150,12 @@ def test_sets_that_go_on_to_matter_are_caught(judge: Judge) -> None:
 @pytest.mark.claim("K-beyond-gaussian")
 @pytest.mark.trains(jobs=random_pairs)
 def test_networks_share_more_than_mean_and_covariance(
-    evidence: ClaimRecord, desk: TrainedExperiment, trained_or_none: Experiment | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    trained_or_none: Experiment | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
-    record_pairs(evidence, trained_or_none, desk, record_beyond)
+    record_pairs(evidence, trained_or_none, desk, record_beyond, photographs_or_none)
 
 
 @pytest.mark.control("K-beyond-gaussian", "positive")

@@ -75,7 +75,7 @@ def record_convergence(evidence: ClaimRecord, desk: Experiment, kind: str) -> No
         evidence.figure(f"{prefix}agreement", plot_agreement(sizes)),
         evidence.figure(f"{prefix}samples", plot_rows(sample_rows(desk))),
     ]
-    if isinstance(desk, TrainedExperiment):
+    if isinstance(desk, TrainedExperiment) and desk.photographs is None:
         figures.append(evidence.figure("corpus", picture_of(desk.corpus, 4, 12)))
     record_by_size(evidence, sizes, kind, figures)
     for size in sizes[PUBLISHED]:

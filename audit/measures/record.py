@@ -55,6 +55,7 @@ def record_pairs(
     trained: Experiment | None,
     desk: TrainedExperiment,
     measure: Callable[[ClaimRecord, Experiment, str], Recorded],
+    photographs: Experiment | None = None,
 ) -> Recorded:
     """Evidence of one kind from pairs that the run store holds, where there are any, and of another from this run's.
 
@@ -63,6 +64,8 @@ def record_pairs(
         trained: pairs of a full scale from the store; what they lack blocks the kind `full` and nothing else.
         desk: the pairs of this run.
         measure: records evidence of the given kind from the given pairs.
+        photographs: pairs of this run on CelebA's photographs, where they are at hand; what these lack blocks their
+            kind and nothing else.
 
     Returns:
         What `measure` returned for the pairs of this run.
@@ -70,6 +73,9 @@ def record_pairs(
     if trained is not None:
         with evidence.attempt("full"):
             measure(evidence, trained, "full")
+    if photographs is not None:
+        with evidence.attempt(photographs.kind):
+            measure(evidence, photographs, photographs.kind)
     return measure(evidence, desk, desk.kind)
 
 
