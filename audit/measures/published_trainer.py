@@ -85,7 +85,7 @@ class Run:
         self.model = nn.Linear(1, 1, bias=False)
         names = {**OPTIMISERS, "model": self.model, "args": self.options, "filter": filter}
         self.optimiser = taken(main, "optimizer", names)
-        self.loader, test = taken(main, "make_loader", {"DataLoader": DataLoader})(images(), images(), self.options)
+        self.loader, _ = taken(main, "make_loader", {"DataLoader": DataLoader})(images(), images(), self.options)
         self.folder, self.written = folder, 0
         plain = DataLoader(images())  # type: ignore[arg-type]
         run = taken(loop, "run_training", self._stand_ins())
