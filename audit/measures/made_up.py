@@ -45,6 +45,13 @@ def made_up_psnr(offset: float, spread: float = 0.2, seed: int = 0, images: int 
     return PSNRCurve(JUDGED_SIGMAS, base, base + 5 + noise)
 
 
+def made_up_history(falls: float, seed: int) -> list[dict[str, float]]:
+    """Ten epochs whose loss is about 4 and, over the last, falls by that share."""
+    losses = 4 * np.random.default_rng(seed).normal(1, 1e-3, 10)
+    losses[-1] *= 1 - falls
+    return [{"loss": loss} for loss in losses.tolist()]
+
+
 def wiener_psnr(known: Tensor, images: Tensor) -> PSNRCurve:
     """PSNR on images of the Wiener filter with mean and covariance of the known ones, told the noise level."""
     oracle = Gaussian.from_images(known)
