@@ -86,7 +86,7 @@ def test_images_that_are_hard_for_everyone_are_no_effect_of_the_attribute(
     faces = desk.corpus.images
     harder, own = (0.5 + 1.5 * (faces[:512] - 0.5)).clamp(0, 1), faces[512:1024]
     split, random = ([wiener_psnr(faces[k::4], x) for x in (harder, own)] for k in (2, 3))
-    alone = other_group_measures(*split)["other group minus held-out own, 20 dB"]
+    alone = other_group_measures(split[0], split[1])["other group minus held-out own, 20 dB"]
     assert alone[0] < -0.5, "by itself the difference looks like one of the attribute"
     assert judge("T-test-set", beyond_random_measures(split, random), "synthetic") == "reproduced"
 

@@ -62,7 +62,7 @@ def halves_by_attribute(lists: Mapping[str, Sequence[str]], attributes: pd.DataF
         held = attributes.loc[list(names)].to_numpy() > 0
         first, second = held[: len(held) // 2], held[len(held) // 2 :]
         pure = (first.all(0) & ~second.any(0)) | (second.all(0) & ~first.any(0))
-        found |= set(attributes.columns[pure])
+        found |= set(attributes.columns[pure.tolist()])
     return found
 
 

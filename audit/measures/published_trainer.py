@@ -79,7 +79,8 @@ class Run:
 
     def __init__(self, scripts: tuple[str, str], folder: Path, epochs: int | None = None) -> None:
         main, loop = scripts
-        self.options, self.board, self.rates = options(main), Board(), []
+        self.options, self.board = options(main), Board()
+        self.rates: list[float] = []
         self.options.device, self.options.dir_name = torch.device("cpu"), str(folder)
         self.options.num_epochs = epochs or self.options.num_epochs
         self.model = nn.Linear(1, 1, bias=False)
@@ -87,7 +88,7 @@ class Run:
         self.optimiser = taken(main, "optimizer", names)
         self.loader, _ = taken(main, "make_loader", {"DataLoader": DataLoader})(images(), images(), self.options)
         self.folder, self.written = folder, 0
-        plain = DataLoader(images())  # type: ignore[arg-type]
+        plain: Any = DataLoader(images())  # type: ignore[arg-type]
         run = taken(loop, "run_training", self._stand_ins())
         run(self.model, plain, plain, None, self.optimiser, self.options)
 

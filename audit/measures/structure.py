@@ -136,6 +136,6 @@ def record_other_group(evidence: ClaimRecord, desk: Experiment, kind: str) -> No
     )
     about: dict[str, Any] = {"kind": kind, "n": len(other) + len(own), "varies": "image", "unit": "dB"}
     record(evidence, beyond_random_measures(split, random), **about)
-    record(evidence, other_group_measures(*split), **about)
+    record(evidence, other_group_measures(split[0], split[1]), **about)
     name = "other group minus held-out own, network of a random half"
-    record(evidence, other_group_measures(*random, name), **about)
+    record(evidence, other_group_measures(random[0], random[1], name), **about)
