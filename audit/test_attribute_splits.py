@@ -9,10 +9,12 @@ import pytest
 
 from audit.measures.attribute_overlap import record_attribute_overlap
 from audit.measures.attribute_splits import measure_attribute_halves
-from audit.measures.every_attribute import record_every_attribute
+from audit.measures.every_attribute import record_every_attribute, tried_measures
 from audit.measures.made_up_splits import (
     built_halves,
+    halves_of,
     made_up_attributes,
+    made_up_lists,
     published_verdict,
     split_defects,
     two_attributes,
@@ -105,14 +107,31 @@ def test_every_attribute(evidence: ClaimRecord, published: Published, data_docs:
 
 
 @pytest.mark.control("T-other-attributes", "positive")
-def test_forty_made_up_attributes(judge: Judge) -> None:
-    assert judge("T-other-attributes", split_defects(*made_up_attributes())) == "reproduced"
+def test_two_lists_of_halves_by_attribute_are_two_attributes(judge: Judge) -> None:
+    lists, attributes = made_up_lists()
+    assert judge("T-other-attributes", tried_measures(lists, attributes)) == "reproduced"
+
+
+@pytest.mark.control("T-other-attributes", "negative")
+@pytest.mark.parametrize("defect", ["a third attribute", "one image on the other side", "a missing attribute"])
+def test_other_lists_and_tables_are_noticed(judge: Judge, defect: str) -> None:
+    lists, attributes = made_up_lists()
+    if defect == "a third attribute":
+        lists["list_smiling_yesno.txt"] = halves_of(attributes, "Smiling")
+    elif defect == "one image on the other side":
+        names = lists["list_male_yesno.txt"]
+        lists["list_male_yesno.txt"] = [names[-1], *names[1:-1], names[0]]
+    else:
+        attributes = attributes.drop(columns="Smiling")
+    assert judge("T-other-attributes", tried_measures(lists, attributes)) == "refuted"
 
 
 @pytest.mark.control("T-other-attributes", "negative")
 @pytest.mark.parametrize("defect", ["impure", "unbalanced", "shared", "a missing attribute"])
-def test_defects_of_attribute_splits_are_noticed(judge: Judge, monkeypatch: pytest.MonkeyPatch, defect: str) -> None:
+def test_defects_of_attribute_splits_are_counted(monkeypatch: pytest.MonkeyPatch, defect: str) -> None:
     attributes, identities = made_up_attributes()
+    sound = {"splits_built": 40, "impure": 0, "unbalanced": 0, "shared": 0}
+    assert split_defects(attributes, identities) == sound
     build = by_attributes
 
     def broken(names: list[str], labels: dict[str, pd.Series], seed: int) -> dict[str, Split]:
@@ -130,4 +149,4 @@ def test_defects_of_attribute_splits_are_noticed(judge: Judge, monkeypatch: pyte
         attributes = attributes.iloc[:, 1:]
     else:
         monkeypatch.setattr("audit.measures.every_attribute.by_attributes", broken)
-    assert judge("T-other-attributes", split_defects(attributes, identities)) == "refuted"
+    assert split_defects(attributes, identities) != sound

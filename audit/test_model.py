@@ -1,13 +1,13 @@
 """The network and its training, as Topeza (2025), section 4, describes them."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from audit.measures.made_up_trainer import LOOP, MAIN, changed_script
 from audit.measures.model import (
     described_parameters,
     in_double,
@@ -16,25 +16,18 @@ from audit.measures.model import (
     rounding_bound,
     scaling_errors,
 )
-from audit.measures.monitoring import MONITORED, kept_history, missing_records, monitored_twice, train_monitored
 from audit.measures.networks import LEVELS
-from audit.measures.record import SEED
+from audit.measures.published_trainer import EPOCHS, monitoring_measures, optimiser_measures, record_trainer
 from audit.measures.training import (
     distance_from_uniform,
-    first_step,
     noise_differences,
-    on_a_small_network,
-    optimiser_figures,
-    published_rates,
     quadratic_job,
     record_noise_law,
 )
-from audit.plots.training import plot_histories
 from core.denoisers.unet import UNet, parameter_count
-from core.training.config import TrainConfig
-from core.training.presets import preset
-from core.training.train import train
-from fixtures.experiments.desk import GROUPS, Cell, TrainedExperiment
+from core.errors import Missing
+from fixtures.experiments.desk import TrainedExperiment
+from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -141,65 +134,69 @@ def test_another_law_and_a_worse_model_are_noticed(judge: Judge) -> None:
 
 
 @pytest.mark.claim("T-optimiser")
-def test_the_optimiser(evidence: ClaimRecord) -> None:
-    config = preset("paper40").train
-    images = torch.rand((1, 1, 4, 4), generator=torch.Generator().manual_seed(0))
-    rates = [row["learning_rate"] for row in train(images, on_a_small_network(config), seed=SEED).history]
-    note = "median change of a weight in the first step: Adam moves each by the learning rate, whatever its gradient"
-    for name, value in optimiser_figures(rates, config.batch, first_step(config)).items():
-        evidence.add(name, value, kind="property", n=len(rates), note=note if name == "first_step" else None)
+def test_the_optimiser_of_the_published_script(evidence: ClaimRecord, published: Published, tmp_path: Path) -> None:
+    record_trainer(evidence, published, tmp_path, optimiser_measures, 1000)
 
 
 @pytest.mark.control("T-optimiser", "positive")
-def test_the_published_loop_is_the_same_schedule(judge: Judge) -> None:
-    found = optimiser_figures(published_rates(), TrainConfig().batch, first_step(TrainConfig()))
-    assert judge("T-optimiser", found) == "reproduced"
+def test_a_script_after_the_document_is_recognised(judge: Judge, tmp_path: Path) -> None:
+    assert judge("T-optimiser", optimiser_measures((MAIN, LOOP), tmp_path)) == "reproduced"
 
 
 @pytest.mark.control("T-optimiser", "negative")
-@pytest.mark.parametrize("change", [{"rate": 2e-3}, {"every": 99}, {"epochs": 999}], ids=str)
-def test_another_schedule_is_noticed(judge: Judge, change: dict[str, Any]) -> None:
-    assert judge("T-optimiser", optimiser_figures(published_rates(**change), 512, 1e-3)) == "refuted"
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("optimizer = Adam", "optimizer = SGD"),
+        ("default=0.001", "default=0.002"),
+        ("default=512", "default=256"),
+        ("default=1000", "default=999"),
+        ("default=100)", "default=99)"),
+        ("0.5 **", "0.6 **"),
+    ],
+    ids=lambda change: change[1],
+)
+def test_a_script_that_trains_otherwise_is_caught(judge: Judge, tmp_path: Path, change: tuple[str, str]) -> None:
+    assert judge("T-optimiser", optimiser_measures(changed_script(*change), tmp_path)) == "refuted"
 
 
 @pytest.mark.control("T-optimiser", "negative")
-def test_another_optimiser_or_batch_is_noticed(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    def sgd(parameters: Any, lr: float, **_: Any) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=lr)
-
-    assert judge("T-optimiser", optimiser_figures(published_rates(), 256, first_step(TrainConfig()))) == "refuted"
-    monkeypatch.setattr(torch.optim, "Adam", sgd)
-    assert judge("T-optimiser", optimiser_figures(published_rates(), 512, first_step(TrainConfig()))) == "refuted"
+@pytest.mark.parametrize("change", [(" = Adam(", " = SGD("), ("default=512", "default=64"), ("args.lr/2", "args.lr/3")])
+def test_defects_in_the_published_script_are_caught(
+    judge: Judge, published: Published, tmp_path: Path, change: tuple[str, str]
+) -> None:
+    try:
+        before = published.scripts
+    except Missing as missing:
+        pytest.skip(str(missing))
+    main, loop = (script.replace(*change) for script in before)
+    assert (main, loop) != before
+    assert judge("T-optimiser", optimiser_measures((main, loop), tmp_path)) == "refuted"
 
 
 # --------------------------------------------------------------------------------------------------------- monitoring
 
 
 @pytest.mark.claim("T-monitoring")
-def test_everything_is_kept(evidence: ClaimRecord, desk: TrainedExperiment, tmp_path: Path) -> None:
-    pair = [Cell("random", desk.sizes[-1], group) for group in GROUPS]
-    figures = [evidence.figure("history", plot_histories({str(cell): desk.model(cell).history for cell in pair}))]
-    for name, value in missing_records(*monitored_twice(tmp_path)).items():
-        evidence.add(name, value, kind="synthetic", n=MONITORED.epochs, varies="epoch", figures=figures)
+def test_what_the_published_script_keeps(evidence: ClaimRecord, published: Published, tmp_path: Path) -> None:
+    record_trainer(evidence, published, tmp_path, monitoring_measures, EPOCHS)
 
 
 @pytest.mark.control("T-monitoring", "positive")
-def test_two_uninterrupted_runs_are_the_same(judge: Judge, tmp_path: Path) -> None:
-    states = [train_monitored(tmp_path / name) for name in "ab"]
-    found = missing_records(kept_history(tmp_path / "a"), states[0], kept_history(tmp_path / "b"))
-    assert judge("T-monitoring", found) == "reproduced"
+def test_a_script_that_keeps_everything_is_recognised(judge: Judge, tmp_path: Path) -> None:
+    assert judge("T-monitoring", monitoring_measures((MAIN, LOOP), tmp_path)) == "reproduced"
 
 
 @pytest.mark.control("T-monitoring", "negative")
-@pytest.mark.parametrize("defect", ["a missing row", "no PSNR", "a missed state", "a loss that differs"])
-def test_a_gap_in_the_records_is_noticed(judge: Judge, tmp_path: Path, defect: str) -> None:
-    rows, states, resumed = monitored_twice(tmp_path)
-    if defect == "a missing row":
-        resumed = resumed[:-1]
-    elif defect == "no PSNR":
-        del rows[3]["psnr"]
-    elif defect == "a missed state":
-        states -= 1
-    else:
-        resumed[4]["loss"] *= 1 + 1e-7
-    assert judge("T-monitoring", missing_records(rows, states, resumed)) == "refuted"
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("str(epoch)", "'last'"),
+        ("        torch.save(", "        epoch % 2 or torch.save("),
+        ("'Loss/' + name, value, global_step=epoch", "'Loss/' + name, value, global_step=0"),
+        ("('Train', psnr), ('Test', test_psnr)", "('Train', psnr),"),
+    ],
+    ids=["one file overwritten", "every other epoch", "losses of one epoch", "no PSNR of the test"],
+)
+def test_a_script_that_keeps_less_is_caught(judge: Judge, tmp_path: Path, change: tuple[str, str]) -> None:
+    assert judge("T-monitoring", monitoring_measures(changed_script(*change), tmp_path)) == "refuted"

@@ -12,6 +12,7 @@ from audit.measures.perception import people
 from audit.measures.rank_inversion import (
     EACH,
     PEOPLE,
+    candidates,
     inversion_measures,
     record_order,
     record_order_of_copies,
@@ -21,8 +22,9 @@ from audit.measures.rank_inversion import (
 from audit.measures.record import SEED, record_pairs, record_published
 from audit.published.lpips import published_lpips_exhaustive, published_rank_inversion
 from audit.published.neighbours import with_random_trunk
-from core.metrics.lpips import Embedding
+from core.metrics.lpips import Embedding, rerank
 from core.metrics.retrieval import identity_retrieval
+from core.metrics.ssim import ssim
 from fixtures.experiments.desk import TrainedExperiment
 from fixtures.experiments.experiment import Experiment
 from fixtures.published.files import Published
@@ -60,6 +62,19 @@ def test_equal_orders_and_unrelated_ones_are_caught(judge: Judge) -> None:
     assert judge("T-rank-inversion", found, "synthetic") == "refuted"
     unrelated = inversion_measures(made_up_orders(1, 0.0), -made_up_orders(2, 0.0), made_up_orders(3, 0.0), each)
     assert judge("T-rank-inversion", unrelated, "synthetic") != "reproduced"
+
+
+@pytest.mark.control("T-rank-inversion", "negative")
+def test_an_order_turned_around_is_caught(judge: Judge, desk: TrainedExperiment, lpips: Embedding | None) -> None:
+    """Nearness taken for distance, as where a similarity is ranked the wrong way: then the order says the opposite."""
+    if lpips is None:
+        pytest.skip("needs VGG-16's weights: samenoise weights")
+    samples, train, each = desk.corpus.images[:24], desk.corpus.images[24:224], np.arange(24)
+    r, index = candidates(samples, train)
+    distance, control = rerank(lpips, samples, train, index).numpy(), ssim(samples, train[index])
+    honest, turned = (inversion_measures(r, sign * distance, control, each) for sign in (1, -1))
+    assert judge("T-rank-inversion", honest, "synthetic") != "refuted"
+    assert judge("T-rank-inversion", turned, "synthetic") == "refuted"
 
 
 @pytest.mark.control("T-rank-inversion", "negative")

@@ -7,7 +7,9 @@ from audit.measures.made_up import made_up_scores
 from audit.published import measures
 from audit.published.figures import published_convergence_order, published_figure_provenance
 from audit.published.lpips import published_lpips_protocol
-from audit.published.made_up import made_up_similarity, protocol_measures, provenance_of
+from audit.published.made_up import faces_and_candidates, made_up_similarity, protocol_measures, provenance_of
+from audit.published.neighbours import by_protocol
+from core.metrics.lpips import Embedding
 from fixtures.published.files import Published
 from fixtures.published.made_up import changed, publication
 from fixtures.published.tiles import Tiles
@@ -91,14 +93,27 @@ def test_defective_figures_are_caught(made_up: tuple[Tiles, Tiles], judge: Judge
 @pytest.mark.control("T-lpips-protocol", "positive")
 def test_values_that_follow_the_network_are_recognised(judge: Judge) -> None:
     printed = made_up_scores(0)
-    found = protocol_measures(printed, printed + 0.3 * made_up_scores(1), made_up_scores(2))
+    found = protocol_measures(printed, printed + 0.3 * made_up_scores(1), made_up_scores(3), made_up_scores(2))
     assert judge("T-lpips-protocol", found, "published") == "reproduced"
 
 
 @pytest.mark.control("T-lpips-protocol", "negative")
 def test_values_of_a_random_network_are_caught(judge: Judge) -> None:
     printed = made_up_scores(0)
-    of_the_trunk = protocol_measures(printed, made_up_scores(2), printed + 0.3 * made_up_scores(1))
+    near = printed + 0.3 * made_up_scores(1)
+    of_the_trunk = protocol_measures(printed, made_up_scores(2), made_up_scores(3), near)
     assert judge("T-lpips-protocol", of_the_trunk, "published") == "refuted"
-    of_neither = protocol_measures(printed, made_up_scores(1), made_up_scores(2))
+    of_neither = protocol_measures(printed, made_up_scores(1), made_up_scores(3), made_up_scores(2))
     assert judge("T-lpips-protocol", of_neither, "published") != "reproduced"
+
+
+@pytest.mark.control("T-lpips-protocol", "negative")
+@pytest.mark.parametrize("fed", ["stated: [-1, 1], ImageNet trunk", "[0, 1] taken for [-1, 1]", "random trunk"])
+def test_values_printed_after_another_protocol_are_caught(judge: Judge, lpips: Embedding | None, fed: str) -> None:
+    """The values are printed by the network itself, fed as stated or otherwise, as the notebooks print them."""
+    if lpips is None:
+        pytest.skip("needs VGG-16's weights: samenoise weights")
+    computed = by_protocol(lpips, *faces_and_candidates(12, seed=3))
+    printed = computed[fed].round(4)
+    verdict = judge("T-lpips-protocol", protocol_measures(printed, *computed.values()), "published")
+    assert verdict == ("reproduced" if fed.startswith("stated") else "refuted")

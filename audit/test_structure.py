@@ -1,11 +1,14 @@
 """What the structure of the split does to agreement (Topeza 2025, sections 5.2 and 5.3), on the generated corpus."""
 
 import pytest
+import torch
 
-from audit.measures.made_up import made_up_agreement, made_up_psnr
+from audit.measures.made_up import made_up_agreement, made_up_psnr, wiener_psnr
 from audit.measures.record import record_pairs, record_published
 from audit.measures.structure import (
+    beyond_random_measures,
     confound_measures,
+    duplicates_kept,
     other_group_measures,
     record_confound,
     record_other_group,
@@ -13,6 +16,7 @@ from audit.measures.structure import (
 from audit.published.figures import (
     published_size_confound,
 )
+from fixtures.experiments.choices import other
 from fixtures.experiments.desk import TrainedExperiment
 from fixtures.experiments.experiment import Experiment
 from fixtures.published.files import Published
@@ -21,6 +25,7 @@ from reports.record import ClaimRecord
 
 
 @pytest.mark.claim("T-size-confound")
+@pytest.mark.trains(jobs=duplicates_kept)
 def test_glasses_or_set_size(
     evidence: ClaimRecord,
     desk: TrainedExperiment,
@@ -44,6 +49,15 @@ def test_an_effect_of_size_alone_is_caught(judge: Judge) -> None:
     assert judge("T-size-confound", found, "synthetic") == "refuted"
 
 
+@pytest.mark.control("T-size-confound", "negative")
+def test_halves_that_differ_in_nothing_but_their_images_show_no_effect(judge: Judge, desk: TrainedExperiment) -> None:
+    """In the place of the attribute halves stand those of the other definition, parted by no attribute."""
+    n = desk.largest("Eyeglasses")
+    sets = [("random", desk.sizes[-1]), ("random", n), (other(desk.preset.definition, "definition"), n)]
+    found = confound_measures(*(desk.agreement(*cell) for cell in sets))
+    assert judge("T-size-confound", found, "synthetic") != "reproduced"
+
+
 @pytest.mark.claim("T-test-set")
 def test_the_other_group_is_not_a_test_set(
     evidence: ClaimRecord,
@@ -56,11 +70,36 @@ def test_the_other_group_is_not_a_test_set(
 
 @pytest.mark.control("T-test-set", "positive")
 def test_a_fair_test_set_is_recognised(judge: Judge) -> None:
-    found = other_group_measures(made_up_psnr(0.0), made_up_psnr(0.0, seed=1))
+    split, random = ([made_up_psnr(0.0, seed=k) for k in seeds] for seeds in ((0, 1), (2, 3)))
+    found = beyond_random_measures(split, random)
     assert judge("T-test-set", found, "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-test-set", "negative")
 def test_a_harder_test_set_is_caught(judge: Judge) -> None:
-    found = other_group_measures(made_up_psnr(-1.0), made_up_psnr(0.0, seed=1))
+    split, random = [made_up_psnr(-1.0), made_up_psnr(0.0, seed=1)], [made_up_psnr(0.0, seed=k) for k in (2, 3)]
+    found = beyond_random_measures(split, random)
     assert judge("T-test-set", found, "synthetic") == "refuted"
+
+
+@pytest.mark.control("T-test-set", "positive")
+def test_images_that_are_hard_for_everyone_are_no_effect_of_the_attribute(
+    judge: Judge, desk: TrainedExperiment
+) -> None:
+    """Both filters know faces with contrast and without, and those with more contrast are the harder ones."""
+    faces = desk.corpus.images
+    harder, own = (0.5 + 1.5 * (faces[:512] - 0.5)).clamp(0, 1), faces[512:1024]
+    split, random = ([wiener_psnr(faces[k::4], x) for x in (harder, own)] for k in (2, 3))
+    alone = other_group_measures(split[0], split[1])["other group minus held-out own, 20 dB"]
+    assert alone[0] < -0.5, "by itself the difference looks like one of the attribute"
+    assert judge("T-test-set", beyond_random_measures(split, random), "synthetic") == "reproduced"
+
+
+@pytest.mark.control("T-test-set", "negative")
+def test_images_of_a_kind_that_one_was_not_fitted_to_are_an_effect(judge: Judge, desk: TrainedExperiment) -> None:
+    """One filter knows upright faces alone, the other upright ones and those upside down."""
+    faces = desk.corpus.images
+    turned, own = faces[:512].flip(-2), faces[512:1024]
+    upright, both = faces[2::4], torch.cat([faces[2::8], faces[3::8].flip(-2)])
+    split, random = ([wiener_psnr(known, x) for x in (turned, own)] for known in (upright, both))
+    assert judge("T-test-set", beyond_random_measures(split, random), "synthetic") == "refuted"

@@ -18,8 +18,9 @@ from audit.measures.networks import JUDGED_LEVELS, JUDGED_SIGMAS, LEVELS, SIGMAS
 from audit.measures.record import SEED
 from audit.measures.rules import CANDIDATES
 from audit.measures.training_times import PUBLISHED_NETWORK, SYSTEMS, times_of
+from core.denoisers.oracles.gaussian import Gaussian
 from core.metrics.agreement import Agreement
-from core.metrics.psnr import PSNRCurve
+from core.metrics.psnr import PSNRCurve, denoiser_psnr
 from core.metrics.replicates import Replicates
 from core.training.cells import GROUPS
 from fixtures.experiments.curves import MEMORISED
@@ -42,6 +43,24 @@ def made_up_psnr(offset: float, spread: float = 0.2, seed: int = 0, images: int 
     noise = np.random.default_rng(seed).normal(offset, spread, (len(JUDGED_LEVELS), images))
     base = np.repeat(np.array(JUDGED_LEVELS)[:, None], images, axis=1)
     return PSNRCurve(JUDGED_SIGMAS, base, base + 5 + noise)
+
+
+def made_up_history(falls: float, seed: int) -> list[dict[str, float]]:
+    """Ten epochs whose loss is about 4 and, over the last, falls by that share."""
+    losses = 4 * np.random.default_rng(seed).normal(1, 1e-3, 10)
+    losses[-1] *= 1 - falls
+    return [{"loss": loss} for loss in losses.tolist()]
+
+
+def wiener_psnr(known: Tensor, images: Tensor) -> PSNRCurve:
+    """PSNR on images of the Wiener filter with mean and covariance of the known ones, told the noise level."""
+    oracle = Gaussian.from_images(known)
+    rows = [
+        denoiser_psnr(lambda y, sigma=sigma: oracle.denoise(y, sigma), images, (sigma,), seed=SEED)  # type: ignore[misc]
+        for sigma in JUDGED_SIGMAS
+    ]
+    given, output = (np.concatenate([getattr(row, name) for row in rows]) for name in ("input", "output"))
+    return PSNRCurve(JUDGED_SIGMAS, given, output)
 
 
 def made_up_size(

@@ -57,6 +57,25 @@ def split_defects(attributes: pd.DataFrame, identities: pd.Series) -> dict[str, 
     return {"splits_built": len(table), **counts}
 
 
+def halves_of(attributes: pd.DataFrame, attribute: str) -> list[str]:
+    """A list of halves by one attribute, as published ones are: first the images with it, then as many without."""
+    groups = by_attribute(list(attributes.index), attributes[attribute], 0, attribute=attribute).groups
+    return [*groups["A"], *groups["B"]]
+
+
+def made_up_lists() -> tuple[dict[str, Sequence[str]], pd.DataFrame]:
+    """Lists of halves by two of forty attributes and one of all images in order, and the attributes."""
+    attributes, _ = made_up_attributes()
+    named = ["Eyeglasses", "Male", "Smiling", *attributes.columns[3:]]
+    attributes = attributes.set_axis(named, axis=1)
+    lists: dict[str, Sequence[str]] = {
+        "list_eyeglasses_yesno.txt": halves_of(attributes, "Eyeglasses"),
+        "list_male_yesno.txt": halves_of(attributes, "Male"),
+        "train_filenames.txt": list(attributes.index),
+    }
+    return lists, attributes
+
+
 def made_up_attributes(people: int = 30) -> tuple[pd.DataFrame, pd.Series]:
     """Forty attributes of random rates over twenty images a person, and who is on them."""
     source = np.random.default_rng(0)

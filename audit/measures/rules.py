@@ -13,3 +13,4 @@ STRONG: float = RULES["varies"]["strong_above"]  # above it A and B agree strong
 PSNR_MARGIN: float = RULES["indistinguishable"]["psnr_margin_db"]  # within it two PSNR are equal, in dB
 GAP_BELOW: float = RULES["gap_shrinks"]["input_psnr_below_db"]  # input PSNR below which the gap is judged, in dB
 CANDIDATES: int = RULES["rerank"]["candidates"]  # nearest training images of which an order is judged
+FEASIBLE_HOURS: float = RULES["infeasible"]["hours_above"]  # of one machine; what takes longer is out of reach

@@ -10,7 +10,7 @@ from audit.measures.rules import LEFT_OUT
 from audit.published import measures, neighbours, plots
 from audit.published.measures import LARGEST, SEED
 from audit.published.record import exact_share, put
-from core.metrics.lpips import Embedding, nearest_lpips
+from core.metrics.lpips import nearest_lpips
 from core.metrics.lpips_weights import COMMAND, WeightsMissing
 from core.metrics.neighbours import nearest
 from core.metrics.retrieval import recall_by_k
@@ -81,12 +81,7 @@ def published_lpips_protocol(evidence: ClaimRecord, published: HasRoot) -> None:
     except WeightsMissing as error:
         evidence.block(kind="published", needs=f"the weights of LPIPS ({error})", command=COMMAND)
         return
-    computed = {
-        "stated: [-1, 1], ImageNet trunk": neighbours.lpips_of(network, samples, candidates),
-        # declared [0, 1], so that (x + 1) / 2 reaches the network as x
-        "[0, 1] taken for [-1, 1]": neighbours.lpips_of(network, (samples + 1) / 2, (candidates + 1) / 2),
-        "random trunk": neighbours.lpips_of(neighbours.with_random_trunk(Embedding("vgg"), SEED), samples, candidates),
-    }
+    computed = neighbours.by_protocol(network, samples, candidates)
     printed = rows.lpips_vgg.to_numpy().reshape(-1, 10)
     use = rows.correlation.to_numpy().reshape(-1, 10) <= LEFT_OUT  # a copy scores near 0 with any network
     first, other, drawn = computed.values()

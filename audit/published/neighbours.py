@@ -143,6 +143,16 @@ def lpips_of(embedding: Embedding, samples: Tensor, candidates: Tensor) -> np.nd
     return torch.stack(rows).numpy()
 
 
+def by_protocol(embedding: Embedding, samples: Tensor, candidates: Tensor) -> dict[str, np.ndarray]:
+    """LPIPS (VGG) of each sample with its candidates, (n, 10), as stated and in two ways that are not stated."""
+    return {
+        "stated: [-1, 1], ImageNet trunk": lpips_of(embedding, samples, candidates),
+        # declared [0, 1], so that (x + 1) / 2 reaches the network as x
+        "[0, 1] taken for [-1, 1]": lpips_of(embedding, (samples + 1) / 2, (candidates + 1) / 2),
+        "random trunk": lpips_of(with_random_trunk(Embedding("vgg"), SEED), samples, candidates),
+    }
+
+
 def with_random_trunk(embedding: Embedding, seed: int) -> Embedding:
     """The same embedding with its trunk drawn afresh as torch initialises it; the linear heads stay."""
     source = torch.Generator().manual_seed(seed)

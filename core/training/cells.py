@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 GROUPS = ("A", "B")
 RANDOM = "random"  # halves by the definition of the scale; those by a named definition are protocols too
+WITH_DUPLICATES = "random with duplicates"  # the same of a corpus from which none were removed
 
 
 def training_seed(first: int, group: int, training: int = 0) -> int:

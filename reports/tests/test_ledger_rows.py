@@ -13,16 +13,16 @@ LEDGER = tomllib.loads((Path(__file__).parents[2] / "audit" / "claims.toml").rea
 ROWS = LEDGER["claim"]
 TOPICS = {
     "data": "T-counts T-holdout T-attribute-repair T-preprocess T-order",
-    "duplicates": "T-dedup-equivalence T-dedup-dense-memory T-dedup-block-memory T-dedup-count "
-    "T-dedup-attribute-exempt",
+    "duplicates": "T-dedup-equivalence T-dedup-dense-memory T-dedup-block-memory T-block-memory-order "
+    "T-dedup-count T-dedup-attribute-exempt",
     "splits": "T-split-sizes T-split-definition T-split-disjoint T-split-identity-overlap T-eyeglasses-split "
     "T-male-split T-attribute-identity-overlap T-identity-split",
     "model": "T-unet-parameters T-unet-description T-unet-bias-free T-miyasawa T-noise-uniform T-optimiser "
-    "T-exposure T-monitoring",
+    "T-exposure T-convergence-guaranteed T-monitoring",
     "behaviour": "T-psnr-gap T-convergence T-eyeglasses-convergence T-attribute-respected T-coarse-aligned "
     "T-male-convergence T-identity-convergence T-convergence-order T-figure-provenance T-size-confound "
-    "T-same-start T-test-set T-rank-inversion T-lpips-protocol T-lpips-exhaustive T-other-attributes "
-    "T-correlation-brightness",
+    "T-same-start T-test-set T-rank-inversion T-lpips-protocol T-lpips-exhaustive T-lpips-infeasible "
+    "T-other-attributes T-correlation-brightness",
     "theory": "K-tweedie K-empirical-optimum K-slide-weights K-kl-bound K-strong-generalization K-same-data "
     "K-beyond-gaussian K-geometric-optimal K-shuffled-suboptimal K-low-dimensional-suboptimal "
     "K-harmonic-bases K-figure-1",

@@ -1,15 +1,23 @@
 """Measures on recovered tiles, on a made-up publication."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+import audit
+from audit.measures.rules import COPY_CORRELATION
 from audit.published import measures
+from audit.published.record import exact_share
 from core.metrics.agreement import agreement
 from fixtures.published.made_up import changed
 from fixtures.published.notebooks import SET_SIZES
 from fixtures.published.tiles import Tiles
+from reports.judge import Evidence, judge_check
+from reports.ledger import load_ledger
+from reports.record import as_pair
 
 
 def test_tiles_of_smaller_sizes_are_counted_apart(made_up: tuple[Tiles, Tiles]) -> None:
@@ -52,6 +60,26 @@ def test_copies_are_told_from_other_samples(made_up: tuple[Tiles, Tiles]) -> Non
     for cell in (21, 23, 25, 28):
         tiles = changed(tiles, tiles.where(experiment="male", cell=30, group="A").images[7], cell=cell, **place)
     assert (measures.smallest_copies(tiles, figures) < 0.5).sum() == 1
+
+
+@pytest.mark.parametrize(("strangers", "outcome"), [(0, "holds"), (3, "open"), (8, "fails")])
+def test_the_rule_on_few_published_copies_can_hold_and_can_fail(
+    made_up: tuple[Tiles, Tiles], strangers: int, outcome: str
+) -> None:
+    """Samples of as many groups as `strangers` says are no training images: eight are shown at N = 10."""
+    tiles, figures = made_up
+    groups = [(name, group) for name in measures.ORDER for group in "AB"][:strangers]
+    for k, (name, group) in enumerate(groups):
+        noise = np.random.default_rng(k).integers(0, 256, (40, 40), dtype=np.uint8)
+        place = {"experiment": name, "group": group, "role": "sample", "set_size": SET_SIZES[0]}
+        tiles, figures = (changed(source, noise, **place) for source in (tiles, figures))
+    copies = measures.smallest_copies(tiles, figures) > COPY_CORRELATION
+    share, interval = exact_share(int(copies.sum()), len(copies))
+    name = "share of copies at the smallest N"
+    ledger = load_ledger(Path(audit.__file__).parent / "claims.toml")
+    (check,) = (c for c in ledger["T-convergence"].checks if (c.kind, c.evidence) == ("published", name))
+    assert check.value == ledger.rules["copies"]["copy_share_low_end_above_published"]
+    assert judge_check(check, Evidence("published", name, share, interval=as_pair(interval)))[0] == outcome
 
 
 def test_one_seed_is_as_uncertain_as_its_spread() -> None:

@@ -6,14 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
-from audit.measures.record import SEED
 from core.tensors import read_tensors
 from core.training.config import TrainConfig
 from core.training.state import HISTORY, INDEX
 from core.training.train import train
 
+SEED = 0
 MONITORED = TrainConfig(
     image_size=8, base_channels=2, blocks=1, exposures=64, epochs=6, batch=16, halve_every=1, repetition="exact"
 )
@@ -63,3 +64,27 @@ def monitored_twice(directory: Path) -> tuple[list[dict[str, Any]], int, list[di
         train_monitored(directory / "cut", stop_after=2)
     assert train_monitored(directory / "cut") == MONITORED.epochs - 2
     return kept_history(directory / "whole"), states, kept_history(directory / "cut")
+
+
+def test_everything_is_kept_at_every_epoch_stopped_and_resumed_or_not(tmp_path: Path) -> None:
+    assert set(missing_records(*monitored_twice(tmp_path)).values()) == {0}
+
+
+def test_two_uninterrupted_runs_are_the_same(tmp_path: Path) -> None:
+    states = [train_monitored(tmp_path / name) for name in "ab"]
+    found = missing_records(kept_history(tmp_path / "a"), states[0], kept_history(tmp_path / "b"))
+    assert set(found.values()) == {0}
+
+
+@pytest.mark.parametrize("defect", ["a missing row", "no PSNR", "a missed state", "a loss that differs"])
+def test_a_gap_in_the_records_is_noticed(tmp_path: Path, defect: str) -> None:
+    rows, states, resumed = monitored_twice(tmp_path)
+    if defect == "a missing row":
+        resumed = resumed[:-1]
+    elif defect == "no PSNR":
+        del rows[3]["psnr"]
+    elif defect == "a missed state":
+        states -= 1
+    else:
+        resumed[4]["loss"] *= 1 + 1e-7
+    assert set(missing_records(rows, states, resumed).values()) != {0}
