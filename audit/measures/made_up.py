@@ -137,6 +137,11 @@ def made_up_contours() -> Tensor:
     return c_alpha(8, alpha=2, size=20, seed=SEED, strict=True)
 
 
+def smooth_images() -> Tensor:
+    """What a Wiener filter of images like `made_up_contours` is fitted to: 600 others of the kind."""
+    return c_alpha(600, alpha=2, size=20, seed=SEED + 1, strict=True)
+
+
 def random_matrices(n: int, seed: int = 1) -> list[Tensor]:
     """Jacobians without any structure, of images of 400 pixels."""
     source = torch.Generator().manual_seed(seed)
