@@ -175,9 +175,7 @@ def record_disks(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
         record_levels(evidence, f"C^{alpha} images, Wiener filter", wiener, 1, about)
 
 
-def record_levels(
-    evidence: ClaimRecord, whose: str, errors: np.ndarray, pixels: int, about: Mapping[str, Any]
-) -> None:
+def record_levels(evidence: ClaimRecord, whose: str, errors: np.ndarray, pixels: int, about: Mapping[str, Any]) -> None:
     """Error at the lowest and the highest noise, in units of sigma^2 a pixel, or summed over the pixels."""
     unit = "sigma^2" if pixels == 1 else "sigma^2, summed over pixels"
     rows = over_variance(errors * pixels, SLOPE_SIGMAS)

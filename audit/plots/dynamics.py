@@ -1,7 +1,7 @@
 """Pictures of the claims about training dynamics."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,6 +14,15 @@ from audit.plots.shared import draw_with_intervals
 from core.stats import Interval
 from core.theory.mixtures import Curves
 from core.theory.random_features import RandomFeatures, bulk
+
+
+class Crossings(Protocol):
+    """When trainings crossed a level: sizes, times (sizes, trainings), infinite for never, and last looks by size."""
+
+    sizes: tuple[int, ...]
+    times: np.ndarray
+    ends: tuple[float, ...]
+
 
 PRINTED = (10.0, 15.0)  # distances in the published README: to a centre, to a training point
 
@@ -88,6 +97,21 @@ def plot_law(found: Mapping[int, Any], what: str, label: str, level: float) -> F
     _times(panels, "steps", level)
     panels[0].set(ylabel=label, yscale="linear" if what == "memorised" else "log")
     panels[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def plot_order(good: Crossings, copies: Crossings) -> Figure:
+    """When samples became good and when copies appeared, by N; a triangle is a training that ended before."""
+    figure, axes = plt.subplots(figsize=(4.4, 2.8))
+    for found, colour, label in ((good, "C0", "good samples"), (copies, "C3", "copies")):
+        for k, (n, row, end) in enumerate(zip(found.sizes, found.times, found.ends, strict=True)):
+            crossed = np.isfinite(row)
+            axes.plot(np.full(crossed.sum(), n), row[crossed], "o", color=colour, label=None if k else label)
+            axes.plot(np.full((~crossed).sum(), n), np.full((~crossed).sum(), end), "^", mfc="none", color=colour)
+    axes.set(xscale="log", yscale="log", xlabel="training points or images N", ylabel="training time")
+    axes.set_xticks(list(good.sizes), labels=[f"{n:,}" for n in good.sizes])
+    axes.minorticks_off()
+    axes.legend(frameon=False, fontsize=8)
     return figure
 
 
