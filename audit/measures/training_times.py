@@ -156,12 +156,12 @@ def record_copying(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Times at which copies appear, of the published network at a full scale and of three small systems elsewhere."""
     scale = desk.preset.mixtures
     if scale.full_faces:
-        found = face_curves(desk.crew, scale.full_faces, desk.device)
-        if min(found) >= LAW_FROM:
-            record_copies(evidence, PUBLISHED_NETWORK, found)
+        faces = face_curves(desk.crew, scale.full_faces, desk.device)
+        if min(faces) >= LAW_FROM:
+            record_copies(evidence, PUBLISHED_NETWORK, faces)
         else:
-            record_copies(evidence, f"{PUBLISHED_NETWORK}, outside the law's domain", found, "faces")
-            told = f"undecided: {min(found)} to {max(found)} faces"
+            record_copies(evidence, f"{PUBLISHED_NETWORK}, outside the law's domain", faces, "faces")
+            told = f"undecided: {min(faces)} to {max(faces)} faces"
             evidence.add(f"exponent in N{PUBLISHED_NETWORK}", told, kind=KIND, note=LAW)
         return
     mixture = f"points in {scale.law.dimensions} dimensions"

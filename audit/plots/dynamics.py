@@ -1,7 +1,7 @@
 """Pictures of the claims about training dynamics."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,15 +14,6 @@ from audit.plots.shared import draw_with_intervals
 from core.stats import Interval
 from core.theory.mixtures import Curves
 from core.theory.random_features import RandomFeatures, bulk
-
-
-class Crossings(Protocol):
-    """When trainings crossed a level: sizes, times (sizes, trainings), infinite for never, and last looks by size."""
-
-    sizes: tuple[int, ...]
-    times: np.ndarray
-    ends: tuple[float, ...]
-
 
 PRINTED = (10.0, 15.0)  # distances in the published README: to a centre, to a training point
 
@@ -100,8 +91,11 @@ def plot_law(found: Mapping[int, Any], what: str, label: str, level: float) -> F
     return figure
 
 
-def plot_order(good: Crossings, copies: Crossings) -> Figure:
-    """When samples became good and when copies appeared, by N; a triangle is a training that ended before."""
+def plot_order(good: Any, copies: Any) -> Figure:
+    """When samples became good and when copies appeared, by N; a triangle is a training that ended before.
+
+    Each has `sizes`, `times` (sizes, trainings), infinite for never, and `ends`, the last look of each size.
+    """
     figure, axes = plt.subplots(figsize=(4.4, 2.8))
     for found, colour, label in ((good, "C0", "good samples"), (copies, "C3", "copies")):
         for k, (n, row, end) in enumerate(zip(found.sizes, found.times, found.ends, strict=True)):
