@@ -1,25 +1,29 @@
 """What the Gaussian-mixture experiment of Verkhovensky (2025) shows, and the criteria of copying it leans on."""
 
-import numpy as np
 import pytest
 import torch
 
-from audit.measures.copiers import copier_measures, record_copiers
+from audit.measures.copiers import criterion_measures, known_points, record_copiers, twin_measures
 from audit.measures.distance_criterion import known_answers, record_criterion
 from audit.measures.dynamics import (
     POINT,
     SCRIPT,
-    distance_gap_measures,
     expected_distances,
+    gap_measures,
+    level_measures,
     record_gaps,
+    record_levels,
     record_settings_stated,
     setting_differences,
 )
+from audit.measures.made_up_samplers import samplers, watched
+from audit.measures.published_curves import published_levels
 from core.metrics.lpips import Embedding
 from core.theory.mixtures import distances, draw_mixture
 from core.training.config import DynamicsConfig
 from fixtures.experiments.curves import published_jobs
 from fixtures.experiments.desk import TrainedExperiment
+from fixtures.published.made_up_figures import draw_curves
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -51,17 +55,46 @@ def test_the_gap_lasts_to_the_end_of_training(evidence: ClaimRecord, desk: Train
 
 
 @pytest.mark.control("V-gap", "positive")
-def test_distances_as_printed_are_recognised(judge: Judge) -> None:
-    rng = np.random.default_rng(0)
-    found = distance_gap_measures(rng.normal(11, 0.5, 100), rng.normal(15, 0.5, 100))
-    assert judge("V-gap", found, "synthetic") == "reproduced"
+def test_samples_of_the_true_mixture_keep_the_gap(judge: Judge) -> None:
+    s = samplers()
+    found = watched([s.noise, s.fresh, s.fresh, s.fresh], (1, 2, 3, 4), s.data)
+    assert judge("V-gap", gap_measures(found), "synthetic") == "reproduced"
 
 
 @pytest.mark.control("V-gap", "negative")
-def test_a_memoriser_has_no_gap(judge: Judge) -> None:
-    data = draw_mixture(DynamicsConfig(), 1000, 0)
-    copies = [x.numpy() for x in distances(data.train[:100], data)[:2]]
-    assert judge("V-gap", distance_gap_measures(*copies), "synthetic") == "refuted"
+@pytest.mark.parametrize("copied", [(3,), (2,), (2, 3)])
+def test_a_memoriser_has_no_gap(judge: Judge, copied: tuple[int, ...]) -> None:
+    """Copies at the end, or in the midst of the second half though the end shows the gap again."""
+    s = samplers()
+    looks = [s.copies if k in copied else s.fresh for k in range(4)]
+    assert judge("V-gap", gap_measures(watched(looks, (1, 2, 3, 4), s.data)), "synthetic") == "refuted"
+
+
+# --- V-levels --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.claim("V-levels")
+@pytest.mark.trains(jobs=lambda desk: published_jobs(desk.preset.mixtures), corpus=False)
+def test_the_distances_are_as_the_readme_says(
+    evidence: ClaimRecord, desk: TrainedExperiment, verkhovensky_curves_or_none: bytes | None
+) -> None:
+    record_levels(evidence, desk, verkhovensky_curves_or_none)
+
+
+@pytest.mark.control("V-levels", "positive")
+def test_curves_and_samples_at_the_printed_distances_are_recognised(judge: Judge) -> None:
+    """Curves drawn to the words; new points of a mixture of so few training points that the nearest is at about 15."""
+    assert judge("V-levels", published_levels(draw_curves(10.0, 15.0)), "published") == "reproduced"
+    s = samplers(n=20, count=400)
+    assert judge("V-levels", level_measures(watched([s.fresh], (1,), s.data)), "synthetic") == "reproduced"
+
+
+@pytest.mark.control("V-levels", "negative")
+def test_curves_that_end_where_exact_samples_do_are_caught(judge: Judge) -> None:
+    assert judge("V-levels", published_levels(draw_curves(10.8, 12.9)), "published") == "refuted"
+    s = samplers()
+    assert judge("V-levels", level_measures(watched([s.fresh], (1,), s.data)), "synthetic") == "refuted"
+    assert judge("V-levels", level_measures(watched([s.copies], (1,), s.data)), "synthetic") == "refuted"
 
 
 # --- V-criterion -----------------------------------------------------------------------------------------
@@ -111,17 +144,35 @@ def test_the_gap_ratio_finds_every_copy(
 
 
 @pytest.mark.control("B-memorised-fraction", "positive")
-def test_a_ratio_that_counts_twins_once_finds_every_copy(judge: Judge) -> None:
-    found, joined = copier_measures(draw_mixture(DynamicsConfig(), 200, 1).train)
-    assert judge("B-memorised-fraction", dict.fromkeys(found, joined)) == "reproduced"
+def test_a_criterion_that_tells_copies_from_fresh_points_is_recognised(judge: Judge) -> None:
+    assert judge("B-memorised-fraction", criterion_measures(*known_points(seed=1))) == "reproduced"
 
 
 @pytest.mark.control("B-memorised-fraction", "negative")
 def test_a_criterion_that_misses_copies_is_caught(judge: Judge) -> None:
     """Copies as far from their original as points are from each other: nothing tells them from fresh points."""
-    points = draw_mixture(DynamicsConfig(), 200, 1).train
-    sound, joined = copier_measures(points)
-    far, _ = copier_measures(points, inexact=1.0)
-    name = "share found, inexact copies, distinct points"
-    assert sound[name][0] == 1 and far[name][0] < 0.05
-    assert judge("B-memorised-fraction", {**dict.fromkeys(sound, joined), name: far[name]}) == "refuted"
+    found = criterion_measures(*known_points(seed=1), inexact=1.0)
+    assert found["share called memorised, inexact copies"][0] < 0.05
+    assert judge("B-memorised-fraction", found) == "refuted"
+
+
+@pytest.mark.control("B-memorised-fraction", "negative")
+def test_fresh_points_that_are_copies_are_caught(judge: Judge) -> None:
+    """Training points leaked into those that should be new."""
+    points, fresh = known_points(seed=1)
+    assert judge("B-memorised-fraction", criterion_measures(points, torch.cat([fresh[:-5], points[:5]]))) == "refuted"
+
+
+@pytest.mark.control("B-memorised-fraction", "negative")
+def test_a_ratio_that_decides_alone_is_caught(judge: Judge) -> None:
+    """Copies nearly half as far from their original as from the next point: 1/2 finds them, 1/3 and 1/4 do not."""
+    assert judge("B-memorised-fraction", criterion_measures(*known_points(seed=1), inexact=0.5)) == "refuted"
+
+
+@pytest.mark.control("B-memorised-fraction", "negative")
+def test_twins_hide_copies_and_counted_once_they_do_not() -> None:
+    """The finding beside the claim: shown, with its own known answer, and not judged."""
+    found = {name: share for name, (share, _) in twin_measures(known_points(seed=1)[0]).items()}
+    assert found["share found, inexact copies, set with near-duplicates"] < 0.05
+    assert found["share found, exact copies, set with repeated points"] == 0
+    assert found["share found, inexact copies, near-duplicates counted once"] == 1

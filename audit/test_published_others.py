@@ -96,12 +96,12 @@ def test_weights_of_another_variance_cost(judge: Callable[..., str], shrunk: flo
 def test_the_published_curves_end_where_the_experiment_does(
     evidence: ClaimRecord, verkhovensky_curves: bytes, ledger: Ledger
 ) -> None:
-    record_published_curves(evidence, verkhovensky_curves, ledger["V-gap"])
+    record_published_curves(evidence, verkhovensky_curves, ledger["V-levels"])
 
 
 @pytest.mark.control("V-figure", "positive")
 def test_curves_drawn_to_the_ends_of_the_run_are_recognised(judge: Callable[..., str], ledger: Ledger) -> None:
-    windows = recorded_ends(ledger["V-gap"])
+    windows = recorded_ends(ledger["V-levels"])
     middle = {line: sum(window) / 2 for line, window in windows.items()}
     assert (
         judge("V-figure", curve_measures(draw_curves(middle["to_centre"], middle["to_point"]), windows), "published")
@@ -111,5 +111,5 @@ def test_curves_drawn_to_the_ends_of_the_run_are_recognised(judge: Callable[...,
 
 @pytest.mark.control("V-figure", "negative")
 def test_curves_drawn_to_the_words_of_the_readme_are_caught(judge: Callable[..., str], ledger: Ledger) -> None:
-    windows = recorded_ends(ledger["V-gap"])
+    windows = recorded_ends(ledger["V-levels"])
     assert judge("V-figure", curve_measures(draw_curves(10.0, 15.0), windows), "published") == "refuted"

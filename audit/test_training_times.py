@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from audit.measures.made_up import made_up_exponents
+from audit.measures.made_up import made_up_exponents, planted_features
 from audit.measures.networks import full_elsewhere
 from audit.measures.training_times import (
     KIND,
     PUBLISHED_NETWORK,
+    SYSTEMS,
     copying_jobs,
     mixtures_faces_features,
     record_copying,
@@ -63,6 +64,20 @@ def test_a_time_that_grows_as_the_root_is_caught(judge: Judge, kind: str) -> Non
     assert judge("B-memorisation-time", made_up_exponents(0.5), kind) == "refuted"
 
 
+@pytest.mark.control("B-memorisation-time", "positive")
+def test_features_that_learn_in_proportion_are_recognised(judge: Judge) -> None:
+    fit = planted_features(1.0).exponent
+    assert judge("B-memorisation-time", {f"exponent in N{SYSTEMS[2]}": (fit.value, fit.interval)}, KIND) == "reproduced"
+
+
+@pytest.mark.control("B-memorisation-time", "negative")
+@pytest.mark.parametrize("power", [0.0, 0.5, 2.0])
+def test_features_whose_clock_is_another_are_caught(judge: Judge, power: float) -> None:
+    """Of 0: every N got the same number of points, as a loader that stops at one size would give."""
+    fit = planted_features(power).exponent
+    assert judge("B-memorisation-time", {f"exponent in N{SYSTEMS[2]}": (fit.value, fit.interval)}, KIND) == "refuted"
+
+
 @pytest.mark.control("B-memorisation-time", "negative")
 def test_trainings_that_end_too_early_decide_nothing(judge: Judge) -> None:
     """The largest sets never cross: without them the slope would come out, and be wrong about how sure it is."""
@@ -86,6 +101,8 @@ def test_at_a_full_scale_the_published_network_alone_is_evidence(tmp_path: Path)
     assert not record.blocked
     assert {e.kind for e in record.evidence} == {"full"}
     assert all(PUBLISHED_NETWORK in e.name for e in record.evidence)
+    found = {e.name: e.value for e in record.evidence}
+    assert found[f"exponent in N{PUBLISHED_NETWORK}"] == "undecided: 3 to 6 faces", "too few for the law to speak of"
     assert judge_claim(record.claim, record.evidence).by_kind == {"full": "inconclusive"}
     full_elsewhere(record, TrainedExperiment(preset(DEFAULT_SCALE), tmp_path), "test_training_times.py")
     assert [(b["kind"], b["command"]) for b in record.blocked] == [

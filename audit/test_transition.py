@@ -1,6 +1,5 @@
 """From memorisation to generalisation as N grows (Kadkhodaie et al. 2024, section 2.2), on the generated corpus."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,10 @@ from audit.measures.transition import (
     record_beyond,
     record_crossing,
     record_same_data,
-    record_settings,
     record_strong,
     strong_measures,
 )
 from core.theory.critical_size import crossing
-from core.training.presets import DEFAULT_SCALE, preset
-from fixtures.experiments import critical
-from fixtures.experiments.critical import settings
 from fixtures.experiments.desk import TrainedExperiment, random_pairs
 from fixtures.experiments.experiment import HEUN, Experiment
 from reports.judge import Judge
@@ -30,7 +25,6 @@ from reports.record import ClaimRecord
 
 @pytest.mark.claim("K-strong-generalization")
 @pytest.mark.trains(jobs=random_pairs)
-@pytest.mark.trains(jobs=critical.jobs)
 def test_beyond_a_critical_size_the_sample_does_not_matter(
     evidence: ClaimRecord,
     desk: TrainedExperiment,
@@ -38,9 +32,6 @@ def test_beyond_a_critical_size_the_sample_does_not_matter(
     photographs_or_none: Experiment | None,
 ) -> None:
     record_pairs(evidence, trained_or_none, desk, record_strong, photographs_or_none)
-    if desk.kind != "full":  # the study's own networks are small at every scale
-        with evidence.beside(desk.kind):
-            record_settings(evidence, desk)
 
 
 @pytest.mark.control("K-strong-generalization", "negative")
@@ -66,28 +57,6 @@ def test_a_size_that_was_not_reached_is_never_given_as_a_number() -> None:
         "always": "critical size, upper bound",
         "open": "critical size, lower bound",
     }
-
-
-@pytest.mark.control("K-strong-generalization", "negative")
-@pytest.mark.parametrize("narrow", ["held", "below the smallest size"])
-def test_an_exponent_is_given_where_the_sizes_hold_every_critical_size(
-    narrow: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Wider networks copy more; where the narrow one gives way before the smallest set, the slope is a bound only."""
-    desk: Any = SimpleNamespace(preset=preset(DEFAULT_SCALE), kind="synthetic", seeds=range(64))
-    shares = {"held": (1.0, 0.2, 0.0), "below the smallest size": (0.2, 0.0, 0.0)}[narrow]
-    made = {
-        setting: np.array([np.linspace(0, 1, 64) < share for share in by_size], dtype=float)
-        for members in settings(desk).values()
-        for setting, by_size in zip(members.values(), (shares, (1.0, 1.0, 0.2)), strict=True)
-    }
-    monkeypatch.setattr("audit.measures.transition.nearest_by_setting", lambda desk: made)
-    notebook: Any = Notebook()
-    record_settings(notebook, desk)
-    words, _ = notebook.found["with network width, in words"]
-    assert words.startswith("the critical size grows")
-    assert ("exponent of the critical size in network width" in notebook.found) == (narrow == "held")
-    assert ("no exponent" in words) == (narrow != "held")
 
 
 @pytest.mark.control("K-strong-generalization", "positive")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from audit.measures.record import SEED, Measures
+from core.denoisers.oracles import Gaussian
 from core.denoisers.unet import Denoiser, denoise
 from core.metrics.psnr import unit_noise
 from core.metrics.spectrum import asymmetry, contour_energy, homogeneity_error, jacobian, principal_cosines, spectrum
@@ -24,6 +25,8 @@ LEADING = 20  # eigenvectors that count as leading
 SHOWN = [0, 1, 2, 4, 8, 16, 32]  # eigenvectors in the picture
 KEPT = 0.995  # share of the clean image's energy that the counted coefficients hold
 HOMOGENEITY = "largest |f(y) - J(y) y| / |f(y)|"
+OWN = "contour energy of leading eigenvectors, taken at the image minus taken at other images"
+BEYOND = "contour energy of leading eigenvectors, network minus Wiener filter"
 
 
 def noisy_images(images: Tensor, sigma: float = BASIS_SIGMA) -> Tensor:
@@ -87,23 +90,42 @@ def bases_of(jacobians: Iterable[Tensor], images: Tensor) -> Bases:
     return Bases(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
-def basis_measures(trained: Bases, untrained: Bases, images: Tensor, homogeneity_errors: Sequence[float]) -> Measures:
+def contour_table(found: Bases, images: Tensor) -> np.ndarray:
+    """Contour energy (bases, images) at every image of the leading eigenvectors taken at each image; chance is 1."""
+    rows = [[float(contour_energy(vectors, image[0]).mean()) for image in images] for vectors in found.leading]
+    return np.array(rows)
+
+
+def own_minus_other(table: np.ndarray) -> np.ndarray:
+    """Energy of the eigenvectors taken at an image minus the mean of those taken at other images, (images,).
+
+    Both are weighted by the contours of the same image, so that a basis which is the same everywhere gives exactly 0.
+    """
+    return (np.diag(table) - table).sum(axis=0) / (len(table) - 1)
+
+
+def basis_measures(
+    trained: Bases, untrained: Bases, wiener: Bases, images: Tensor, homogeneity_errors: Sequence[float]
+) -> Measures:
     """What K-harmonic-bases is judged by, means over images but for the identity f(y) = J(y) y, which holds for each.
 
     Against a random matrix the Jacobian is the denoiser's; against the untrained network it is that of the predicted
     noise: an untrained denoiser is the identity, which is symmetric for a reason that has nothing to do with learning.
+    Against the Wiener filter it is the energy along contours: a fixed filter for smooth images has some, too.
     """
     n, p = trained.values.shape
     source = torch.Generator().manual_seed(SEED)
     random = np.array([asymmetry(torch.randn(p, p, dtype=torch.float64, generator=source)) for _ in range(n)])
-    energy = [float(contour_energy(v, image[0]).mean()) - 1 for v, image in zip(trained.leading, images, strict=True)]
+    own, fixed = contour_table(trained, images), contour_table(wiener, images)
     rows = {
         "asymmetry of a random matrix minus the denoiser's": random - trained.asymmetry.numpy(),
         "asymmetry of the untrained network minus the trained one's": (
             untrained.asymmetry_of_noise - trained.asymmetry_of_noise
         ).numpy(),
         "share of eigenvalues below 0.5": (trained.values < 0.5).double().mean(1).numpy(),
-        "gradient energy of leading eigenvectors along contours, minus chance": np.array(energy),
+        "gradient energy of leading eigenvectors along contours, minus chance": np.diag(own) - 1,
+        OWN: own_minus_other(own),
+        BEYOND: np.diag(own) - np.diag(fixed),
     }
     return {**{name: mean_over_images(x) for name, x in rows.items()}, HOMOGENEITY: (max(homogeneity_errors), None)}
 
@@ -137,6 +159,21 @@ def untrained_bases(desk: TrainedExperiment, images: Tensor) -> Bases:
         return vars(bases_of(at_images(partial(denoise, model), images), images))
 
     return Bases(**measured(desk.root, "untrained bases", make, options=desk.preset.train.to_dict(), images=images))
+
+
+def wiener_bases(train: Tensor, images: Tensor, sigma: float = BASIS_SIGMA) -> Bases:
+    """Bases of the Wiener filter of the training images' mean and covariance: one basis, the same at every image."""
+    return bases_of([Gaussian.from_images(train).gain(sigma)] * len(images), images)
+
+
+def desk_wiener(desk: TrainedExperiment, cell: Cell, images: Tensor) -> Bases:
+    """Bases of the Wiener filter of the training images of a cell, from the store where they were measured before."""
+    train = desk.images(cell)
+
+    def make() -> dict[str, Tensor]:
+        return vars(wiener_bases(train, images))
+
+    return Bases(**measured(desk.root, "Wiener bases", make, train=train, images=images, sigma=BASIS_SIGMA))
 
 
 def desk_homogeneity(desk: TrainedExperiment, cell: Cell, images: Tensor) -> list[float]:

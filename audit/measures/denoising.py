@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from audit.measures.record import SEED
+from core.denoisers.oracles import Oracle
 from core.denoisers.unet import Denoiser
 from core.metrics.psnr import denoiser_psnr
 from core.stats import Interval, bootstrap_mean
@@ -21,6 +22,12 @@ Trained = dict[str, tuple[Denoiser, Tensor]]
 def error_table(denoiser: Denoiser, images: Tensor, sigmas: Sigmas) -> np.ndarray:
     """Mean squared error a pixel, (sigmas, images)."""
     return 10 ** (-denoiser_psnr(denoiser, images, sigmas, seed=SEED).output / 10)
+
+
+def told_errors(oracle: Oracle, images: Tensor, sigmas: Sequence[float]) -> np.ndarray:
+    """Mean squared error a pixel, (sigmas, images), of an oracle that is told the noise level; the same noise."""
+    tables = [error_table(partial(oracle.denoise, sigma=sigma), images, (sigma,)) for sigma in sigmas]
+    return np.concatenate(tables)
 
 
 def slope(errors: np.ndarray, sigmas: Sequence[float], resamples: int = 2000) -> tuple[float, Interval]:

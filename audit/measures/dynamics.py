@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from audit.measures.published_curves import published_levels
 from audit.measures.record import Measures, record
 from audit.plots.dynamics import plot_dynamics, plot_settings
 from core.stats import bootstrap_mean, clopper_pearson
 from core.theory.gaussian_distances import expected_to_centre, expected_to_nearest
-from core.theory.mixtures import MixtureData, draw_mixture
+from core.theory.mixtures import Curves, MixtureData, draw_mixture
 from core.training.config import DynamicsConfig
 from core.training.presets import Mixtures
 from fixtures.experiments.curves import published_curves
@@ -19,6 +20,8 @@ from reports.record import ClaimRecord
 README = {"training points": 5000, "dimensions": 128}
 SCRIPT = {"training points": 1000, "dimensions": 128}  # CONFIG of train.py as first published (commit 4b84cd1b)
 STATED = (SCRIPT["training points"], README["training points"])
+GAP_AT_THE_END = "gap between the two"
+SMALLEST_GAP = "smallest mean gap of the second half of training"
 CENTRE, POINT = "distance to the nearest centre", "distance to the nearest training point"
 
 
@@ -46,12 +49,27 @@ def expected_distances(data: MixtureData, config: DynamicsConfig) -> dict[str, f
     return {CENTRE: unit * expected_to_centre(config.dimensions, config.sigma), POINT: unit * nearest}
 
 
-def distance_gap_measures(to_centre: np.ndarray, to_train: np.ndarray) -> Measures:
-    """What V-gap is judged by: distances of single samples, in the standardised units of the published script."""
-    gap = to_train - to_centre
+def at_the_end(found: Curves) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of single samples at the last look, to the nearest centre and to the nearest training point."""
+    return found.to_centre[:, -1].reshape(-1).numpy(), found.to_train[:, -1].reshape(-1).numpy()
+
+
+def level_measures(found: Curves) -> Measures:
+    """What V-levels is judged by: both distances at the end, in the standardised units of the published script."""
     return {
         name: (float(x.mean()), bootstrap_mean(x, seed=0, over="samples"))
-        for name, x in ((CENTRE, to_centre), (POINT, to_train), ("gap between the two", gap))
+        for name, x in zip((CENTRE, POINT), at_the_end(found), strict=True)
+    }
+
+
+def gap_measures(found: Curves) -> Measures:
+    """What V-gap is judged by: the second distance minus the first at the end, and over the second half of training."""
+    to_centre, to_train = at_the_end(found)
+    gap = to_train - to_centre
+    by_look = (found.to_train - found.to_centre).mean(dim=(0, 2))
+    return {
+        GAP_AT_THE_END: (float(gap.mean()), bootstrap_mean(gap, seed=0, over="samples")),
+        SMALLEST_GAP: float(by_look[len(by_look) // 2 :].min()),
     }
 
 
@@ -66,7 +84,7 @@ def record_settings_stated(evidence: ClaimRecord) -> None:
 
 
 def record_gaps(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
-    """Distances at the end of training, at both stated sizes (V-gap)."""
+    """The gap at the end of training and over its second half, at both stated sizes (V-gap)."""
     scale = desk.preset.mixtures
     for n, found in published_curves(desk.crew, scale).items():
         epoch = -(-n // scale.published.batch)
@@ -75,23 +93,36 @@ def record_gaps(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
         size = f", N = {n}" if whole else f", N = {n} after {epochs:,} of {scale.epochs:,} epochs"
         suffix = "" if n == SCRIPT["training points"] else size
         levels = expected_distances(draw_mixture(scale.published, n, 0), scale.published)
-        figures = [evidence.figure(f"dynamics-{n}", plot_dynamics(found, epoch, levels, size[2:]))]
         about: dict[str, Any] = {
             "kind": "synthetic",
             "n": found.to_train[:, -1].numel(),
             "seeds": f"0:{len(found.to_train)}",
             "varies": "generated sample",
             "note": None if whole else "the whole training: --scale desk-long",
+            "figures": [evidence.figure(f"dynamics-{n}", plot_dynamics(found, epoch, levels, size[2:]))],
         }
-        for name, (value, interval) in distance_gap_measures(
-            found.to_centre[:, -1].reshape(-1).numpy(), found.to_train[:, -1].reshape(-1).numpy()
-        ).items():
-            evidence.add(name + suffix, value, interval=interval, figures=figures, **about)
-        for name, level in levels.items():
-            evidence.add(f"{name}, fresh points in closed form, N = {n}", level, kind="synthetic")
-        looks = len(found.steps) // 2
-        smallest = (found.to_train - found.to_centre).mean(dim=(0, 2))[-looks:].min()
-        evidence.add(f"smallest mean gap of the last {looks} looks{size}", smallest, kind="synthetic")
+        measures = gap_measures(found) | ({} if n == SCRIPT["training points"] else level_measures(found))
+        record(evidence, {name + suffix: item for name, item in measures.items()}, **about)
         memorised = float(found.memorised[:, -1].mean())
         exact = clopper_pearson(round(memorised * about["n"]), about["n"])
         evidence.add(f"memorised at the end{size}", memorised, interval=exact, **about)
+
+
+def record_levels(evidence: ClaimRecord, desk: TrainedExperiment, png: bytes | None) -> None:
+    """Where the project's run ends, and where the curves of the README's figure do (V-levels)."""
+    scale = desk.preset.mixtures
+    n = SCRIPT["training points"]
+    found = published_curves(desk.crew, scale)[n]
+    expected = expected_distances(draw_mixture(scale.published, n, 0), scale.published)
+    picture = plot_dynamics(found, -(-n // scale.published.batch), expected, f"N = {n}")
+    about: dict[str, Any] = {
+        "kind": "synthetic",
+        "n": found.to_train[:, -1].numel(),
+        "varies": "generated sample",
+        "figures": [evidence.figure("run", picture)],
+    }
+    record(evidence, level_measures(found), **about)
+    for name, level in expected.items():
+        evidence.add(f"{name}, fresh points in closed form, N = {n}", level, kind="synthetic")
+    if png is not None:
+        record(evidence, published_levels(png), kind="published")

@@ -16,9 +16,12 @@ from audit.measures.bases import (
     angle_cosines,
     basis_measures,
     chance_cosines,
+    contour_table,
     desk_bases,
     desk_homogeneity,
+    desk_wiener,
     mean_over_images,
+    own_minus_other,
     subspace_overlaps,
     untrained_bases,
 )
@@ -72,6 +75,18 @@ def record_alignment(evidence: ClaimRecord, desk: TrainedExperiment, images: Ten
     )
 
 
+def record_contours(
+    evidence: ClaimRecord, others: Mapping[str, Bases], images: Tensor, about: Mapping[str, Any]
+) -> None:
+    """What denoisers that nobody calls adaptive have of the energy that the network is judged by."""
+    for whose, found in others.items():
+        table = contour_table(found, images)
+        rows = {"minus chance": np.diag(table) - 1, "taken at the image minus at others": own_minus_other(table)}
+        for what, values in rows.items():
+            value, interval = mean_over_images(values)
+            evidence.add(f"contour energy of the {whose}, {what}", value, interval=interval, **about)
+
+
 def record_bases(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Everything K-harmonic-bases is judged by and shown with."""
     images = desk.held_out.images[: desk.preset.theory.bases]
@@ -79,13 +94,15 @@ def record_bases(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     by_level = {sigma: desk_bases(desk, largest, images, sigma) for sigma in RANK_SIGMAS}
     at_basis = by_level[BASIS_SIGMA]
     errors = desk_homogeneity(desk, largest, images)
-    found = basis_measures(at_basis, untrained_bases(desk, images), images, errors)
+    untrained, wiener = untrained_bases(desk, images), desk_wiener(desk, largest, images)
+    found = basis_measures(at_basis, untrained, wiener, images, errors)
     about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "image"}
     figures = [evidence.figure("bases", plot_bases(by_level, images[:4]))]
     product = "by one product with J forwards, which rounds as f itself does"
     for name, (value, interval) in found.items():
         note = product if name == HOMOGENEITY else None
         evidence.add(name, value, interval=interval, note=note, figures=figures, **about)
+    record_contours(evidence, {"untrained network": untrained, "Wiener filter": wiener}, images, about)
     for what, values in (("denoiser", at_basis.asymmetry), ("noise it predicts", at_basis.asymmetry_of_noise)):
         value, interval = mean_over_images(values.numpy())
         evidence.add(f"asymmetry of the Jacobian, {what}", value, interval=interval, **about)

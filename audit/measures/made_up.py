@@ -17,13 +17,15 @@ from audit.measures.geometric import SLOPE_SIGMAS
 from audit.measures.networks import JUDGED_LEVELS, JUDGED_SIGMAS, LEVELS, SIGMAS
 from audit.measures.record import SEED
 from audit.measures.rules import CANDIDATES
-from audit.measures.training_times import PUBLISHED_NETWORK, SYSTEMS, times_of
+from audit.measures.training_times import BELOW_BAYES, PUBLISHED_NETWORK, SYSTEMS, Times, times_of
 from core.denoisers.oracles.gaussian import Gaussian
 from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve, denoiser_psnr
 from core.metrics.replicates import Replicates
+from core.theory.random_features import learn
 from core.training.cells import GROUPS
-from fixtures.experiments.curves import MEMORISED
+from core.training.presets import DEFAULT_SCALE
+from fixtures.experiments.curves import FEATURE_TIMES, MEMORISED, NOISE
 from fixtures.experiments.geometric import c_alpha
 
 COPIED, STRANGERS = 64, 300  # copies and held-out images that controls of a criterion judge
@@ -119,6 +121,8 @@ def made_up_trained(train_bonus: float, seed: int) -> dict[str, list[tuple[PSNRC
 class Notebook:
     """Stands in for a record of a claim: keeps value and interval of what is added, by name."""
 
+    scale = DEFAULT_SCALE
+
     def __init__(self) -> None:
         self.found: dict[str, tuple[Any, Any]] = {}
 
@@ -156,6 +160,11 @@ def made_up_contours() -> Tensor:
     return c_alpha(8, alpha=2, size=20, seed=SEED, strict=True)
 
 
+def smooth_images() -> Tensor:
+    """What a Wiener filter of images like `made_up_contours` is fitted to: 600 others of the kind."""
+    return c_alpha(600, alpha=2, size=20, seed=SEED + 1, strict=True)
+
+
 def random_matrices(n: int, seed: int = 1) -> list[Tensor]:
     """Jacobians without any structure, of images of 400 pixels."""
     source = torch.Generator().manual_seed(seed)
@@ -185,7 +194,16 @@ def made_up_exponents(power: float, *, gap: float = 1.19, cut: float = np.inf) -
         at = torch.from_numpy(8 * n**power * np.exp(rng.normal(0, 0.05, (3, 1))))
         curves[n] = (steps, steps / (steps + 19 * at))
     fit = times_of(curves, MEMORISED).exponent
-    return {f"exponent in N{system}": (fit.value, fit.interval) for system in (*SYSTEMS[:2], PUBLISHED_NETWORK)}
+    return {f"exponent in N{system}": (fit.value, fit.interval) for system in (*SYSTEMS, PUBLISHED_NETWORK)}
+
+
+def planted_features(power: float) -> Times:
+    """Crossing times of real random-features models of one size, whose clocks are run as N^power says."""
+    curves = {}
+    for i, n in enumerate((32, 64, 128, 256)):
+        losses = [learn(16, 192, 48, FEATURE_TIMES, h=NOISE, seed=3 * i + k).train for k in range(3)]
+        curves[n] = (FEATURE_TIMES * (n / 48) ** power, torch.stack(losses))
+    return times_of(curves, BELOW_BAYES * (1 - NOISE), falling=True)
 
 
 def normal_divergence(a: float, mean: float, b: float) -> float:

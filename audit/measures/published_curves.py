@@ -9,9 +9,15 @@ from reports.record import ClaimRecord
 NAMES = {"to_centre": "distance to the nearest centre", "to_point": "distance to the nearest training point"}
 
 
-def recorded_ends(gap: Claim) -> dict[str, tuple[float, float]]:
-    """Where the project's own run ends: the windows recorded with V-gap, by the name of the line."""
-    windows = {check.evidence: check.window["synthetic"] for check in gap.checks if "synthetic" in check.window}
+def published_levels(png: bytes) -> dict[str, tuple[float, Interval]]:
+    """Where the published lines end, by the names of V-levels."""
+    endings = read_endings(png, "results/final_result.png")
+    return {name: (endings[line].value, endings[line].interval) for line, name in NAMES.items()}
+
+
+def recorded_ends(levels: Claim) -> dict[str, tuple[float, float]]:
+    """Where the project's own run ends: the windows recorded with V-levels, by the name of the line."""
+    windows = {check.evidence: check.window["synthetic"] for check in levels.checks if "synthetic" in check.window}
     return {line: windows[name] for line, name in NAMES.items()}
 
 
@@ -33,10 +39,10 @@ def curve_measures(png: bytes, windows: dict[str, tuple[float, float]]) -> dict[
     return {f"{NAMES[line]}, beyond this project's run": beyond(endings[line], windows[line]) for line in NAMES}
 
 
-def record_published_curves(evidence: ClaimRecord, png: bytes, gap: Claim) -> None:
+def record_published_curves(evidence: ClaimRecord, png: bytes, levels: Claim) -> None:
     """Both ends as read, what the README says of them, and how far they are from the project's run (V-figure)."""
-    windows, endings = recorded_ends(gap), read_endings(png, "results/final_result.png")
-    words = dict(zip(NAMES, (float(item["value"]) for item in gap.reported), strict=True))
+    windows, endings = recorded_ends(levels), read_endings(png, "results/final_result.png")
+    words = dict(zip(NAMES, (float(item["value"]) for item in levels.reported), strict=True))
     figures = [evidence.figure("ends", plot_endings(NAMES, endings, words, windows))]
     for line, name in NAMES.items():
         ending = endings[line]

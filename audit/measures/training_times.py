@@ -37,6 +37,11 @@ BELOW_BAYES = 0.9  # random features have memorised once their training loss is 
 KIND = "synthetic"
 SYSTEMS = ("", ", small faces", ", random features in closed form")
 PUBLISHED_NETWORK = ", published network"
+LAW_FROM = 128  # faces of the smallest set of the paper's section 2; its largest has 32,768
+LAW = (
+    f"the law is stated for a U-Net on {LAW_FROM} to 32,768 faces, trained by SGD with momentum (section 2), and for "
+    "random features under gradient flow with more features than points and more points than dimensions (section 3)"
+)
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,19 @@ def good_denoiser(mark: float) -> float:
 
 
 def record_times(
-    evidence: ClaimRecord, system: str, found: Times, *, unit: str, varies: str, figures: Sequence[str]
+    evidence: ClaimRecord,
+    system: str,
+    found: Times,
+    *,
+    unit: str,
+    varies: str,
+    figures: Sequence[str],
+    outside: str | None = None,
 ) -> None:
-    """Times by N, how many trainings never crossed, and the exponent that the claim is judged by."""
+    """Times by N, how many trainings never crossed, and the exponent that the claim is judged by.
+
+    `outside` says why the system is not one that the claim speaks of; its exponent is shown and told so.
+    """
     for n, row in zip(found.sizes, found.times, strict=True):
         crossed = row[np.isfinite(row)]
         if not len(crossed):
@@ -117,7 +132,7 @@ def record_times(
         "undecided: not every training crossed" if fit.value is None else fit.value,
         interval=fit.interval,
         figures=figures,
-        note=larger if evidence.scale == DEFAULT_SCALE else None,
+        note=f"not judged: {outside}" if outside else larger if evidence.scale == DEFAULT_SCALE else None,
         **about,
     )
     if fit.value is None and (least := found.least_exponent).value is not None:
@@ -141,10 +156,17 @@ def record_copying(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     """Times at which copies appear, of the published network at a full scale and of three small systems elsewhere."""
     scale = desk.preset.mixtures
     if scale.full_faces:
-        record_copies(evidence, PUBLISHED_NETWORK, face_curves(desk.crew, scale.full_faces, desk.device))
+        faces = face_curves(desk.crew, scale.full_faces, desk.device)
+        if min(faces) >= LAW_FROM:
+            record_copies(evidence, PUBLISHED_NETWORK, faces)
+        else:
+            record_copies(evidence, f"{PUBLISHED_NETWORK}, outside the law's domain", faces, "faces")
+            told = f"undecided: {min(faces)} to {max(faces)} faces"
+            evidence.add(f"exponent in N{PUBLISHED_NETWORK}", told, kind=KIND, note=LAW)
         return
-    record_copies(evidence, SYSTEMS[0], law_curves(desk.crew, scale))
-    record_copies(evidence, SYSTEMS[1], face_curves(desk.crew, scale.small_faces))
+    mixture = f"points in {scale.law.dimensions} dimensions"
+    record_copies(evidence, SYSTEMS[0], law_curves(desk.crew, scale), mixture)
+    record_copies(evidence, SYSTEMS[1], face_curves(desk.crew, scale.small_faces), "small faces")
     models = feature_models(desk.crew, scale)
     level = BELOW_BAYES * (1 - NOISE)
     figures = [
@@ -152,16 +174,39 @@ def record_copying(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
         evidence.figure("spectrum", plot_spectrum(models, NOISE)),
     ]
     found = times_of(feature_losses(models, "train"), level, falling=True)
+    evidence.add(
+        f"domain{SYSTEMS[2]}",
+        f"judged: {scale.features} features, {found.sizes[0]} to {found.sizes[-1]} points in "
+        f"{scale.feature_dimensions} dimensions, gradient flow",
+        kind=KIND,
+        note=LAW,
+    )
     record_times(evidence, SYSTEMS[2], found, unit="training time", varies="training set and features", figures=figures)
     record_prediction(evidence, scale.features, found.sizes)
 
 
-def record_copies(evidence: ClaimRecord, system: str, found: Mapping[int, Curves] | Mapping[int, ImageCurves]) -> None:
-    """Times at which the share of copies among samples passes `MEMORISED`."""
+def record_copies(
+    evidence: ClaimRecord,
+    system: str,
+    found: Mapping[int, Curves] | Mapping[int, ImageCurves],
+    stranger: str | None = None,
+) -> None:
+    """Times at which the share of copies among samples passes `MEMORISED`.
+
+    Args:
+        evidence: the record of the claim.
+        system: part of the names.
+        found: curves by N.
+        stranger: what the sets hold, where the law is not stated for them: the exponent is shown and not judged.
+    """
     times = times_of(curves_of(found, "memorised"), MEMORISED)
-    name = system.removeprefix(", ").replace(" ", "-") or "mixture"
+    name = system.removeprefix(", ").replace(" ", "-").replace("'", "") or "mixture"
     figures = [evidence.figure(name, plot_law(found, "memorised", "share of samples that are copies", MEMORISED))]
-    record_times(evidence, system, times, unit="steps", varies="training set and weights", figures=figures)
+    outside = None if stranger is None else f"{min(found)} to {max(found)} {stranger}, trained by Adam"
+    if outside:
+        evidence.add(f"domain{system}", f"inconclusive: {outside}", kind=KIND, note=LAW)
+    about: dict[str, Any] = {"unit": "steps", "varies": "training set and weights", "figures": figures}
+    record_times(evidence, system, times, outside=outside, **about)
 
 
 def record_prediction(evidence: ClaimRecord, features: int, sizes: Sequence[int]) -> None:

@@ -18,16 +18,11 @@ from audit.measures.agreement import (
 from audit.measures.record import SEED, Measures, over_trainings, record
 from audit.measures.rules import COPY_CORRELATION
 from audit.plots.agreement import plot_agreement
-from audit.plots.transition import plot_critical_settings, plot_transition
+from audit.plots.transition import plot_transition
 from core.stats import clopper_pearson, spearman_trend
-from core.theory.critical_size import HALF, UNRESOLVED, Crossing, critical_size, crossing, size_exponent
-from core.training.presets import DEFAULT_SCALE
-from fixtures.experiments.critical import nearest_by_setting, settings
-from fixtures.experiments.desk import TrainedExperiment
+from core.theory.critical_size import Crossing, critical_size
 from fixtures.experiments.experiment import HEUN, Experiment
 from reports.record import ClaimRecord
-
-LARGER = "pytest audit/test_transition.py --scale desk-long"
 
 
 def strong_measures(sizes: Sequence[AtSize]) -> Measures:
@@ -74,40 +69,6 @@ def record_shares(
     if np.ptp(copies.mean(axis=(1, 2))) > 0:
         trend, interval = spearman_trend(sizes, list(copies.mean(axis=1)), seed=SEED)
         evidence.add(f"trend of the share of copies over N{whose} (Spearman)", trend, interval=interval, **about)
-
-
-def record_settings(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
-    """How the critical size moves with network width and image size, on a short grid of small networks."""
-    theory, near = desk.preset.theory, nearest_by_setting(desk)
-    sizes, exposures = theory.critical_sizes, theory.critical.exposures * theory.critical.epochs
-    groups = settings(desk)
-    figure = evidence.figure("width-and-size", plot_critical_settings(groups, sizes, near))
-    about: dict[str, Any] = {
-        "kind": desk.kind,
-        "n": len(desk.seeds),
-        "varies": "sampling seed; one network each",
-        "note": f"{exposures:,} exposures; N in {', '.join(map(str, sizes))}",
-        "figures": [figure],
-    }
-    curves = {setting: HALF - (values > COPY_CORRELATION) for setting, values in near.items()}
-    for setting, values in near.items():
-        record_shares(evidence, f", {setting}", sizes, values[:, None], about)
-        if lost := int((values == -1).sum()):
-            note = "counted as no copies; of a network trained this shortly the noise level may rise without end"
-            evidence.add(f"samples that did not converge, {setting}", lost, kind=desk.kind, n=values.size, note=note)
-    found = {setting: crossing(sizes, curve, seed=SEED) for setting, curve in curves.items()}
-    for setting, c in found.items():
-        record_crossing(evidence, f"critical size, {setting}", c, about)
-    for name, members in groups.items():
-        slope, interval, words = size_exponent(list(members), sizes, [curves[s] for s in members.values()], seed=SEED)
-        if words != UNRESOLVED:
-            if all(found[s].bracketed for s in members.values()):
-                evidence.add(f"exponent of the critical size in {name}", slope, interval=interval, **about)
-            else:
-                words += "; no exponent, as the sizes tried do not hold every critical size"
-        smaller = desk.preset.name == DEFAULT_SCALE
-        more = f"; a finer grid: {LARGER}" if smaller and words.startswith("inconclusive") else ""
-        evidence.add(f"with {name}, in words", words + more, kind=desk.kind)
 
 
 def record_strong(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:

@@ -91,6 +91,24 @@ def plot_law(found: Mapping[int, Any], what: str, label: str, level: float) -> F
     return figure
 
 
+def plot_order(good: Any, copies: Any) -> Figure:
+    """When samples became good and when copies appeared, by N; a triangle is a training that ended before.
+
+    Each has `sizes`, `times` (sizes, trainings), infinite for never, and `ends`, the last look of each size.
+    """
+    figure, axes = plt.subplots(figsize=(4.4, 2.8))
+    for found, colour, label in ((good, "C0", "good samples"), (copies, "C3", "copies")):
+        for k, (n, row, end) in enumerate(zip(found.sizes, found.times, found.ends, strict=True)):
+            crossed = np.isfinite(row)
+            axes.plot(np.full(crossed.sum(), n), row[crossed], "o", color=colour, label=None if k else label)
+            axes.plot(np.full((~crossed).sum(), n), np.full((~crossed).sum(), end), "^", mfc="none", color=colour)
+    axes.set(xscale="log", yscale="log", xlabel="training points or images N", ylabel="training time")
+    axes.set_xticks(list(good.sizes), labels=[f"{n:,}" for n in good.sizes])
+    axes.minorticks_off()
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def plot_features(found: Mapping[int, Sequence[RandomFeatures]], times: Tensor, best: float, level: float) -> Figure:
     """Training and test loss of the random-features model over time, and against time over N."""
     figure, panels = plt.subplots(1, 2, figsize=(7, 2.8), sharey=True)

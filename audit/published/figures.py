@@ -40,6 +40,7 @@ from fixtures.published.notebooks import (
 )
 from reports.record import ClaimRecord
 
+CELLS = "finding: where the published figures and notebook cells come from"
 EXAMPLES = ("corr_example1.png", "corr_example2.png", "lpips_example1.png", "lpips_example2.png")
 
 
@@ -240,13 +241,16 @@ def published_figure_provenance(evidence: ClaimRecord, published: HasRoot) -> No
         evidence.figure("published-agreement", plots.plot_agreements(found, seeds)),
         evidence.figure("published-male-cells", plots.male_cells(tiles)),
     ]
-    missing, differing = measures.provenance(tiles, seeds).items()
-    put(evidence, *missing, n=2 * len(seeds))
-    note = ", ".join(measures.differing_cells(tiles)) or None
-    put(evidence, *differing, n=len(measures.shown_seeds(tiles)), note=note, figures=pictures)
-    put(evidence, "tiles at smaller sizes that no cell prints", int(seeds.missing_smaller.sum()))
-    put(evidence, "figures", seeds.drop(columns="file").to_dict("records"))
-    put(evidence, "seed that each cell shows", measures.shown_seeds(tiles).to_dict("records"))
+    (missing,) = measures.provenance(seeds).items()
+    put(evidence, *missing, n=2 * len(seeds), figures=pictures)
+    odd = measures.differing_cells(tiles)
+    note = ", ".join(odd) or None
+    told = {"section": CELLS}
+    name = "cells that show other samples than their neighbours"
+    put(evidence, name, len(odd), n=len(measures.shown_seeds(tiles)), note=note, figures=pictures, **told)
+    put(evidence, "tiles at smaller sizes that no cell prints", int(seeds.missing_smaller.sum()), **told)
+    put(evidence, "figures", seeds.drop(columns="file").to_dict("records"), **told)
+    put(evidence, "seed that each cell shows", measures.shown_seeds(tiles).to_dict("records"), **told)
     for file in EXAMPLES:
         screenshot = Image.open(io.BytesIO(published_bytes(published, f"results/{file}"))).convert("L")
         group, seed, value = measures.example_seed(np.asarray(screenshot), tiles)

@@ -18,7 +18,7 @@ def made_up_similarity(mean: float, rng: np.random.Generator) -> Agreement:
 
 def provenance_of(tiles: Tiles, figures: Tiles) -> dict[str, int]:
     """What T-figure-provenance is judged by, from tiles of notebooks and of figures."""
-    return measures.provenance(tiles, measures.figure_seeds(tiles, figures, measures.agreements(tiles)))
+    return measures.provenance(measures.figure_seeds(tiles, figures, measures.agreements(tiles)))
 
 
 def protocol_measures(

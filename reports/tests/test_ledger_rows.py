@@ -25,8 +25,9 @@ TOPICS = {
     "T-other-attributes T-correlation-brightness",
     "theory": "K-tweedie K-empirical-optimum K-slide-weights K-kl-bound K-strong-generalization K-same-data "
     "K-beyond-gaussian K-geometric-optimal K-shuffled-suboptimal K-low-dimensional-suboptimal "
-    "K-harmonic-bases K-figure-1",
-    "dynamics": "V-setup V-gap V-figure V-criterion B-generation-time B-memorisation-time B-memorised-fraction",
+    "K-harmonic-bases K-not-minimised K-critical-depends K-figure-1",
+    "dynamics": "V-setup V-gap V-levels V-figure V-order V-criterion B-generation-time B-memorisation-time "
+    "B-memorised-fraction",
 }
 KINDS = {"arithmetic", "property", "published", "synthetic", "celeba", "full"}
 HOW = {"printed", "read off a figure", "derived"}
