@@ -28,7 +28,7 @@ TOPICS = {
     "K-harmonic-bases K-figure-1",
     "dynamics": "V-setup V-gap V-figure V-criterion B-generation-time B-memorisation-time B-memorised-fraction",
 }
-KINDS = {"arithmetic", "property", "published", "synthetic", "celeba", "full"}
+KINDS = {"arithmetic", "property", "published", "synthetic", "photographs", "celeba", "full"}
 HOW = {"printed", "read off a figure", "derived"}
 FIRST = date(2026, 11, 23)  # the day of the first rule
 VERDICTS = {"reproduced", "refuted", "inconclusive"}
