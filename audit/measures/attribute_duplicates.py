@@ -62,6 +62,7 @@ def _exempt_on_celeba(evidence: ClaimRecord, celeba: Path, published: Published 
         if published is not None:
             order = read_list(published.root / "datasets" / f"list_{label}_yesno.txt")
             lists = [tuple(order[: len(order) // 2]), tuple(order[len(order) // 2 :])]
+            lists = [tuple(name for name in names if name in place) for names in lists]  # CelebA may be here in part
         a, b = (np.array([place[name] for name in names]) for names in lists)
         halves, differences = redundancy(pairs, a, b), []
         for seed in range(20):
@@ -69,7 +70,7 @@ def _exempt_on_celeba(evidence: ClaimRecord, celeba: Path, published: Published 
             by_chance = redundancy(pairs, order_at_random[: len(a)], order_at_random[-len(b) :])
             differences.append(by_chance["across"] - halves["across"])
         for name, value in halves.items():
-            evidence.add(f"{label}_{name}", value, kind="celeba", n=2 * len(a), unit="share of the images")
+            evidence.add(f"{label}_{name}", value, kind="celeba", n=len(a) + len(b), unit="share of the images")
         evidence.add(
             f"{label}_random_minus_across",
             float(np.mean(differences)),

@@ -14,7 +14,7 @@ ROWS = LEDGER["claim"]
 TOPICS = {
     "data": "T-counts T-holdout T-attribute-repair T-preprocess T-order",
     "duplicates": "T-dedup-equivalence T-dedup-dense-memory T-dedup-block-memory T-dedup-count "
-    "T-dedup-attribute-exempt",
+    "T-dedup-attribute-exempt T-dedup-precision T-identity-near-duplicates",
     "splits": "T-split-sizes T-split-definition T-split-disjoint T-split-identity-overlap T-eyeglasses-split "
     "T-male-split T-attribute-identity-overlap T-identity-split",
     "model": "T-unet-parameters T-unet-description T-unet-bias-free T-miyasawa T-noise-uniform T-optimiser "
