@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from core.data.celeba import read_celeba
-from core.data.lists import read_list
 from core.dedup.pairs import Pairs
 from core.dedup.search import near_duplicates
 from core.splits.build import by_attribute
@@ -60,7 +59,7 @@ def _exempt_on_celeba(evidence: ClaimRecord, celeba: Path, published: Published 
         groups = by_attribute(corpus.names, corpus.attributes[attribute], 0, attribute=attribute).groups
         lists = list(groups.values())
         if published is not None:
-            order = read_list(published.root / "datasets" / f"list_{label}_yesno.txt")
+            order = published.male if attribute == "Male" else published.eyeglasses
             lists = [tuple(order[: len(order) // 2]), tuple(order[len(order) // 2 :])]
             lists = [tuple(name for name in names if name in place) for names in lists]  # CelebA may be here in part
         a, b = (np.array([place[name] for name in names]) for names in lists)
