@@ -17,6 +17,7 @@ from reports.text import one_line
 COMMANDS = {
     "dedup": "audit.commands.dedup",
     "import": "audit.commands.import_checkpoints",
+    "photographs": "audit.commands.photographs",
     "prepare": "audit.commands.prepare",
     "published": "audit.commands.published",
     "runs": "audit.commands.runs",

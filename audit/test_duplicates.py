@@ -16,6 +16,17 @@ from audit.measures.duplicates import (
     planted_pairs,
     record_equivalence,
 )
+from audit.measures.metadata import blocked_in_part
+from audit.measures.real_duplicates import (
+    PARTITION,
+    looked_at,
+    planted_pictures,
+    precision_measures,
+    record_dedup_precision,
+    record_identity_near_duplicates,
+    shared_across,
+)
+from core.data.corpus import Corpus
 from core.dedup.pairs import THRESHOLD, Pairs, kept
 from core.dedup.published import remove_repeats
 from core.dedup.search import near_duplicates
@@ -105,7 +116,7 @@ def test_other_blocks_have_another_peak(judge: Judge, block: int) -> None:
 
 @pytest.mark.claim("T-dedup-count")
 def test_count(evidence: ClaimRecord, celeba_dir: Path | None, published_or_none: Published | None) -> None:
-    if celeba_dir is None:
+    if celeba_dir is None or blocked_in_part(evidence, celeba_dir):
         return
     found, note = count_on_celeba(celeba_dir, published_or_none)
     for name, value in found.items():
@@ -124,6 +135,54 @@ def test_planted_counts_are_found(judge: Judge) -> None:
 @pytest.mark.control("T-dedup-count", "negative")
 def test_one_missed_image_is_another_count(judge: Judge) -> None:
     assert judge("T-dedup-count", {"before": 202_589, "removed": 6_353, "kept": 196_236}) == "refuted"
+
+
+# ---------------------------------------------------------------------------------------------------------- precision
+
+
+@pytest.mark.claim("T-dedup-precision")
+def test_precision(evidence: ClaimRecord, orl_or_none: Corpus | None, celeba_dir: Path | None) -> None:
+    record_dedup_precision(evidence, orl_or_none, celeba_dir)
+
+
+@pytest.mark.control("T-dedup-precision", "positive")
+def test_copies_lit_and_encoded_anew_are_one_photograph(judge: Judge) -> None:
+    small, full = planted_pictures(30, likes=0)
+    assert judge("T-dedup-precision", precision_measures(looked_at(small, full)), "celeba") == "reproduced"
+
+
+@pytest.mark.control("T-dedup-precision", "negative")
+@pytest.mark.parametrize("likes", [30, 60])
+def test_pictures_alike_at_small_size_only_are_not(judge: Judge, likes: int) -> None:
+    small, full = planted_pictures(60 - likes, likes=likes)
+    assert judge("T-dedup-precision", precision_measures(looked_at(small, full)), "celeba") == "refuted"
+
+
+@pytest.mark.claim("T-identity-near-duplicates")
+def test_one_photograph_on_two_sides(
+    evidence: ClaimRecord, celeba_dir: Path | None, published_or_none: Published | None
+) -> None:
+    record_identity_near_duplicates(evidence, celeba_dir, published_or_none)
+
+
+@pytest.mark.control("T-identity-near-duplicates", "positive")
+def test_likenesses_and_copies_on_one_side_are_not_shared(judge: Judge) -> None:
+    small, full = planted_pictures(10, likes=10)
+    side = np.arange(len(small)) // 2 % 2  # copies together; likenesses apart
+    side[20:] = np.arange(20) % 2
+    found = {PARTITION: shared_across(looked_at(small, full), side), "identities on more than one side": 0}
+    assert judge("T-identity-near-duplicates", found, "celeba") == "reproduced"
+
+
+@pytest.mark.control("T-identity-near-duplicates", "negative")
+def test_one_copy_under_another_identity_is_found(judge: Judge) -> None:
+    small, full = planted_pictures(10, likes=10)
+    side = np.arange(len(small)) // 2 % 2
+    side[1] = 1 - side[0]
+    shared = shared_across(looked_at(small, full), side)
+    assert shared == 1
+    found = {PARTITION: shared, "identities on more than one side": 0}
+    assert judge("T-identity-near-duplicates", found, "celeba") == "refuted"
 
 
 # --------------------------------------------------------------------------------------------------- attribute splits

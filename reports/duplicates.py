@@ -10,9 +10,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
+from core.dedup.confirmed import bands_above, told
+from core.dedup.on_disk.results import Seen
 from core.dedup.pairs import Pairs
 
 SHOWN = 24  # pairs in each list
+EACH = 8  # pairs of a band on either side of the second look's threshold, those nearest to it
+MEANS = (
+    "Confirmed means one photograph, encoded, lit, cut or turned anew. Shots of one person a moment apart before one "
+    "background can pass as well, most of all where pictures are small: look at the pairs nearest to the threshold."
+)
 _SIDE = 96  # pixels of a picture on the page
 
 _PAGE = """<!doctype html>
@@ -50,14 +57,16 @@ def duplicates_page(
     names: tuple[Sequence[str], Sequence[str]],
     picture: tuple[Callable[[int], np.ndarray], Callable[[int], np.ndarray]],
     summary: str,
+    seen: Seen | None = None,
 ) -> str:
-    """The page: pairs of the highest correlation, and those nearest to the threshold.
+    """The page: pairs of the highest correlation, those nearest to the threshold, and full-size ones by band.
 
     Args:
         pairs: of one set, or across two.
         names: of the images that i and j count.
         picture: number -> (c, h, w) image, for i and for j.
         summary: one sentence of plain text.
+        seen: a second look at the pairs of the rule, where there was one.
     """
 
     def item(p: int) -> str:
@@ -73,4 +82,29 @@ def duplicates_page(
     for title, chosen in (("The closest pairs", closest), ("The pairs nearest to the threshold", weakest)):
         if len(chosen):
             sections += f"<h2>{title}</h2><ul>{''.join(item(int(p)) for p in chosen)}</ul>\n"
+    sections += _bands(seen, names) if seen is not None and len(seen.look.index) else ""
     return _PAGE.format(summary=html.escape(summary), sections=sections or "<p>No pair is above the threshold.</p>")
+
+
+def _bands(seen: Seen, names: tuple[Sequence[str], Sequence[str]]) -> str:
+    """What the second look says, and of each band of correlation the pairs nearest to its threshold, at full size."""
+    look, pairs, pictures = seen.look, seen.pairs, seen.pictures
+    strength, confirms = np.abs(pairs.correlation[look.index]), look.confirms
+    lines = "<br>".join(html.escape(line) for line in told(look.counts(pairs)))
+    text = f"<h2>The second look, at full size and in colour</h2><p>{lines}<br>{MEANS}</p>\n"
+    for low, high in reversed(bands_above(pairs.threshold)):
+        for word, kind in (("confirmed", confirms), ("not confirmed", ~confirms)):
+            inside = np.flatnonzero((strength > low) & (strength <= high) & kind & np.isfinite(look.value))
+            if not len(inside) or pictures is None:
+                continue
+            nearest = inside[np.argsort(np.abs(look.value[inside] - look.parting.threshold), kind="stable")][:EACH]
+            items = []
+            for q in nearest.tolist():
+                p = int(look.index[q])
+                ends = (int(pairs.i[p]), int(pairs.j[p]))
+                shown = "".join(f'<img alt="" src="{png(get(k))}">' for get, k in zip(pictures, ends, strict=True))
+                called = " &middot; ".join(html.escape(str(own[k])) for own, k in zip(names, ends, strict=True))
+                value = f"{pairs.correlation[p]:+.4f}, second look {look.value[q]:.3f}"
+                items.append(f"<li>{shown}<br><b>{value}</b><br>{called}</li>")
+            text += f"<h3>{low:g} to {high:g}: {word} ({len(inside):,} pairs)</h3><ul>{''.join(items)}</ul>\n"
+    return text

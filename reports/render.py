@@ -38,6 +38,7 @@ KIND_WORDS = {
     "property": "generated data with a known answer",
     "published": "what the authors published",
     "synthetic": "the project's own corpus, trained on the spot",
+    "photographs": "photographs that a package index carries",
     "celeba": "the real images",
     "full": "training at the paper's scale",
 }

@@ -22,7 +22,9 @@ EXACT = 1e-6  # relative: float64 sums in another order
 ROUNDED = 0.01  # relative: float32 networks on fixed images
 FLOORS = {"dB": 0.3, None: 0.05}  # by unit: two trainings that differ in rounding alone may differ by as much
 LOOSE = 0.25  # relative: a trained amount in another unit
-HELD = ("arithmetic", "published", "property", "synthetic")  # what a user brings has no window
+HELD = ("arithmetic", "published", "property", "synthetic", "photographs")  # what a user brings has no window
+
+TRAINED = ("synthetic", "photographs")  # kinds of which some claims train networks
 
 
 def window(check: Mapping[str, Any], evidence: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -42,7 +44,7 @@ def window(check: Mapping[str, Any], evidence: Mapping[str, Any]) -> tuple[float
     if kind == "published":
         below = above = ROUNDED * max(abs(value), high - low)
     elif kind != "arithmetic":
-        floor = FLOORS.get(unit, LOOSE * abs(value)) if kind == "synthetic" else 0.0
+        floor = FLOORS.get(unit, LOOSE * abs(value)) if kind in TRAINED else 0.0
         below, above = (max(REACH * reach, floor) for reach in (value - low, high - value))
     return value - below, value + above
 

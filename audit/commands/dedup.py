@@ -8,6 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from core.data.pictures import Fit
+from core.dedup.confirmed import told as told_again
 from core.dedup.join.cluster import DaskEngine, connect
 from core.dedup.join.tiles import Engine, local_engine
 from core.dedup.on_disk.inputs import find_input
@@ -59,6 +60,10 @@ def command(
         str | None, typer.Option(help="Tensors only: nchw or nhwc, where the order of the axes is not clear.")
     ] = None,
     skip_bad: Annotated[bool, typer.Option(help="List images that cannot be used and leave them out.")] = False,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm", help="Pictures only: keep only pairs that a second look at full size confirms."),
+    ] = False,
 ) -> None:
     """Find near-duplicates exactly; killed and started again, it goes on where it was."""
     if engine not in ("local", "dask"):
@@ -69,7 +74,7 @@ def command(
         raise InputError(f"--resize {resize}: the same as --fit crop:{resize}; got --fit {fit} beside it")
     chosen_fit = Fit("crop", resize) if resize is not None else Fit.parse(fit) if fit is not None else None
     inputs = [find_input(path, fit=chosen_fit, axes=axes) for path in (corpus, other) if path is not None]
-    options = Options(threshold, rule, pooled_size, memory, threads, skip_bad, device)
+    options = Options(threshold, rule, pooled_size, memory, threads, skip_bad, device, confirm=confirm)
     with ExitStack() as stack:
         chosen: Engine = local_engine
         if engine == "dask":
@@ -101,6 +106,7 @@ def _summary(result: dict[str, Any], out: Path) -> str:
         f"{images} images, {counts['pairs']:,} pairs above {result['parameters']['threshold']}: "
         f"removed {counts['removed']:,}, kept {counts['kept']:,} ({result['parameters']['rule']})",
         *warnings(result),
+        *_again(result["second_look"]),
     ]
     if counts["removed_without_a_kept_likeness"]:
         lines.append(
@@ -123,3 +129,11 @@ def _summary(result: dict[str, Any], out: Path) -> str:
         f"{measured['peak_rss_before'] / 1e6:,.0f}"
     )
     return "\n".join([*lines, f"{out / 'index.html'}"])
+
+
+def _again(look: dict[str, Any]) -> list[str]:
+    """What the second look says, a line each."""
+    if "not_looked" in look:
+        return [f"no second look: {look['not_looked']}"]
+    kept = ["only confirmed pairs are kept (--confirm)"] if look["only_confirmed_kept"] else []
+    return [*told_again(look), *kept]

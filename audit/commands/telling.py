@@ -50,7 +50,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class Telling:
-    """What is required of the groups and where the answer goes."""
+    """What is required of the groups, where the answer goes, and what a second look said of near-duplicates."""
 
     required: tuple[str, ...]
     strict: bool = False
@@ -58,6 +58,7 @@ class Telling:
     json_out: Path | None = None
     html_out: Path | None = None
     sarif_out: Path | None = None
+    second_look: Mapping[str, Any] | None = None
 
 
 def tell(groups: Groups, near: Near | None, threshold: float | None, telling: Telling) -> bool:
@@ -117,7 +118,8 @@ def judged(groups: Groups, near: Near | None, threshold: float | None, telling: 
         "files": {name: [str(path) for path in paths] for name, paths in groups.files().items()},
         "duplicate_threshold": None if near is None else threshold,
         **{key: value for key, value in asdict(found).items() if key != "said"},
-        "counts": list(count_lines(found)),
+        "second_look": telling.second_look,
+        "counts": [*count_lines(found), *_second_lines(telling.second_look)],
         "notes": [asdict(note) for note in notes],
         "required": list(required),
         "violations": [{"property": name, "why": why} for name, why in broken],
@@ -126,6 +128,17 @@ def judged(groups: Groups, near: Near | None, threshold: float | None, telling: 
         "leaks": [asdict(leak) for leak in _leaks(groups, found, near)],
         "holds": not broken and not unknown,
     }
+
+
+def _second_lines(look: Mapping[str, Any] | None) -> list[str]:
+    if look is None or "not_looked" in look:
+        return [] if look is None else [f"no second look at near-duplicates: {look['not_looked']}"]
+    if not look["pairs"]:
+        return []
+    from core.dedup.confirmed import told  # compiled code, which groups without images do without
+
+    kept = ["only confirmed pairs count as near-duplicates (--confirm)"] if look["only_confirmed_kept"] else []
+    return [*told(dict(look)), *kept]
 
 
 def say(text: Sequence[str]) -> None:

@@ -61,6 +61,10 @@ def command(
     fit: Annotated[
         str | None, typer.Option(help="With --images: how pictures are fitted, as `samenoise dedup --fit` takes it.")
     ] = None,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm", help="With --images DIR: only near-duplicates that a second look confirms count."),
+    ] = False,
     require: Annotated[str | None, typer.Option(help=f"What must hold, by commas: {', '.join(PROPERTIES)}.")] = None,
     on_unknown: Annotated[
         Literal["error", "skip"], typer.Option(help="Images without an identity: refuse, or count and go on.")
@@ -96,9 +100,12 @@ def command(
         groups, images, telling = _read(directory, given, images, telling)
         if fit is not None and images is None:
             raise InputError(f"--fit {fit}: goes with --images DIR")
+        if confirm and images is None:
+            raise InputError("--confirm: goes with --images DIR")
         near = None
         if images is not None:
-            near, notes = _near(groups.membership, images, threshold, fit)
+            near, notes, looked = _near(groups.membership, images, threshold, fit, confirm)
+            telling = replace(telling, second_look=looked)
             groups = replace(groups, notes=(*groups.notes, *notes))
         holds = tell(groups, near, threshold, telling)
     if not holds:
@@ -142,15 +149,18 @@ def _annotated(form: Format) -> Iterator[None]:
         raise
 
 
-def _near(membership: Membership, images: Path, threshold: float, fit: str | None) -> tuple[Any, list[Note]]:
-    """Near-duplicates across the groups, and what of the pictures a reader should know."""
+def _near(
+    membership: Membership, images: Path, threshold: float, fit: str | None, confirm: bool
+) -> tuple[Any, list[Note], dict[str, Any] | None]:
+    """Near-duplicates across the groups, what of the pictures a reader should know, and what a second look says."""
     from rich.console import Console
     from rich.progress import Progress
 
     from core.data.pictures import Fit
-    from core.splits.near_duplicates import near_duplicates_across
+    from core.splits.near_duplicates import Again, near_duplicates_across
 
     notes: list[Note] = []
+    again = Again(confirm)
     console = Console(stderr=True)  # standard output may be a SARIF log
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading images", total=None)
@@ -161,5 +171,6 @@ def _near(membership: Membership, images: Path, threshold: float, fit: str | Non
             fit=None if fit is None else Fit.parse(fit),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
             tell=lambda what, count: notes.append(Note("assumed", f"{count:,} {what}", str(images))),
+            again=again,
         )
-    return found, notes
+    return found, notes, again.counts

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from core.data.celeba import read_celeba
-from core.data.lists import read_list
 from core.dedup.pairs import Pairs, kept
 from core.dedup.search import near_duplicates
 from core.splits.build import by_attribute
@@ -80,8 +79,9 @@ def _exempt_on_celeba(evidence: ClaimRecord, celeba: Path, published: Published 
         groups = by_attribute(corpus.names, corpus.attributes[attribute], 0, attribute=attribute).groups
         lists = list(groups.values())
         if published is not None:
-            order = read_list(published.root / "datasets" / f"list_{label}_yesno.txt")
+            order = published.male if attribute == "Male" else published.eyeglasses
             lists = [tuple(order[: len(order) // 2]), tuple(order[len(order) // 2 :])]
+            lists = [tuple(name for name in names if name in place) for names in lists]  # CelebA may be here in part
         a, b = (np.array([place[name] for name in names]) for names in lists)
         halves, differences, more = redundancy(pairs, a, b), [], []
         for seed in range(20):
@@ -90,7 +90,7 @@ def _exempt_on_celeba(evidence: ClaimRecord, celeba: Path, published: Published 
             by_chance = redundancy(pairs, order_at_random[: len(a)], order_at_random[-len(b) :])
             differences.append(by_chance["across"] - halves["across"])
         for name, value in halves.items():
-            evidence.add(f"{label}_{name}", value, kind="celeba", n=2 * len(a), unit="share of the images")
+            evidence.add(f"{label}_{name}", value, kind="celeba", n=len(a) + len(b), unit="share of the images")
         for name, values in ((EXCESS.format(label), more), (f"{label}_random_minus_across", differences)):
             evidence.add(
                 name,

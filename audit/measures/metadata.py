@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from audit.measures.record import cite, record
-from core.data.celeba import read_attributes, read_identities, require_file
+from core.data.celeba import celeba_in_part, read_attributes, read_identities, require_file
 from core.files import sha256_file
 from fixtures.published.files import Published
 from reports.record import ClaimRecord
@@ -40,6 +40,13 @@ def holdout(train: Sequence[str], test: Sequence[str], identities: pd.Series) ->
     }
 
 
+def blocked_in_part(evidence: ClaimRecord, celeba: Path) -> bool:
+    """Whether a directory holds CelebA in part, so that a count of the whole is blocked with that reason."""
+    if part := celeba_in_part(celeba):
+        evidence.block(kind="celeba", needs=f"all of CelebA ({part})", command="pytest audit/ --celeba DIR")
+    return part is not None
+
+
 def record_counts(evidence: ClaimRecord, published_or_none: Published | None, celeba_dir: Path | None) -> None:
     """Counts of the published tables and of CelebA's own (T-counts)."""
     if published_or_none is not None:
@@ -50,7 +57,7 @@ def record_counts(evidence: ClaimRecord, published_or_none: Published | None, ce
             kind="published",
             n=len(published_or_none.attributes),
         )
-    if celeba_dir is not None:
+    if celeba_dir is not None and not blocked_in_part(evidence, celeba_dir):
         files = [require_file(celeba_dir, name) for name in ("list_attr_celeba.txt", "identity_CelebA.txt")]
         for path in files:
             evidence.input(f"CelebA: {path.name}", sha256=sha256_file(path))

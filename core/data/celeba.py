@@ -22,6 +22,7 @@ from core.errors import InputError
 Note = Callable[[str], None]
 PLACES = ("", "Anno", "Img", "Eval")
 KNOWN = re.compile(r"(?i)^(list_|identity|img_align).*\.(txt|csv|zip|7z|parquet)$")
+IMAGES = 202_599  # of the whole
 _PAIR = re.compile(r"\s*\S+\s+-?[0-9]{1,18}\s*")
 _CHUNK = 64  # images decoded by one thread between two reports of progress
 
@@ -190,6 +191,17 @@ def read_celeba(
             pool.shutdown(cancel_futures=True)
             raise
     return Corpus(images, tuple(names), identities, attributes)
+
+
+def celeba_in_part(directory: Path | str) -> str | None:
+    """What says that a directory holds CelebA in part, by its images and lists; None where it holds the whole."""
+    images = sum(bool(NAME.fullmatch(path.name)) for path in require_file(directory, "img_align_celeba").iterdir())
+    if images < IMAGES:
+        return f"{images:,} of CelebA's {IMAGES:,} images"
+    listed = _first(Path(directory), "identity_CelebA", (".txt", ".csv"))
+    if listed and (names := len(read_identities(listed))) < IMAGES:
+        return f"{listed.name} names {names:,} of CelebA's {IMAGES:,} images"
+    return None
 
 
 def _first(root: Path, stem: str, suffixes: Sequence[str]) -> Path | None:

@@ -145,6 +145,21 @@ def read_header(path: Path | str, fit: Fit) -> Header:
         return Header(shape, not kept_levels, taken, tuple(name for name, so in notes.items() if so))
 
 
+def read_full(path: Path | str, fit: Fit) -> np.ndarray:
+    """A picture in colour after the crop of `fit` and before it is resized: (3, h, w) 8-bit levels.
+
+    Raises:
+        InputError: as `read_picture`.
+    """
+    with _opened(path) as image:
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        whole = _cropped(_flat(image), fit)
+        if whole.mode == "F":
+            return np.rint(np.asarray(whole)[None].repeat(3, axis=0) * 255).astype(np.uint8)
+        return np.ascontiguousarray(np.asarray(whole.convert("RGB")).transpose(2, 0, 1))
+
+
 def as_floats(pixels: np.ndarray) -> np.ndarray:
     """What `read_picture` gave as float32 in [0, 1]: 8-bit levels stand for level / 255."""
     return pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
@@ -223,12 +238,7 @@ def _fitted(whole: Image.Image, fit: Fit, *, gray: bool) -> np.ndarray:
     aligned = whole.size == ALIGNED
     side = fit.side or (40 if aligned else None)
     colour = fit.colour if fit.colour is not None else not (gray or aligned)
-    if aligned:
-        whole = whole.crop(CROP_BOX)
-    elif fit.how == "crop":
-        edge = min(whole.size)
-        left, top = (whole.width - edge) // 2, (whole.height - edge) // 2
-        whole = whole.crop((left, top, left + edge, top + edge))
+    whole = _cropped(whole, fit)
     if side is not None:
         whole = whole.resize((side, side), Image.Resampling.BICUBIC)
     if whole.mode == "F":
@@ -238,3 +248,14 @@ def _fitted(whole: Image.Image, fit: Fit, *, gray: bool) -> np.ndarray:
         return np.asarray(whole)[None]
     levels = np.asarray(whole.convert("RGB"))
     return np.ascontiguousarray(levels.transpose(2, 0, 1)) if colour else gray_of(levels)[None]
+
+
+def _cropped(whole: Image.Image, fit: Fit) -> Image.Image:
+    """What of a picture is looked at: of CelebA's aligned ones the report's crop, else what `fit` says."""
+    if whole.size == ALIGNED:
+        return whole.crop(CROP_BOX)
+    if fit.how != "crop":
+        return whole
+    edge = min(whole.size)
+    left, top = (whole.width - edge) // 2, (whole.height - edge) // 2
+    return whole.crop((left, top, left + edge, top + edge))

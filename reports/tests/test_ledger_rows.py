@@ -13,8 +13,8 @@ LEDGER = tomllib.loads((Path(__file__).parents[2] / "audit" / "claims.toml").rea
 ROWS = LEDGER["claim"]
 TOPICS = {
     "data": "T-counts T-holdout T-attribute-repair T-preprocess T-order",
-    "duplicates": "T-dedup-equivalence T-dedup-dense-memory T-dedup-block-memory T-block-memory-order "
-    "T-dedup-count T-dedup-attribute-exempt",
+    "duplicates": "T-dedup-equivalence T-dedup-dense-memory T-dedup-block-memory T-block-memory-order T-dedup-count "
+    "T-dedup-attribute-exempt T-dedup-precision T-identity-near-duplicates",
     "splits": "T-split-sizes T-split-definition T-split-disjoint T-split-identity-overlap T-eyeglasses-split "
     "T-male-split T-attribute-identity-overlap T-identity-split",
     "model": "T-unet-parameters T-unet-description T-unet-bias-free T-miyasawa T-noise-uniform T-optimiser "
@@ -22,14 +22,14 @@ TOPICS = {
     "behaviour": "T-psnr-gap T-convergence T-eyeglasses-convergence T-attribute-respected T-coarse-aligned "
     "T-male-convergence T-identity-convergence T-convergence-order T-figure-provenance T-size-confound "
     "T-same-start T-test-set T-rank-inversion T-lpips-protocol T-lpips-exhaustive T-lpips-infeasible "
-    "T-other-attributes T-correlation-brightness",
+    "T-other-attributes T-correlation-brightness T-vgg-stable",
     "theory": "K-tweedie K-empirical-optimum K-slide-weights K-kl-bound K-strong-generalization K-same-data "
     "K-beyond-gaussian K-geometric-optimal K-shuffled-suboptimal K-low-dimensional-suboptimal "
     "K-harmonic-bases K-not-minimised K-critical-depends K-figure-1",
     "dynamics": "V-setup V-gap V-levels V-figure V-order V-criterion B-generation-time B-memorisation-time "
     "B-memorised-fraction",
 }
-KINDS = {"arithmetic", "property", "published", "synthetic", "celeba", "full"}
+KINDS = {"arithmetic", "property", "published", "synthetic", "photographs", "celeba", "full"}
 HOW = {"printed", "read off a figure", "derived"}
 FIRST = date(2026, 11, 23)  # the day of the first rule
 VERDICTS = {"reproduced", "refuted", "inconclusive"}

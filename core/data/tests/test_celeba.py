@@ -12,7 +12,7 @@ from PIL import Image
 
 import core.data.celeba
 from core.data.attributes import ATTRIBUTES
-from core.data.celeba import read_attributes, read_celeba, read_identities, read_partition
+from core.data.celeba import celeba_in_part, read_attributes, read_celeba, read_identities, read_partition
 from core.data.corpus import shuffled
 from core.data.lists import read_list, write_list
 from core.data.pictures import read_image
@@ -315,3 +315,15 @@ def test_attribute_archives(tmp_path: Path) -> None:
         read_attributes(path)
     with pytest.raises(InputError, match="no such file"):
         read_attributes(tmp_path / "none.txt")
+
+
+def test_the_whole_and_a_part_are_told_apart(celeba: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert celeba_in_part(celeba) == "6 of CelebA's 202,599 images"
+    monkeypatch.setattr(core.data.celeba, "IMAGES", N)
+    assert celeba_in_part(celeba) is None
+    lines = (celeba / "identity_CelebA.txt").read_text().splitlines()
+    (celeba / "identity_CelebA.txt").write_text("\n".join(lines[:-1]) + "\n")
+    assert celeba_in_part(celeba) == "identity_CelebA.txt names 5 of CelebA's 6 images"
+    (celeba / "img_align_celeba" / NAMES[-1]).unlink()
+    assert celeba_in_part(celeba) == "5 of CelebA's 6 images"
+    assert len(read_celeba(celeba)) == 5  # the attribute list still names six

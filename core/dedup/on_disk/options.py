@@ -15,7 +15,7 @@ from core.progress import Progress
 
 SCHEMA = "samenoise/dedup/3"
 StageProgress = Callable[[str, int, int], None]  # stage, done, total
-FREE = ("rule", "skip_bad")  # options that may change when an interrupted run goes on
+FREE = ("rule", "skip_bad", "confirm")  # options that may change when an interrupted run goes on
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Options:
     skip_bad: bool = False
     device: str | None = None
     tile: int | None = None
+    confirm: bool = False  # keep only pairs that a second look at full size confirms
 
     def __post_init__(self) -> None:
         check_threshold(self.threshold)

@@ -9,19 +9,34 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.dedup.confirmed import SecondLook
 from core.dedup.equal import Equal
+from core.dedup.on_disk.second import look_table
 from core.dedup.pairs import Kept, Pairs, kept
 from core.dedup.sources import FileSource
 from core.errors import InputError
 from core.files import sha256_bytes, write_atomic
 
 Pictures = tuple[Callable[[int], np.ndarray], Callable[[int], np.ndarray]]  # number -> (c, h, w), for i and for j
-Page = Callable[[Pairs, tuple[Sequence[str], Sequence[str]], Pictures, str], str]  # pairs, names, pictures, summary
 LISTED = "skipped.txt"  # images left out, each with its reason
 EQUAL = "equal.parquet"  # images equal to an earlier one of their set
+LOOKED = "second_look.parquet"  # pairs that were looked at again at full size
 SAME = "same_files.txt"  # files met more than once
 REFUSED = "unusable.txt"  # the same, of a run that stopped because of them
 PACKAGES = ("samenoise", "numpy", "numba", "torch", "pillow")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A second look at the pairs of the rule, and the full-size pictures of i and of j."""
+
+    look: SecondLook
+    pairs: Pairs
+    pictures: Pictures | None
+
+
+Names = tuple[Sequence[str], Sequence[str]]
+Page = Callable[[Pairs, Names, Pictures, str, Seen | None], str]  # pairs, names, pictures, summary, second look
 
 
 def refuse(bad: Sequence[dict[str, str]], out: Path) -> None:
@@ -58,6 +73,7 @@ class Results:
         equal: the equal images of each source.
         twins: across two sets, for each image of the second that of the first which is the very same file, or -1.
         same: for each set, other name of a file -> the name under which it is read.
+        seen: a second look at the pairs of the rule, where there are full-size pictures.
     """
 
     pairs: Pairs
@@ -67,6 +83,7 @@ class Results:
     equal: Sequence[Equal]
     twins: np.ndarray | None
     same: Sequence[Mapping[str, str]]
+    seen: Seen | None = None
 
     def write(
         self, out: Path, rule: str, progress: Callable[[int, int], None], page: Page | None = None
@@ -100,9 +117,11 @@ class Results:
             contents[EQUAL] = self._equal
         if any(self.same) or self.twins is not None:
             contents[SAME] = self._same
+        if (seen := self.seen) is not None:
+            contents[LOOKED] = lambda: look_table(seen.look, seen.pairs, self.names)
         if page:
             contents["index.html"] = lambda: self._page(page, images[0])
-        for name in (LISTED, REFUSED, EQUAL, SAME):  # of an earlier run
+        for name in (LISTED, REFUSED, EQUAL, SAME, LOOKED):  # of an earlier run
             (out / name).unlink(missing_ok=True)
         progress(0, len(contents))
         for done, (name, content) in enumerate(contents.items(), 1):
@@ -149,8 +168,9 @@ class Results:
     def _page(self, page: Page, images: int) -> str:
         picture = [lambda k, s=source: s.pixels(np.array([k]))[0] for source in (self.sources[0], self.sources[-1])]
         where = "between the two sets" if len(self.sources) == 2 else f"among {images:,} images"
-        summary = f"{self.pairs.total:,} pairs {where} correlate above {self.pairs.threshold} in absolute value."
-        return page(self.pairs, (self.names[0], self.names[-1]), (picture[0], picture[1]), summary)
+        also = " and are confirmed at full size" if self.seen and self.seen.pairs is not self.pairs else ""
+        summary = f"{self.pairs.total:,} pairs {where} correlate above {self.pairs.threshold} in absolute value{also}."
+        return page(self.pairs, (self.names[0], self.names[-1]), (picture[0], picture[1]), summary, self.seen)
 
 
 def _parquet(pairs: Pairs, first: tuple[str, ...], last: tuple[str, ...]) -> bytes:

@@ -15,7 +15,8 @@ from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.looked_at import pictures_looked_at, same_images
 from core.dedup.on_disk.options import SCHEMA, Options, StageProgress, stage
 from core.dedup.on_disk.pictures import Headers, gather
-from core.dedup.on_disk.results import PACKAGES, Page, Results, digest, refuse
+from core.dedup.on_disk.results import PACKAGES, Page, Results, Seen, digest, refuse
+from core.dedup.on_disk.second import full_pictures, looked_again, second_look
 from core.dedup.on_disk.sets import check_before_reading, look
 from core.dedup.on_disk.work import WORK, open_work, prepared, search
 from core.dedup.search import as_pairs
@@ -104,7 +105,10 @@ def _run(
     twins = same_images(inputs, names)
     found_pairs = search(join, work / "parts", engine, stage(progress, "comparing"))
     pairs = as_pairs(found_pairs, join, twins)
-    results = Results(pairs, sources, names, bad, join.equal or (), twins, [given.same for given in inputs])
+    again = second_look(inputs, names, pairs, work, options, progress)
+    seen = None if again is None else Seen(again, pairs, full_pictures(inputs, names))
+    kept_pairs = again.only_confirmed(pairs) if again is not None and options.confirm else pairs
+    results = Results(kept_pairs, sources, names, bad, join.equal or (), twins, [given.same for given in inputs], seen)
     counts = results.write(out, options.rule, stage(progress, "writing"), page)
     result: dict[str, Any] = {
         "schema": SCHEMA,
@@ -120,6 +124,7 @@ def _run(
             "versions": versions(PACKAGES, missing="not installed"),
         },
         "counts": counts,
+        "second_look": looked_again(again, pairs, confirm=options.confirm),
         "looked_at": pictures_looked_at(
             inputs, [found if isinstance(found, Headers) else None for found in sets], sources, join.equal or (), twins
         ),

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -16,6 +17,7 @@ from core.errors import InputError
 from core.files import sha256_bytes
 from core.metrics import lpips_weights as weights
 from core.metrics.lpips_models import import_lpips
+from core.package_index import cache_directory
 
 
 @pytest.fixture(autouse=True)
@@ -190,7 +192,7 @@ def test_many_at_once_fetch_once(tiny: Path, monkeypatch: pytest.MonkeyPatch) ->
     for thread in threads:
         thread.join()
     assert found == [4] * 6 and len(calls) == 1
-    assert sorted(p.name for p in weights.cache_directory().iterdir()) == [
+    assert sorted(p.name for p in cache_directory().iterdir()) == [
         ".lock",
         "lpips-trunk-vgg.safetensors",
     ]
@@ -208,11 +210,11 @@ def test_without_network_one_message(tiny: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_cache_directory_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert weights.cache_directory() == tmp_path / "cache"
+    assert cache_directory() == tmp_path / "cache"
     monkeypatch.delenv("SAMENOISE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(weights.sys, "platform", "linux")
-    assert weights.cache_directory() == tmp_path / "samenoise"
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert cache_directory() == tmp_path / "samenoise"
 
 
 def test_unknown_net() -> None:
