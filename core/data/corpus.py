@@ -128,14 +128,24 @@ def shuffled(names: Iterable[str], seed: int) -> list[str]:
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}\n{name}".encode()).digest())
 
 
-def save_corpus(corpus: Corpus, directory: Path | str, provenance: Mapping[str, Any] | None = None) -> None:
+def save_corpus(
+    corpus: Corpus,
+    directory: Path | str,
+    provenance: Mapping[str, Any] | None = None,
+    *,
+    images: Path | None = None,
+) -> None:
     """Write `images.npy`, `names.txt`, `table.parquet` (name, identity, attributes) and, last, `corpus.json`.
 
-    Each file is replaced atomically; `provenance` (JSON values) says where the corpus comes from.
+    Each file is replaced atomically; `provenance` (JSON values) says where the corpus comes from. A `.npy` file of the
+    corpus's `images` on the same disk is moved into place instead of being written again.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    _save_array(directory / "images.npy", corpus.images.numpy())
+    if images is None:
+        _save_array(directory / "images.npy", corpus.images.numpy())
+    else:
+        images.replace(directory / "images.npy")
     write_atomic(directory / "names.txt", "".join(f"{name}\n" for name in corpus.names))
     table = pd.DataFrame({"name": list(corpus.names)})
     if corpus.identities is not None:

@@ -64,7 +64,7 @@ def read_headers(
     sizes, deep = np.zeros(len(names), dtype=np.int64), np.zeros(len(names), dtype=bool)
     trouble, notes = {}, Counter[str]()
     with ThreadPoolExecutor(threads) as pool:
-        for stored, header in _mapped(pool, lambda one: _header(one, fit), pictures.stored(range(len(names))), memory):
+        for stored, header in mapped(pool, lambda one: _header(one, fit), pictures.stored(range(len(names))), memory):
             at = len(shapes)
             if isinstance(header, InputError):
                 trouble[names[at]] = str(header)
@@ -112,7 +112,7 @@ def bytes_of(stored: Stored) -> int:
     return stored.data.nbytes if isinstance(stored.data, np.ndarray) else 0
 
 
-def _mapped(
+def mapped(
     pool: ThreadPoolExecutor, work: Callable[[Stored], T], pictures: Iterable[Stored], memory: int
 ) -> Iterator[tuple[Stored, T]]:
     """Each picture with what `work` makes of it, in order; those held at a time take `memory` bytes, or are one."""

@@ -33,7 +33,6 @@ NOTES = {
     "transparent": f"with transparency, composed on {BACKGROUND}",
     "frames": "of several frames or pages, read by their first",
     "cut to 8 bits": "of 16 bits a colour, read at 8",
-    "deep": "gray of 16 bits, read whole",
     "inks": "of four inks (CMYK), turned to red, green and blue without a colour profile",
     "aligned": "of 178x218, cropped as aligned photographs of CelebA",
 }
@@ -155,7 +154,6 @@ def read_header(picture: Path | str | Stored, fit: Fit) -> Header:
             "transparent": image.has_transparency_data,
             "frames": getattr(image, "is_animated", False),
             "cut to 8 bits": not deep and any("16" in str(tile.args) for tile in getattr(image, "tile", ())),
-            "deep": deep,
             "inks": image.mode == "CMYK",
             "aligned": aligned,
         }

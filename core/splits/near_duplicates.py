@@ -1,6 +1,6 @@
 """Near-duplicates across groups: the same picture under two names, which lists and tables cannot show."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.data.collections.collection import positions
+from core.data.collections.find import open_collection
 from core.data.corpus import load_corpus
-from core.data.folder import notes_of, read_all
-from core.data.pictures import Fit
+from core.data.pictures import KEEP, Fit, Stored
+from core.data.together import notes_of, read_all
 from core.dedup.pairs import THRESHOLD
 from core.dedup.search import near_duplicates
 from core.errors import InputError
@@ -49,9 +51,11 @@ def near_duplicates_across(
 
     Args:
         membership: rows of two or more groups.
-        images: a saved corpus, or a folder that holds every image of every group under its name.
+        images: a saved corpus, or a folder that holds every image of every group under its name; or any collection of
+            pictures that does (`core.data.collections`), under its name in it or the last part of that.
         threshold: absolute correlation above which two images count.
-        fit: how pictures become arrays, as `samenoise dedup` takes it; gray squares of 40 from their centre by default.
+        fit: how pictures become arrays, as `samenoise dedup` takes it; by default gray squares of
+            40 from their centre, and arrays of pixels as they are.
         progress: called with (images read, images in all).
         tell: called with (what, how many) for images of a kind that a reader should know of, such as constant ones.
 
@@ -64,13 +68,13 @@ def near_duplicates_across(
         InputError: for an image that is missing, outside the folder or unreadable; its path is named.
     """
     codes = np.unique(membership.image.codes)
-    names, fit = membership.image.examples(codes, most=len(codes)), fit or Fit()
-    pixels = _pixels(names, Path(images), fit, progress)
+    names = membership.image.examples(codes, most=len(codes))
+    pixels = _pixels(names, Path(images), fit, progress, tell)
     place = np.full(len(membership.image.values), -1, dtype=np.int64)
     place[codes] = np.arange(len(codes))
     members = [np.unique(membership.image.codes[membership.group == g]) for g in range(len(membership.groups))]
     if tell is not None:
-        _tell(pixels, names, Path(images), fit, tell)
+        _tell_constant(pixels, tell)
     found: dict[tuple[str, str], Any] = {}
     for a, name_a in enumerate(membership.groups):
         for b in range(a + 1, len(membership.groups)):
@@ -82,24 +86,47 @@ def near_duplicates_across(
     return found
 
 
-def _pixels(names: list[str], folder: Path, fit: Fit, progress: Callable[[int, int], None] | None) -> torch.Tensor:
-    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or pictures of a folder."""
-    if (folder / "corpus.json").is_file():
-        return load_corpus(folder).by_names(names).images
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected one that holds the images")
-    root = folder.resolve()
+def _pixels(
+    names: list[str],
+    images: Path,
+    fit: Fit | None,
+    progress: Callable[[int, int], None] | None,
+    tell: Callable[[str, int], None] | None,
+) -> torch.Tensor:
+    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or pictures of a folder or another collection."""
+    if (images / "corpus.json").is_file():
+        return load_corpus(images).by_names(names).images
+    if images.is_dir() and _stand_there(names, images.resolve()):
+        order, files = np.arange(len(names)), [images.resolve() / name for name in names]
+        fit = fit or Fit()
+
+        def pictures() -> Iterable[Stored]:
+            return (Stored(str(file), file) for file in files)
+    else:
+        found = open_collection(images)
+        at = np.array(positions(found, names))
+        order, fit = np.argsort(at), fit or (Fit() if found.pixels is None else KEEP)
+
+        def pictures() -> Iterable[Stored]:
+            return found.stored(at[order].tolist())
+
+    pixels = read_all(pictures(), len(names), fit, progress=progress)
+    if tell is not None:
+        for what, count in notes_of(pictures(), fit).items():
+            tell(what, count)
+    return pixels[np.argsort(order)]
+
+
+def _stand_there(names: list[str], root: Path) -> bool:
+    """Whether a folder has a file of any of these names, none of which leads out of it."""
     for name in names:
         if not (root / name).resolve().is_relative_to(root):
-            raise InputError(f"{name!r}: this name leads out of {folder}")
-    return read_all([root / name for name in names], fit, progress=progress)
+            raise InputError(f"{name!r}: this name leads out of {root}")
+    return any((root / name).is_file() for name in names)
 
 
-def _tell(pixels: torch.Tensor, names: list[str], folder: Path, fit: Fit, tell: Callable[[str, int], None]) -> None:
-    """How many images are constant, and of pictures, how many were turned, composed or cut down."""
-    if not (folder / "corpus.json").is_file():
-        for what, count in notes_of((folder / name for name in names), fit).items():
-            tell(what, count)
+def _tell_constant(pixels: torch.Tensor, tell: Callable[[str, int], None]) -> None:
+    """How many images are constant."""
     flat = pixels.flatten(1)
     constant = int((flat == flat[:, :1]).all(dim=1).sum())
     if constant:

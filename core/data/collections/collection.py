@@ -77,6 +77,37 @@ class Collection(ABC):
         """
 
 
+class Part(Collection):
+    """Some pictures of a collection, in its order."""
+
+    def __init__(self, whole: Collection, at: Sequence[int]) -> None:
+        columns = {name: column[list(at)] for name, column in whole.columns.items()}
+        super().__init__(
+            whole.path,
+            [whole.names[k] for k in at],
+            columns=columns,
+            same=whole.same,
+            passed_over=whole.passed_over,
+            pixels=whole.pixels,
+            remark=whole.remark,
+        )
+        self.whole, self.at = whole, list(at)
+
+    def stored(self, at: Sequence[int] | range) -> Iterator[Stored]:
+        """Those of the whole collection."""
+        return self.whole.stored([self.at[k] for k in at])
+
+    def places(self) -> list[Hashable]:
+        """Those of the whole collection."""
+        places = self.whole.places()
+        return [places[k] for k in self.at]
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """That of the whole collection, and which pictures these are."""
+        return {**self.whole.signature, "of": self.at}
+
+
 class InFiles(Collection):
     """A collection in one or a few files, each of which holds many pictures: archives, tables, arrays."""
 

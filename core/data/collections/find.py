@@ -48,6 +48,19 @@ def find_collection(path: Path, *, axes: str | None = None) -> Collection | None
     return found
 
 
+def open_collection(path: Path, *, axes: str | None = None) -> Collection:
+    """The same, where nothing but a collection will do.
+
+    Raises:
+        InputError: as `find_collection`; or for a path that leads to none.
+    """
+    found = find_collection(path, axes=axes)
+    if found is None:
+        state = "found a file of no known form" if path.exists() else "found no such file or folder"
+        raise InputError(f"{path}: {state}, expected {HOLDS}")
+    return found
+
+
 def _of_file(path: Path, wanted: str, axes: str | None) -> Collection | None:
     if not path.is_file():
         return None
