@@ -1,4 +1,4 @@
-"""`samenoise prepare`: images of CelebA, any collection of pictures, a published tensor or the generator, in a corpus."""
+"""`samenoise prepare`: CelebA, any collection of pictures, a published tensor or generated faces become a corpus."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -149,9 +149,23 @@ def _members(path: Path, passed_over: Counter[str]) -> Iterator[tuple[str, int, 
                         f"{item.offset_data + item.size:,}"
                     )
                 yield item.name.removeprefix("./"), item.offset_data, item.size
+            _check_end(path, archive.offset)
     except _BROKEN as error:
         packed = " (gzip; gunzip it first)" if _magic(path) == b"\x1f\x8b" else f" ({error})"
         raise InputError(f"{path}: not a readable tar file{packed}") from error
+
+
+def _check_end(path: Path, offset: int) -> None:
+    """InputError unless zeros end a tar file: the library stops without a word where it finds anything else."""
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        block = stream.read(tarfile.BLOCKSIZE)
+        if len(block) < tarfile.BLOCKSIZE:
+            raise InputError(f"{path}: ends at byte {offset:,} without the zeros that end a tar file: is it cut short?")
+        while block:
+            if block.count(0) < len(block):
+                raise InputError(f"{path}: holds something after byte {offset:,} that is no member of a tar file")
+            block = stream.read(1 << 20)
 
 
 def _magic(path: Path) -> bytes:

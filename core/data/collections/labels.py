@@ -12,6 +12,7 @@ from core.data.collections.collection import Collection
 from core.errors import InputError
 
 MOST_CLASSES = 100  # of one attribute; more are a mistake: a number or a name is no class
+_TWO = ({"0", "1"}, {"-1", "1"}, {"False", "True"})
 Tell = Callable[[str], None]
 
 
@@ -58,7 +59,7 @@ def attributes_from(pictures: Collection, at: Sequence[int], sources: Sequence[s
             raise InputError(
                 f"--attribute-from {source}: found {len(classes):,} classes, expected at most {MOST_CLASSES}"
             )
-        if set(classes) <= {"0", "1"} or set(classes) <= {"-1", "1"} or set(classes) <= {"False", "True"}:
+        if source in pictures.columns and any(set(classes) <= two for two in _TWO):
             columns[source] = np.where((texts == "1") | (texts == "True"), 1, -1)
             continue
         called = "name" if "(" in source else source
