@@ -9,7 +9,8 @@ from rich.progress import Progress
 
 from core.data.corpus import Corpus, save_corpus
 from core.data.pictures import KEEP, Fit
-from core.data.prepared import Labels, Saving, StageProgress, prepare_celeba, prepare_pictures
+from core.data.prepared import Labels, Saved, Saving, StageProgress, prepare_celeba, prepare_pictures
+from core.data.unusable import LISTED
 from core.errors import InputError
 
 _SIDE = 40  # pixels, as the report prepares its images
@@ -74,17 +75,20 @@ def command(
             bar.update(task, description=stage, completed=done, total=total)
 
         if images is not None:
-            corpus = _of_pictures(images, (fit, size, colour), axes, labels, saving, provenance, progress, notes.append)
+            saved = _of_pictures(images, (fit, size, colour), axes, labels, saving, provenance, progress, notes.append)
         elif celeba is not None:
-            corpus = _of_celeba(celeba, size or _SIDE, order, seed, saving, provenance, progress, notes.append)
+            saved = _of_celeba(celeba, size or _SIDE, order, seed, saving, provenance, progress, notes.append)
         else:
             corpus = _of_tensor(tensor, name) if tensor else _of_faces(faces or 0, size or _SIDE, seed, duplicates)
             provenance |= {"size": size or _SIDE} | ({"duplicates": duplicates} if faces else {})
             save_corpus(corpus, out, provenance)
-    shape = "x".join(map(str, corpus.images.shape[1:]))
+            saved = Saved(tuple(corpus.images.shape), corpus.fingerprint, 0)
     for sentence in notes:
         typer.echo(f"note: {sentence}")
-    typer.echo(f"{out}: {len(corpus):,} images of {shape}, fingerprint {corpus.fingerprint[:12]}")
+    if saved.left_out:
+        typer.echo(f"left out {saved.left_out:,} pictures that cannot be used: {out / LISTED}")
+    shape = "x".join(map(str, saved.shape[1:]))
+    typer.echo(f"{out}: {saved.shape[0]:,} images of {shape}, fingerprint {saved.fingerprint[:12]}")
 
 
 def _of_pictures(
@@ -96,7 +100,7 @@ def _of_pictures(
     provenance: dict[str, Any],
     progress: StageProgress,
     note: Callable[[str], None],
-) -> Corpus:
+) -> Saved:
     from core.data.collections.find import open_collection
 
     fit, size, colour = wanted
@@ -123,7 +127,7 @@ def _of_celeba(
     provenance: dict[str, Any],
     progress: StageProgress,
     note: Callable[[str], None],
-) -> Corpus:
+) -> Saved:
     from core.data.celeba import list_celeba
     from core.data.lists import read_list
 

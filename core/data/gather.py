@@ -202,7 +202,8 @@ def gather(
                 if progress:
                     progress(high, len(names))
             if not written:
-                raise InputError(f"{pictures.path}: none of its {len(names)} pictures can be read")
+                first = next(iter((headers.trouble | trouble).values()))
+                raise InputError(f"{pictures.path}: none of its {len(names)} pictures can be read; {first}")
             stream.seek(0)
             stream.write(_npy_header(headers.dtype, (written, *headers.shape)))
             stream.flush()

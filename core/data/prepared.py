@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from core.data.celeba import Listing
 from core.data.collections.collection import Collection, Part, positions
 from core.data.collections.labels import attributes_from, identities_from
-from core.data.corpus import Corpus, save_corpus
+from core.data.corpus import Known, save_gathered
 from core.data.gather import Decode, Headers, check_decoding, gather, load_headers, read_headers, save_headers
 from core.data.pictures import NOTES, Fit, Stored, read_image, read_picture
 from core.data.preprocess import ALIGNED
@@ -64,6 +63,15 @@ class Saving:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """A corpus that was saved: shape of its images, fingerprint, and how many pictures were left out."""
+
+    shape: tuple[int, ...]
+    fingerprint: str
+    left_out: int
+
+
+@dataclass(frozen=True)
 class Labels:
     """Where identities and attributes come from: a CSV table, or what is stored with the pictures.
 
@@ -87,8 +95,8 @@ def prepare_pictures(
     *,
     progress: StageProgress,
     tell: Tell,
-) -> Corpus:
-    """Make a corpus of a collection and save it; the corpus that is returned is mapped to its file.
+) -> Saved:
+    """Make a corpus of a collection and save it; it may be larger than the memory.
 
     Args:
         pictures: the collection.
@@ -126,15 +134,15 @@ def prepare_pictures(
         tell(pictures.remark)
 
     def decode(stored: Stored) -> np.ndarray:
-        return _unit(read_picture(stored, fit))
+        return _unit(read_picture(stored, fit), stored.label)
 
-    in_order = names, identities, attributes
-    return _saved(chosen, headers, decode, in_order, saving, work, provenance, progress)
+    known = Known(names, identities, attributes)
+    return _saved(chosen, headers, decode, known, saving, work, provenance, progress)
 
 
 def prepare_celeba(
     listing: Listing, size: int, saving: Saving, provenance: dict[str, Any], *, progress: StageProgress
-) -> Corpus:
+) -> Saved:
     """Make a corpus of CelebA's aligned photographs, each of 178x218 RGB and whole, and save it (T 3.2).
 
     Args:
@@ -155,8 +163,8 @@ def prepare_celeba(
     def decode(stored: Stored) -> np.ndarray:
         return read_image(stored, size).numpy()
 
-    in_order = pictures.names, listing.identities, listing.attributes
-    return _saved(pictures, headers, decode, in_order, saving, work, provenance, progress)
+    known = Known(pictures.names, listing.identities, listing.attributes)
+    return _saved(pictures, headers, decode, known, saving, work, provenance, progress)
 
 
 def _known(
@@ -178,10 +186,17 @@ def _known(
     return identities, attributes
 
 
-def _unit(pixels: np.ndarray) -> np.ndarray:
-    """Stored pixels as float32, levels of 8 or 16 bits in [0, 1]."""
+def _unit(pixels: np.ndarray, label: str) -> np.ndarray:
+    """Stored pixels as float32 in [0, 1]: levels of 8 or 16 bits over the highest, other numbers as they are.
+
+    Raises:
+        InputError: for other numbers out of that range.
+    """
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    low, high = pixels.min(), pixels.max()
+    if not (low >= 0 and high <= 1):  # true of what is not a number too
+        raise InputError(f"{label}: found values in [{low:g}, {high:g}] of {pixels.dtype}, expected [0, 1] or levels")
     return pixels.astype(np.float32, copy=False)
 
 
@@ -205,12 +220,12 @@ def _saved(
     pictures: Collection,
     headers: Headers,
     decode: Decode,
-    in_order: tuple[tuple[str, ...], np.ndarray | None, pd.DataFrame | None],
+    known: Known,
     saving: Saving,
     work: Path,
     provenance: dict[str, Any],
     progress: StageProgress,
-) -> Corpus:
+) -> Saved:
     """Gather pictures, put them in order, and save them with what is known of each."""
     memory = parse_memory(saving.memory)
     check_decoding(pictures, headers, memory)
@@ -227,26 +242,21 @@ def _saved(
     )
     if not saving.skip_bad:
         refuse([bad], saving.out)
-    names, identities, attributes = in_order
-    stay = [k for k, name in enumerate(names) if name not in bad]
-    images = _ordered(file, [name for name in pictures.names if name not in bad], [names[k] for k in stay])
-    try:
-        corpus = Corpus(
-            torch.from_numpy(np.load(images, mmap_mode="c", allow_pickle=False)),
-            tuple(names[k] for k in stay),
-            None if identities is None else identities[stay],
-            None if attributes is None else attributes.iloc[stay].reset_index(drop=True),
-        )
-    except InputError as error:
-        raise InputError(f"{pictures.path}: {error}") from error
-    (saving.out / REFUSED).unlink(missing_ok=True)
-    (saving.out / LISTED).unlink(missing_ok=True)
+    stay = [k for k, name in enumerate(known.names) if name not in bad]
+    kept = Known(
+        tuple(known.names[k] for k in stay),
+        None if known.identities is None else known.identities[stay],
+        None if known.attributes is None else known.attributes.iloc[stay].reset_index(drop=True),
+    )
+    images = _ordered(file, [name for name in pictures.names if name not in bad], kept.names)
+    for listed in (REFUSED, LISTED):  # of an earlier run
+        (saving.out / listed).unlink(missing_ok=True)
     if bad:
         write_atomic(saving.out / LISTED, reasons([bad]))
-    save_corpus(corpus, saving.out, provenance, images=images)
+    shape, fingerprint = save_gathered(images, kept, saving.out, provenance)
     (work / "key").unlink()  # first, so that what a killed removal leaves behind is never taken up again
     shutil.rmtree(work)
-    return corpus
+    return Saved(shape, fingerprint, len(bad))
 
 
 def _ordered(file: Path, gathered: Sequence[str], wanted: Sequence[str]) -> Path:
@@ -255,9 +265,12 @@ def _ordered(file: Path, gathered: Sequence[str], wanted: Sequence[str]) -> Path
         return file
     at = {name: k for k, name in enumerate(gathered)}
     index = np.array([at[name] for name in wanted], dtype=np.int64)
-    images, target = np.load(file, mmap_mode="r", allow_pickle=False), file.with_name("ordered.npy")
-    copy = np.lib.format.open_memmap(target, "w+", np.float32, images.shape)
-    for low in range(0, len(index), _ROWS):
-        copy[low : low + _ROWS] = images[index[low : low + _ROWS]]
-    copy.flush()
+    target = file.with_name("ordered.npy")
+    shape = np.load(file, mmap_mode="r", allow_pickle=False).shape
+    with target.open("wb") as stream:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(index), *shape[1:])}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for low in range(0, len(index), _ROWS):
+            images = np.load(file, mmap_mode="r", allow_pickle=False)  # anew: pages already read do not count
+            stream.write(np.ascontiguousarray(images[index[low : low + _ROWS]]).data)
     return target

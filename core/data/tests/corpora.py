@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.collections.find import open_collection
-from core.data.corpus import Corpus
+from core.data.corpus import Corpus, load_corpus
 from core.data.pictures import Fit
 from core.data.prepared import Labels, Saving, prepare_pictures
 
@@ -22,7 +22,5 @@ def corpus_of(
     told: list[str] = []
     pictures = open_collection(path, axes=known.pop("axes", None))
     labels = Labels(known.pop("table", None), known.pop("identity", None), known.pop("attributes", ()))
-    corpus = prepare_pictures(
-        pictures, fit or Fit("crop", size), labels, saving, {}, progress=progress, tell=told.append
-    )
-    return corpus, told
+    prepare_pictures(pictures, fit or Fit("crop", size), labels, saving, {}, progress=progress, tell=told.append)
+    return load_corpus(out), told

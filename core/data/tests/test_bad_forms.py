@@ -247,7 +247,7 @@ def test_arrays_that_are_no_pictures(tmp_path: Path) -> None:
     np.savez(tmp_path / "v.npz", train_images=PIXELS, test_images=PIXELS[:, :6])
     refused(tmp_path / "v.npz", "found 3x6x16 .* of uint8, expected 3x12x16 of uint8 like .*train_images")
     np.savez(tmp_path / "w.npz", images=PIXELS.astype(np.float32))
-    with pytest.raises(InputError, match=r"w\.npz: images: found values in .*, expected \[0, 1\]"):
+    with pytest.raises(InputError, match=r"w\.npz/000000: found values in .* of float32, expected \[0, 1\]"):
         corpus_of(tmp_path / "w.npz", tmp_path / "out", fit=KEEP)
 
 

@@ -4,6 +4,7 @@ import gzip
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ def test_idx_as_torchvision_reads_it(tmp_path: Path, packed: str) -> None:
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_npz_in_the_layout_of_medmnist(tmp_path: Path, save: object) -> None:
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for part, at in (("train", [0, 1]), ("val", [2]), ("test", [3])):
         arrays |= {f"{part}_images": PIXELS[at], f"{part}_labels": np.array(at, np.uint8)[:, None]}
     save(tmp_path / "bloodmnist.npz", **arrays)  # type: ignore[operator]
@@ -132,9 +133,9 @@ def test_npz_in_the_layout_of_medmnist(tmp_path: Path, save: object) -> None:
     assert found.names == ("train/000000", "train/000001", "val/000000", "test/000000")
     assert found.columns["labels"].tolist() == [0, 1, 2, 3]
     np.testing.assert_array_equal(pixels_of(found), PIXELS)
-    part = open_collection(tmp_path / "bloodmnist.npz::val")
-    assert part.names == ("000000",) and part.columns["labels"].tolist() == [2]
-    np.testing.assert_array_equal(pixels_of(part), PIXELS[[2]])
+    one = open_collection(tmp_path / "bloodmnist.npz::val")
+    assert one.names == ("000000",) and one.columns["labels"].tolist() == [2]
+    np.testing.assert_array_equal(pixels_of(one), PIXELS[[2]])
 
 
 def test_npz_with_one_array_of_any_type(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_identities_and_attributes_of_every_source(tmp_path: Path, folder: Path)
         ({"identity": r"n("}, r"not a regular expression"),
     ],
 )
-def test_sources_that_say_nothing(tmp_path: Path, folder: Path, known: dict[str, str], says: str) -> None:
+def test_sources_that_say_nothing(tmp_path: Path, folder: Path, known: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         corpus_of(folder, tmp_path / "out", **known)
 
