@@ -137,14 +137,14 @@ def peak(source: Path, out: Path) -> int:
 
 @pytest.mark.parametrize("form", ["npz", "parquet", "tar"])
 def test_a_file_is_never_whole_in_memory(tmp_path: Path, form: str) -> None:
-    """From a small file to one of 64 MB the peak grows by less than half of that."""
+    """From a small file to one of 120 MB the peak grows by less than half of that."""
     import io
 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     peaks, rng, side = [], np.random.default_rng(0), 400
-    for n in (10, 400):
+    for n in (10, 750):
         path = tmp_path / f"{n}.{form}"
         pictures = rng.integers(0, 256, (n, side, side), dtype=np.uint8)
         if form == "npz":
@@ -161,4 +161,4 @@ def test_a_file_is_never_whole_in_memory(tmp_path: Path, form: str) -> None:
                 rows = [{"bytes": data, "path": None} for data in files]
                 pq.write_table(pa.table({"image": rows}), path, row_group_size=50)  # Hugging Face writes 100
         peaks.append(peak(path, tmp_path / f"out-{n}"))
-    assert peaks[1] - peaks[0] < 30e6 < 64e6 < path.stat().st_size
+    assert peaks[1] - peaks[0] < 60e6 < 120e6 < path.stat().st_size
