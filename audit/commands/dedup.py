@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from core.data.collections.find import HOLDS
 from core.data.pictures import Fit
 from core.dedup.confirmed import told as told_again
 from core.dedup.join.cluster import DaskEngine, connect
@@ -18,14 +19,11 @@ from core.dedup.on_disk.run import run
 from core.errors import InputError
 from reports.duplicates import duplicates_page
 
-HOLDS = (
-    "A saved corpus, a CelebA directory, a folder of pictures (its subfolders included), or a tensor (n, c, h, w), "
-    "(n, h, w, c) or (n, h, w) in a .npy or .pt file."
-)
+HELP = f"A saved corpus, a CelebA directory, {HOLDS}, or a tensor in a .npy or .pt file."
 
 
 def command(
-    corpus: Annotated[Path, typer.Argument(help=HOLDS)],
+    corpus: Annotated[Path, typer.Argument(help=HELP)],
     other: Annotated[
         Path | None, typer.Argument(help="A second set: pairs run between the two, and its images are removed.")
     ] = None,
@@ -52,7 +50,7 @@ def command(
         str | None,
         typer.Option(
             help="Pictures only: crop:SIDE (the central square), squeeze:SIDE (all of it) or keep; grays, or with "
-            ":colour behind it colours. crop:40 unless given."
+            ":colour behind it colours. crop:40 unless given; arrays of pixels are kept."
         ),
     ] = None,
     resize: Annotated[int | None, typer.Option(help="Pictures only: the same as --fit crop:SIDE.")] = None,

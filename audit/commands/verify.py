@@ -55,7 +55,11 @@ def command(
         str | None, typer.Option("--groups", help="Groups made of others: 'train=1-8,val=9,test=10'.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="A folder with the images, or a saved corpus: look for near-duplicates too.")
+        Path | None,
+        typer.Option(
+            help="A folder, archive, table or array of the images, as `samenoise dedup` reads it: look for "
+            "near-duplicates too."
+        ),
     ] = None,
     threshold: Annotated[float, typer.Option(help="Correlation from which images are near-duplicates.")] = 0.95,
     fit: Annotated[

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from audit.measures.agreement import AtSize, by_sampler, independence_measures, record_by_size, told
+from audit.measures.agreement import AtSize, by_sampler, record_by_size, told
 from audit.measures.agreement_tables import CLASSES, agreement_table, mixture_row
 from audit.measures.lpips_neighbours import lpips_neighbours
 from audit.measures.record import SEED, Measures, over_seeds, over_trainings, record
@@ -37,7 +37,6 @@ def convergence_measures(published: Sequence[AtSize], deterministic: Sequence[At
         ),
         "agreement at the largest N above mismatched seeds": told(last.plain.above_mismatched),
         "agreement at the largest N, sampler without noise": told(deterministic[-1].plain.agreement),
-        **independence_measures(published),
         "share of copies at the smallest N": (share, interval),
         "share of copies at the smallest N, counted": (share, None),
     }
@@ -83,6 +82,8 @@ def record_convergence(evidence: ClaimRecord, desk: Experiment, kind: str) -> No
         name = f"agreement minus correlation with the nearest training image, N = {size.n}"
         interval = bootstrap_mean(beside, seed=SEED, over="sampling seeds, trainings averaged")
         evidence.add(name, float(beside.mean()), kind=kind, interval=interval, **over_seeds(desk))
+        gap = {f"ceiling minus agreement, N = {size.n}, published sampler": told(size.plain.gap)}
+        record(evidence, gap, kind=kind, **over_trainings(desk))
     for name, item in convergence_measures(sizes[PUBLISHED], sizes[HEUN]).items():
         record(evidence, {name: item}, kind=kind, figures=figures, **over_trainings(desk))
 

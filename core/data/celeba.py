@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 import torch
 
 from core.data.attributes import NAME, repair_attribute_text
+from core.data.collections.folder import Folder
 from core.data.corpus import Corpus, shuffled
 from core.data.lists import lines_of, read_text
 from core.data.pictures import read_image
@@ -119,16 +121,25 @@ def passed_over(root: Path | str, used: Sequence[Path | None]) -> list[str]:
     return sorted(entry.name for entry in beside if entry.is_file() and KNOWN.search(entry.name) and entry not in used)
 
 
-def read_celeba(
-    directory: Path | str,
-    *,
-    size: int = 40,
-    order: Sequence[str] | int | None = None,
-    threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    note: Note | None = None,
-) -> Corpus:
-    """Read a directory in CelebA's layout into a corpus of (n, 1, size, size) images (T 3.2).
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The images of a directory in CelebA's layout, in an order, with what its tables know of each.
+
+    Attributes:
+        images: the collection of the image files.
+        identities: (n,) int64, or None.
+        attributes: n rows of -1 and +1, or None.
+    """
+
+    images: Folder
+    identities: np.ndarray | None
+    attributes: pd.DataFrame | None
+
+
+def list_celeba(
+    directory: Path | str, *, order: Sequence[str] | int | None = None, note: Note | None = None
+) -> Listing:
+    """List a directory in CelebA's layout without reading its images.
 
     The directory holds `img_align_celeba/` (or one in another, as Kaggle's archive unpacks) and, if they are known,
     `list_attr_celeba` (.txt, .zip or .csv) and `identity_CelebA` (.txt or .csv), beside it or in the `Anno` folder of
@@ -136,16 +147,12 @@ def read_celeba(
 
     Args:
         directory: the data set's root.
-        size: pixels a side; the report uses 40.
         order: the names to read in this order; a seed for a shuffle of all images (`core.data.corpus.shuffled`); or
             None for all images in the order of their names.
-        threads: decoding threads, by default one a core.
-        progress: called with (images done, images in all).
         note: called with a sentence for what was assumed or passed over.
 
     Raises:
-        InputError: a directory or image is missing, the order repeats a name, an image is truncated or not
-            178x218 RGB, or a table lacks an image; the message names the file.
+        InputError: a directory or image is missing, the order repeats a name, or a table lacks an image.
     """
     root = Path(directory)
     folder = require_file(root, "img_align_celeba")
@@ -174,6 +181,33 @@ def read_celeba(
     if identity_file:
         links = read_identities(identity_file)
         identities = links.to_numpy()[_positions(links.index, names, identity_file)]
+    return Listing(Folder(folder, names), identities, attributes)
+
+
+def read_celeba(
+    directory: Path | str,
+    *,
+    size: int = 40,
+    order: Sequence[str] | int | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    note: Note | None = None,
+) -> Corpus:
+    """Read a directory in CelebA's layout into a corpus of (n, 1, size, size) images in memory (T 3.2).
+
+    Args:
+        directory: the data set's root, as `list_celeba` takes it.
+        size: pixels a side; the report uses 40.
+        order: as `list_celeba` takes it.
+        threads: decoding threads, by default one a core.
+        progress: called with (images done, images in all).
+        note: called with a sentence for what was assumed or passed over.
+
+    Raises:
+        InputError: as `list_celeba`; or an image is truncated or not 178x218 RGB; the message names the file.
+    """
+    listing = list_celeba(directory, order=order, note=note)
+    folder, names = listing.images.path, listing.images.names
     images = torch.empty(len(names), 1, size, size)
 
     def fill(start: int) -> int:
@@ -190,7 +224,7 @@ def read_celeba(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return Corpus(images, tuple(names), identities, attributes)
+    return Corpus(images, names, listing.identities, listing.attributes)
 
 
 def celeba_in_part(directory: Path | str) -> str | None:

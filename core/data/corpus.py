@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,16 @@ from core.errors import InputError
 from core.files import write_atomic
 
 SCHEMA = "samenoise/corpus/1"
+_PIECE = 1 << 20  # bytes of images read at once
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of images beside their pixels; the fields are those of `Corpus`."""
+
+    names: tuple[str, ...]
+    identities: np.ndarray | None = None
+    attributes: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,21 +76,8 @@ class Corpus:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the shape, the names, the image bytes, and identities and attributes if they are there."""
-        columns = None if self.attributes is None else list(self.attributes.columns)
-        head = {
-            "schema": SCHEMA,
-            "shape": list(self.images.shape),
-            "names": self.names,
-            "identities": self.identities is not None,
-            "attributes": columns,
-        }
-        digest = hashlib.sha256(json.dumps(head, separators=(",", ":")).encode())
-        digest.update(np.ascontiguousarray(self.images.numpy(), dtype="<f4").data)
-        if self.identities is not None:
-            digest.update(np.ascontiguousarray(self.identities, dtype="<i8").data)
-        if self.attributes is not None:
-            digest.update(np.ascontiguousarray(self.attributes.to_numpy(), dtype="i1").data)
-        return digest.hexdigest()
+        known = Known(self.names, self.identities, self.attributes)
+        return _fingerprint(tuple(self.images.shape), known, [self.images.numpy()])
 
     @cached_property
     def _position(self) -> dict[str, int]:
@@ -128,6 +125,25 @@ def shuffled(names: Iterable[str], seed: int) -> list[str]:
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}\n{name}".encode()).digest())
 
 
+def _fingerprint(shape: tuple[int, ...], known: Known, pixels: Iterable[np.ndarray]) -> str:
+    """The fingerprint of images whose pixels come in pieces, in order."""
+    head = {
+        "schema": SCHEMA,
+        "shape": list(shape),
+        "names": known.names,
+        "identities": known.identities is not None,
+        "attributes": None if known.attributes is None else list(known.attributes.columns),
+    }
+    digest = hashlib.sha256(json.dumps(head, separators=(",", ":")).encode())
+    for piece in pixels:
+        digest.update(np.ascontiguousarray(piece, dtype="<f4").data)
+    if known.identities is not None:
+        digest.update(np.ascontiguousarray(known.identities, dtype="<i8").data)
+    if known.attributes is not None:
+        digest.update(np.ascontiguousarray(known.attributes.to_numpy(), dtype="i1").data)
+    return digest.hexdigest()
+
+
 def save_corpus(corpus: Corpus, directory: Path | str, provenance: Mapping[str, Any] | None = None) -> None:
     """Write `images.npy`, `names.txt`, `table.parquet` (name, identity, attributes) and, last, `corpus.json`.
 
@@ -136,19 +152,53 @@ def save_corpus(corpus: Corpus, directory: Path | str, provenance: Mapping[str, 
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     _save_array(directory / "images.npy", corpus.images.numpy())
-    write_atomic(directory / "names.txt", "".join(f"{name}\n" for name in corpus.names))
-    table = pd.DataFrame({"name": list(corpus.names)})
-    if corpus.identities is not None:
-        table["identity"] = corpus.identities
-    if corpus.attributes is not None:
-        table = pd.concat([table, corpus.attributes], axis=1)
+    known = Known(corpus.names, corpus.identities, corpus.attributes)
+    _save_known(directory, tuple(corpus.images.shape), known, corpus.fingerprint, provenance)
+
+
+def save_gathered(
+    images: Path, known: Known, directory: Path | str, provenance: Mapping[str, Any] | None = None
+) -> tuple[tuple[int, ...], str]:
+    """Save a corpus whose images stand in a `.npy` file of (n, c, h, w) float32 in [0, 1], which is moved into place.
+
+    The file is read in pieces, so that a corpus may be larger than the memory.
+
+    Returns:
+        shape of the images, and the fingerprint.
+    """
+    directory = Path(directory)
+    with images.open("rb") as stream:
+        np.lib.format.read_magic(stream)
+        shape, _, _ = np.lib.format.read_array_header_1_0(stream)
+        fingerprint = _fingerprint(shape, known, _pieces(stream))
+    directory.mkdir(parents=True, exist_ok=True)
+    images.replace(directory / "images.npy")
+    _save_known(directory, shape, known, fingerprint, provenance)
+    return shape, fingerprint
+
+
+def _pieces(stream: BinaryIO) -> Iterator[np.ndarray]:
+    while piece := stream.read(_PIECE):
+        yield np.frombuffer(piece, "<f4")
+
+
+def _save_known(
+    directory: Path, shape: tuple[int, ...], known: Known, fingerprint: str, provenance: Mapping[str, Any] | None
+) -> None:
+    """Write all but the images, `corpus.json` last."""
+    write_atomic(directory / "names.txt", "".join(f"{name}\n" for name in known.names))
+    table = pd.DataFrame({"name": list(known.names)})
+    if known.identities is not None:
+        table["identity"] = known.identities
+    if known.attributes is not None:
+        table = pd.concat([table, known.attributes], axis=1)
     write_atomic(directory / "table.parquet", table.to_parquet(index=False))
     about = {
         "schema": SCHEMA,
-        "fingerprint": corpus.fingerprint,
-        "shape": list(corpus.images.shape),
-        "identities": corpus.identities is not None,
-        "attributes": None if corpus.attributes is None else list(corpus.attributes.columns),
+        "fingerprint": fingerprint,
+        "shape": list(shape),
+        "identities": known.identities is not None,
+        "attributes": None if known.attributes is None else list(known.attributes.columns),
         "provenance": dict(provenance or {}),
     }
     write_atomic(directory / "corpus.json", json.dumps(about, indent=1) + "\n")

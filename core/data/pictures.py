@@ -7,6 +7,7 @@ turned as the EXIF orientation says, transparency composed on white, the first f
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ NOTES = {
     "transparent": f"with transparency, composed on {BACKGROUND}",
     "frames": "of several frames or pages, read by their first",
     "cut to 8 bits": "of 16 bits a colour, read at 8",
+    "inks": "of four inks (CMYK), turned to red, green and blue without a colour profile",
     "aligned": "of 178x218, cropped as aligned photographs of CelebA",
 }
 _HOW = ("crop", "squeeze", "keep")
@@ -100,6 +102,19 @@ KEEP = Fit("keep", None, None)
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A picture that is not decoded yet, wherever it lies.
+
+    Attributes:
+        label: how errors call it.
+        data: its file; the bytes of that file; its pixels (channels, height, width); or why it cannot be had.
+    """
+
+    label: str
+    data: Path | bytes | np.ndarray | InputError
+
+
+@dataclass(frozen=True)
 class Header:
     """What a picture will be, known without decoding it."""
 
@@ -109,21 +124,25 @@ class Header:
     notes: tuple[str, ...]  # keys of NOTES
 
 
-def read_picture(path: Path | str, fit: Fit) -> np.ndarray:
+def read_picture(picture: Path | str | Stored, fit: Fit) -> np.ndarray:
     """One picture (c, h, w): 8-bit levels where its colours or its own size are kept, else float32 in [0, 1].
+
+    Pixels that are stored as an array and are to be kept stay as they are.
 
     Raises:
         InputError: naming the file, if it is no picture, is cut short, or has 32 bits a channel.
     """
-    with _opened(path) as image:
+    if fit == KEEP and isinstance(picture, Stored) and isinstance(picture.data, np.ndarray):
+        return picture.data
+    with _opened(picture) as image:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return _fitted(_flat(image), fit, gray=_is_gray(image))
 
 
-def read_header(path: Path | str, fit: Fit) -> Header:
+def read_header(picture: Path | str | Stored, fit: Fit) -> Header:
     """What `read_picture` will make of a picture; raises what it does for what the header already shows."""
-    with _opened(path) as image:
+    with _opened(picture) as image:
         deep, gray = _is_deep(image), _is_gray(image)
         # The reader of PNG would decode everything, in case the tag stands behind the pixels.
         orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
@@ -135,6 +154,7 @@ def read_header(path: Path | str, fit: Fit) -> Header:
             "transparent": image.has_transparency_data,
             "frames": getattr(image, "is_animated", False),
             "cut to 8 bits": not deep and any("16" in str(tile.args) for tile in getattr(image, "tile", ())),
+            "inks": image.mode == "CMYK",
             "aligned": aligned,
         }
         side = fit.side or (40 if aligned else None)
@@ -145,13 +165,13 @@ def read_header(path: Path | str, fit: Fit) -> Header:
         return Header(shape, not kept_levels, taken, tuple(name for name, so in notes.items() if so))
 
 
-def read_full(path: Path | str, fit: Fit) -> np.ndarray:
+def read_full(picture: Path | str | Stored, fit: Fit) -> np.ndarray:
     """A picture in colour after the crop of `fit` and before it is resized: (3, h, w) 8-bit levels.
 
     Raises:
         InputError: as `read_picture`.
     """
-    with _opened(path) as image:
+    with _opened(picture) as image:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         whole = _cropped(_flat(image), fit)
@@ -165,40 +185,60 @@ def as_floats(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
 
 
-def read_image(path: Path | str, size: int = 40) -> torch.Tensor:
+def read_image(picture: Path | str | Stored, size: int = 40) -> torch.Tensor:
     """Decode one aligned photograph and preprocess it: (1, size, size) float32 in [0, 1].
 
     Raises:
         InputError: the file is missing, not an image, truncated, or not 178x218 RGB.
     """
-    data = read_bytes(path)
-    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        raise InputError(f"{path}: truncated JPEG, found no end marker after the image data")
-    with _opened(path, "found no readable image, expected a JPEG or PNG") as image:
+    stored = picture if isinstance(picture, Stored) else Stored(str(picture), Path(picture))
+    data = read_bytes(stored.data) if isinstance(stored.data, Path) else stored.data
+    if isinstance(data, bytes) and data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        raise InputError(f"{stored.label}: truncated JPEG, found no end marker after the image data")
+    with _opened(Stored(stored.label, data), "found no readable image, expected a JPEG or PNG") as image:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         try:
             return preprocess(image, size)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise InputError(f"{stored.label}: {error}") from error
 
 
 @contextmanager
-def _opened(path: Path | str, trouble: str = "not a readable picture") -> Iterator[Image.Image]:
-    """A picture whose header is read; what fails while it is open becomes an InputError that names the file."""
+def _opened(picture: Path | str | Stored, trouble: str = "not a readable picture") -> Iterator[Image.Image]:
+    """A picture whose header is read; what fails while it is open becomes an InputError that names it."""
+    label, data = (picture.label, picture.data) if isinstance(picture, Stored) else (str(picture), Path(picture))
+    if isinstance(data, InputError):
+        raise data
     try:
+        if isinstance(data, np.ndarray):
+            yield _image_of(data)
+            return
         # As a stream: Pillow 13 maps a file that it has by name, and so shears gray TIFF with a turned orientation.
-        with Path(path).open("rb") as stream, Image.open(stream) as image:
+        with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as stream, Image.open(stream) as image:
             yield image
     except (InputError, MemoryError):
         raise
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image") from error
+        raise InputError(f"{label}: no such image") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: {trouble} (of no format that is known)") from error
+        raise InputError(f"{label}: {trouble} (of no format that is known)") from error
     except Exception as error:  # Pillow's decoders raise many kinds for a file that is not theirs
         reason = str(error).split("\n")[0][:200] or type(error).__name__
-        raise InputError(f"{path}: {trouble} ({reason})") from error
+        raise InputError(f"{label}: {trouble} ({reason})") from error
+
+
+def _image_of(pixels: np.ndarray) -> Image.Image:
+    """Pixels (c, h, w) as a picture: gray of 8 or 16 bits, or colours of 8.
+
+    Raises:
+        ValueError: for others, which have no known range or meaning.
+    """
+    if len(pixels) == 3 and pixels.dtype == np.uint8:
+        return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    if len(pixels) == 1 and pixels.dtype in (np.uint8, np.uint16):
+        return Image.fromarray(np.ascontiguousarray(pixels[0]))
+    raise ValueError(f"{pixels.dtype} in {len(pixels)} channels can only be kept as they are (--fit keep)")
 
 
 def _is_deep(image: Image.Image) -> bool:

@@ -61,7 +61,7 @@ def near_duplicates(
         against: a second set of images that pool to the same shape; then pairs (i, j) run across the two.
         threshold: absolute correlation above which a pair counts, in (0, 1].
         size: pooled rows of an image.
-        axes: nchw or nhwc; inferred unless given (`core.dedup.layout`).
+        axes: nchw or nhwc; inferred unless given (`core.data.layout`).
         memory: scratch beyond the pooled matrix and the pairs found (24 bytes each, six times that while they are
             sorted), in bytes or like "256MB".
         threads: worker threads (default: one a core).

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from core.data.layout import channels_first, check_pixels, find_axes
 from core.data.pictures import as_floats
 from core.dedup.definition import POOLED_SIZE, normalised_rows, pooled_dimension, pooled_grid, pooling_window
-from core.dedup.layout import channels_first, check_pixels, find_axes
 from core.errors import InputError
 from core.tensors import load_failure
 

@@ -1,6 +1,6 @@
 """Near-duplicates across groups: the same picture under two names, which lists and tables cannot show."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.data.collections.collection import positions
+from core.data.collections.find import open_collection
 from core.data.corpus import load_corpus
-from core.data.folder import notes_of, read_all
-from core.data.pictures import Fit, read_full
+from core.data.pictures import KEEP, Fit, Stored, read_full
+from core.data.together import notes_of, read_all
 from core.dedup.confirmed import SecondLook, chosen_pairs, look_at, parting
 from core.dedup.pairs import THRESHOLD, Pairs
 from core.dedup.search import near_duplicates
@@ -66,9 +68,11 @@ def near_duplicates_across(
 
     Args:
         membership: rows of two or more groups.
-        images: a saved corpus, or a folder that holds every image of every group under its name.
+        images: a saved corpus, or a folder that holds every image of every group under its name; or any collection of
+            pictures that does (`core.data.collections`), under its name in it or the last part of that.
         threshold: absolute correlation above which two images count.
-        fit: how pictures become arrays, as `samenoise dedup` takes it; gray squares of 40 from their centre by default.
+        fit: how pictures become arrays, as `samenoise dedup` takes it; by default gray squares of
+            40 from their centre, and arrays of pixels as they are.
         progress: called with (images read, images in all).
         tell: called with (what, how many) for images of a kind that a reader should know of, such as constant ones.
         again: a second look, which takes what it confirms and is given its counts.
@@ -82,13 +86,13 @@ def near_duplicates_across(
         InputError: for an image that is missing, outside the folder or unreadable; its path is named.
     """
     codes = np.unique(membership.image.codes)
-    names, fit = membership.image.examples(codes, most=len(codes)), fit or Fit()
-    pixels = _pixels(names, Path(images), fit, progress)
+    names = membership.image.examples(codes, most=len(codes))
+    pixels = _pixels(names, Path(images), fit, progress, tell)
     place = np.full(len(membership.image.values), -1, dtype=np.int64)
     place[codes] = np.arange(len(codes))
     members = [np.unique(membership.image.codes[membership.group == g]) for g in range(len(membership.groups))]
     if tell is not None:
-        _tell(pixels, names, Path(images), fit, tell)
+        _tell_constant(pixels, tell)
     found: dict[tuple[str, str], Any] = {}
     every: list[Pairs] = []
     for a, name_a in enumerate(membership.groups):
@@ -111,24 +115,21 @@ def _looked_again(
     every: list[Pairs],
     names: dict[int, str],
     images: Path | str,
-    fit: Fit,
+    fit: Fit | None,
     again: Again,
 ) -> dict[tuple[str, str], Any]:
     """The pairs of each two groups, all or only those that the second look confirms; its counts go to `again`."""
     threshold = every[0].threshold
     i, j, correlation = (np.concatenate([getattr(p, name) for p in every]) for name in ("i", "j", "correlation"))
     pairs = Pairs(i, j, correlation, threshold)
-    if (Path(images) / "corpus.json").is_file():
+    picture = _full(Path(images), names, fit)
+    if picture is None:
         if again.confirm:
-            raise InputError(f"--confirm: {images} is a corpus of small images; expected a folder of pictures")
-        again.counts = {"not_looked": "no full-size pictures: a corpus holds the small images only"}
+            raise InputError(f"--confirm: {images} holds small images or arrays; expected a collection of pictures")
+        again.counts = {"not_looked": "no full-size pictures: an array or a corpus holds the small images only"}
         return found
     if again.confirm and any(isinstance(alike, StandingPairs) for alike in found.values()):
         raise InputError("--confirm: more equal images than pairs can be listed; expected every pair listed")
-
-    def picture(code: int) -> np.ndarray:
-        return read_full(Path(images) / names[code], fit)
-
     index = chosen_pairs(pairs, every=again.confirm)
     value = look_at(pairs, index, picture, picture, threads=cores())
     look = SecondLook(index, value, parting(value))
@@ -139,24 +140,65 @@ def _looked_again(
     return {names: alike[stay] for (names, alike), stay in zip(found.items(), parts, strict=True)}
 
 
-def _pixels(names: list[str], folder: Path, fit: Fit, progress: Callable[[int, int], None] | None) -> torch.Tensor:
-    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or pictures of a folder."""
-    if (folder / "corpus.json").is_file():
-        return load_corpus(folder).by_names(names).images
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected one that holds the images")
-    root = folder.resolve()
+def _full(images: Path, names: dict[int, str], fit: Fit | None) -> Callable[[int], np.ndarray] | None:
+    """What reads the full-size picture of a code; None where the images are arrays or a corpus."""
+    if (images / "corpus.json").is_file():
+        return None
+    if images.is_dir() and _stand_there(list(names.values()), images.resolve()):
+        return lambda code: read_full(images / names[code], fit or Fit())
+    collection = open_collection(images)
+    if collection.pixels is not None:
+        return None
+    at = dict(zip(names, positions(collection, names.values()), strict=True))
+
+    def picture(code: int) -> np.ndarray:
+        (stored,) = collection.stored([at[code]])
+        return read_full(stored, fit or Fit())
+
+    return picture
+
+
+def _pixels(
+    names: list[str],
+    images: Path,
+    fit: Fit | None,
+    progress: Callable[[int, int], None] | None,
+    tell: Callable[[str, int], None] | None,
+) -> torch.Tensor:
+    """(n, c, h, w) float32 in [0, 1]: the corpus's own images, or pictures of a folder or another collection."""
+    if (images / "corpus.json").is_file():
+        return load_corpus(images).by_names(names).images
+    if images.is_dir() and _stand_there(names, images.resolve()):
+        order, files = np.arange(len(names)), [images.resolve() / name for name in names]
+        fit = fit or Fit()
+
+        def pictures() -> Iterable[Stored]:
+            return (Stored(str(file), file) for file in files)
+    else:
+        found = open_collection(images)
+        at = np.array(positions(found, names))
+        order, fit = np.argsort(at), fit or (Fit() if found.pixels is None else KEEP)
+
+        def pictures() -> Iterable[Stored]:
+            return found.stored(at[order].tolist())
+
+    pixels = read_all(pictures(), len(names), fit, progress=progress)
+    if tell is not None:
+        for what, count in notes_of(pictures(), fit).items():
+            tell(what, count)
+    return pixels if (np.diff(order) > 0).all() else pixels[np.argsort(order)]
+
+
+def _stand_there(names: list[str], root: Path) -> bool:
+    """Whether a folder has a file of any of these names, none of which leads out of it."""
     for name in names:
         if not (root / name).resolve().is_relative_to(root):
-            raise InputError(f"{name!r}: this name leads out of {folder}")
-    return read_all([root / name for name in names], fit, progress=progress)
+            raise InputError(f"{name!r}: this name leads out of {root}")
+    return any((root / name).is_file() for name in names)
 
 
-def _tell(pixels: torch.Tensor, names: list[str], folder: Path, fit: Fit, tell: Callable[[str, int], None]) -> None:
-    """How many images are constant, and of pictures, how many were turned, composed or cut down."""
-    if not (folder / "corpus.json").is_file():
-        for what, count in notes_of((folder / name for name in names), fit).items():
-            tell(what, count)
+def _tell_constant(pixels: torch.Tensor, tell: Callable[[str, int], None]) -> None:
+    """How many images are constant."""
     flat = pixels.flatten(1)
     constant = int((flat == flat[:, :1]).all(dim=1).sum())
     if constant:

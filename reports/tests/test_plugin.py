@@ -313,7 +313,7 @@ def test_what_a_full_scale_trains_is_full_evidence(audit: Audit) -> None:
     _, written = audit.run()
     assert written["claims"][0]["verdicts"] == {"synthetic": "reproduced"}
     page = (audit.pytester.path / "reports" / "out" / "index.html").read_text(encoding="utf-8")
-    for shown in ("114,496 parameters", "20x20", "10,000 exposures", "uniform", "exact", "ends", "group"):
+    for shown in ("114,496 parameters", "20x20", "20,000 exposures", "uniform", "exact", "ends", "group"):
         assert shown in page, shown
 
 

@@ -17,7 +17,8 @@ from audit.cli import COMMANDS, main
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for path in (ROOT / "README.md", *ROOT.glob("[acfr]*/**/README.md")) if ".venv" not in path.parts)
 FOLDERS = (
-    "audit", "audit/bench", "core", "core/dedup", "core/splits", "core/theory", "core/training", "fixtures", "reports",
+    "audit", "audit/bench", "core", "core/data", "core/dedup", "core/splits", "core/theory", "core/training",
+    "fixtures", "reports",
 )  # fmt: skip
 
 
@@ -91,10 +92,10 @@ def test_the_front_doors_commands_run(material: None, capsys: pytest.CaptureFixt
     train = "--sizes 4 --device cpu " + " ".join(f"--set {name}={value}" for name, value in small.items())
     ran = []
     for _, command, *words in commands(ROOT / "README.md"):
-        if command in ("verify", "dedup", "split", "train"):
+        if command in ("prepare", "verify", "dedup", "split", "train"):
             main_ok(shlex.join([command, *words]) + " " + (train if command == "train" else ""))
             ran.append(command)
-    assert ran == ["verify", "dedup", "split", "train"]
+    assert ran == ["prepare", "verify", "dedup", "split", "train"]
     told = capsys.readouterr().out
     assert "holds: image" in told and "removed 1, kept 4" in told
     assert len(Path("halves/A.txt").read_text(encoding="utf-8").split()) > 20

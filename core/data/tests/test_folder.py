@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from core.data.folder import read_folder
+from core.data.corpus import load_corpus
 from core.data.pictures import Fit, read_picture
+from core.data.tests.corpora import corpus_of
 from core.errors import InputError
 
 
@@ -33,19 +34,20 @@ def test_the_central_square_is_resized_and_turned_gray(tmp_path: Path) -> None:
     )
 
 
-def test_without_a_table_names_are_in_order(pictures: Path) -> None:
-    corpus = read_folder(pictures, size=8)
+def test_without_a_table_names_are_in_order(pictures: Path, tmp_path: Path) -> None:
+    corpus, _ = corpus_of(pictures, tmp_path / "out", size=8)
     assert corpus.names == ("a.png", "b.png", "c.jpg") and corpus.images.shape == (3, 1, 8, 8)
     assert corpus.identities is None and corpus.attributes is None
 
 
 def test_a_table_gives_order_identities_and_attributes(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("name,identity,Male,Young\nc.jpg,7,1,1\na.png,8,0,-1\n")
-    seen: list[tuple[int, int]] = []
-    corpus = read_folder(
-        pictures, size=8, table=tmp_path / "t.csv", progress=lambda done, total: seen.append((done, total))
+    seen: list[tuple[str, int, int]] = []
+    corpus, _ = corpus_of(
+        pictures, tmp_path / "out", size=8, table=tmp_path / "t.csv", progress=lambda *told: seen.append(told)
     )
-    assert corpus.names == ("c.jpg", "a.png") and seen == [(1, 2), (2, 2)]
+    assert corpus.names == ("c.jpg", "a.png") and seen == [("looking", 2, 2), ("reading", 2, 2)]
+    assert load_corpus(tmp_path / "out").fingerprint == corpus.fingerprint
     assert corpus.identities is not None and corpus.identities.tolist() == [7, 8]
     assert corpus.attributes is not None and corpus.attributes.to_numpy().tolist() == [[1, 1], [-1, -1]]
     assert torch.equal(corpus.images[1], torch.from_numpy(read_picture(pictures / "a.png", Fit("crop", 8))))
@@ -67,28 +69,23 @@ def test_a_table_gives_order_identities_and_attributes(pictures: Path, tmp_path:
 def test_bad_tables_are_named(pictures: Path, tmp_path: Path, table: str, says: str) -> None:
     (tmp_path / "t.csv").write_text(table)
     with pytest.raises(InputError, match=says):
-        read_folder(pictures, size=8, table=tmp_path / "t.csv")
+        corpus_of(pictures, tmp_path / "out", size=8, table=tmp_path / "t.csv")
 
 
 def test_bad_folders_are_named(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere: found no directory"):
-        read_folder(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="nowhere: found no such file or folder"):
+        corpus_of(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: found no picture"):
-        read_folder(tmp_path / "empty")
+        corpus_of(tmp_path / "empty", tmp_path / "out")
     (pictures / "a.png").write_bytes((pictures / "a.png").read_bytes()[:100])
     with pytest.raises(InputError, match=r"a.png: not a readable picture"):
-        read_folder(pictures, size=8)
+        corpus_of(pictures, tmp_path / "out", size=8)
 
 
-def test_what_is_passed_over_or_changed_is_told(pictures: Path) -> None:
+def test_what_is_passed_over_or_changed_is_told(pictures: Path, tmp_path: Path) -> None:
     (pictures / "sub").mkdir()
     Image.new("RGBA", (9, 9)).save(pictures / "d.png")
-    found: dict[str, int] = {}
-    corpus = read_folder(pictures, size=8, tell=found.__setitem__)
-    assert found == {
-        "passed over: .txt": 1,
-        "passed over: folders": 1,
-        "pictures with transparency, composed on white": 1,
-    }
+    corpus, told = corpus_of(pictures, tmp_path / "out", size=8)
+    assert told == ["1 passed over: .txt", "1 pictures with transparency, composed on white"]
     assert (corpus.by_names(["d.png"]).images == 1).all()

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from core.data.collections.collection import file_of
+from core.data.gather import Headers
 from core.data.pictures import BACKGROUND, NOTES
 from core.dedup.equal import Equal
-from core.dedup.on_disk.inputs import Input, file_of
-from core.dedup.on_disk.pictures import Headers
+from core.dedup.on_disk.inputs import Input
 from core.dedup.sources import FileSource, Grid
 
 
@@ -22,11 +23,12 @@ def same_images(inputs: Sequence[Input], names: Sequence[tuple[str, ...]]) -> np
     if len(inputs) < 2:
         return None
     a, b = inputs
-    if a.file is not None or b.file is not None:
+    if a.pictures is None or b.pictures is None:
         twice = a.file is not None and b.file is not None and file_of(a.file) == file_of(b.file)
         return np.arange(len(names[1])) if twice else None
-    there = {file_of(a.path / name): k for k, name in enumerate(names[0])}
-    twins = np.array([there.get(file_of(b.path / name), -1) for name in names[1]], dtype=np.int64)
+    places = [dict(zip(pictures.names, pictures.places(), strict=True)) for pictures in (a.pictures, b.pictures)]
+    there = {places[0][name]: k for k, name in enumerate(names[0])}
+    twins = np.array([there.get(places[1][name], -1) for name in names[1]], dtype=np.int64)
     return twins if (twins >= 0).any() else None
 
 
@@ -55,7 +57,7 @@ def pictures_looked_at(
                 "fit": None if given.fit is None else str(given.fit),
                 "transparency_on": None if given.fit is None else BACKGROUND,
                 "axes": source.axes if found is None else None,
-                "remark": source.remark,
+                "remark": source.remark if given.pictures is None else given.pictures.remark,
                 "values": str(np.dtype(source.dtype)),
                 "pooled": None if source.axes == "nd" else str(grid),
                 "passed_over": dict(given.passed_over),

@@ -9,20 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.data.unusable import LISTED, REFUSED, reasons
 from core.dedup.confirmed import SecondLook
 from core.dedup.equal import Equal
 from core.dedup.on_disk.second import look_table
 from core.dedup.pairs import Kept, Pairs, kept
 from core.dedup.sources import FileSource
-from core.errors import InputError
 from core.files import sha256_bytes, write_atomic
 
 Pictures = tuple[Callable[[int], np.ndarray], Callable[[int], np.ndarray]]  # number -> (c, h, w), for i and for j
-LISTED = "skipped.txt"  # images left out, each with its reason
 EQUAL = "equal.parquet"  # images equal to an earlier one of their set
 LOOKED = "second_look.parquet"  # pairs that were looked at again at full size
 SAME = "same_files.txt"  # files met more than once
-REFUSED = "unusable.txt"  # the same, of a run that stopped because of them
 PACKAGES = ("samenoise", "numpy", "numba", "torch", "pillow")
 
 
@@ -37,28 +35,6 @@ class Seen:
 
 Names = tuple[Sequence[str], Sequence[str]]
 Page = Callable[[Pairs, Names, Pictures, str, Seen | None], str]  # pairs, names, pictures, summary, second look
-
-
-def refuse(bad: Sequence[dict[str, str]], out: Path) -> None:
-    """InputError if an image of any set cannot be used: the first is named, all stand in a list beside the results."""
-    reasons = [reason for left_out in bad for reason in left_out.values()]
-    if len(reasons) == 1:
-        raise InputError(f"{reasons[0]}; --skip-bad leaves it out")
-    if reasons:
-        write_atomic(out / REFUSED, _reasons(bad))
-        raise InputError(
-            f"{reasons[0]}; {len(reasons) - 1:,} more such images are listed in {out / REFUSED}; "
-            "--skip-bad leaves them out"
-        )
-
-
-def _reasons(bad: Sequence[dict[str, str]]) -> str:
-    """A line an image: name and reason; across two sets the number of the set, 1 or 2, comes first."""
-    lines = []
-    for k, left_out in enumerate(bad, 1):
-        first = [str(k)] if len(bad) > 1 else []
-        lines += ["\t".join([*first, name, reason]) + "\n" for name, reason in left_out.items()]
-    return "".join(lines)
 
 
 @dataclass(frozen=True)
@@ -112,7 +88,7 @@ class Results:
             "removed.txt": lambda: self._removed(shifted, result, offset),
         }
         if any(self.skipped):
-            contents[LISTED] = lambda: _reasons(self.skipped)
+            contents[LISTED] = lambda: reasons(self.skipped)
         if any(equal.pairs for equal in self.equal):
             contents[EQUAL] = self._equal
         if any(self.same) or self.twins is not None:

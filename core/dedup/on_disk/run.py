@@ -10,12 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from core.data.gather import Headers, gather
+from core.data.pictures import read_picture
+from core.data.unusable import refuse
 from core.dedup.join.tiles import Engine, local_engine
 from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.looked_at import pictures_looked_at, same_images
 from core.dedup.on_disk.options import SCHEMA, Options, StageProgress, stage
-from core.dedup.on_disk.pictures import Headers, gather
-from core.dedup.on_disk.results import PACKAGES, Page, Results, Seen, digest, refuse
+from core.dedup.on_disk.results import PACKAGES, Page, Results, Seen, digest
 from core.dedup.on_disk.second import full_pictures, looked_again, second_look
 from core.dedup.on_disk.sets import check_before_reading, look
 from core.dedup.on_disk.work import WORK, open_work, prepared, search
@@ -86,8 +88,16 @@ def _run(
     for k, (given, found, place) in enumerate(zip(inputs, sets, places, strict=True)):
         if isinstance(found, Headers):
             report = stage(progress, f"reading {given.path.name}")
-            threads = options.workers
-            file, bad[k] = gather(given, found, place, memory=limit // 2, threads=threads, progress=report)
+            assert given.pictures is not None and given.fit is not None
+            file, bad[k] = gather(
+                given.pictures,
+                found,
+                lambda stored, fit=given.fit: read_picture(stored, fit),  # type: ignore[misc]
+                place,
+                memory=limit // 2,
+                threads=options.workers,
+                progress=report,
+            )
             found = FileSource(file, options.size, str(given.path), levels=True, axes="nchw")
         called = given.names and tuple(name for name in given.names if name not in bad[k])
         if called is not None and len(called) != len(found):

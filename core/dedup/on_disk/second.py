@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.data.collections.collection import positions
 from core.data.pictures import Fit, read_full
 from core.dedup.confirmed import Picture, SecondLook, chosen_pairs, look_at, parting
 from core.dedup.on_disk.inputs import Input
@@ -23,13 +23,21 @@ _PART = 256  # pairs between two notes of progress
 
 def full_pictures(inputs: Sequence[Input], names: Sequence[tuple[str, ...]]) -> tuple[Picture, Picture] | None:
     """What reads the full-size pictures of the first and of the last set; None where a set is an array."""
-    if any(given.file is not None for given in inputs):
+    if any(given.pictures is None or given.pictures.pixels is not None for given in inputs):
         return None
 
-    def read(given: Input, called: tuple[str, ...], number: int) -> np.ndarray:
-        return read_full(given.path / called[number], given.fit or Fit())
+    def reader(given: Input, called: tuple[str, ...]) -> Picture:
+        pictures = given.pictures
+        assert pictures is not None
+        at = positions(pictures, called)
 
-    return partial(read, inputs[0], names[0]), partial(read, inputs[-1], names[-1])
+        def read(number: int) -> np.ndarray:
+            (stored,) = pictures.stored([at[number]])
+            return read_full(stored, given.fit or Fit())
+
+        return read
+
+    return reader(inputs[0], names[0]), reader(inputs[-1], names[-1])
 
 
 def second_look(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data.gather import Headers, check_decoding, load_headers, read_headers, save_headers
 from core.dedup.join.budget import check_memory
 from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.options import Options, StageProgress, stage
-from core.dedup.on_disk.pictures import Headers, check_decoding, load_headers, read_headers, save_headers
 from core.dedup.sources import FileSource, Grid, bytes_of_image, check_same_grid
 
 
@@ -20,7 +20,10 @@ def look(given: Input, place: Path, options: Options, progress: StageProgress) -
     kept = place / "headers.npz"
     if not kept.exists():
         report = stage(progress, f"looking at {given.path.name}")
-        save_headers(read_headers(given, threads=options.workers, progress=report), kept)
+        assert given.pictures is not None and given.fit is not None
+        memory = options.limit // 4
+        headers = read_headers(given.pictures, given.fit, threads=options.workers, memory=memory, progress=report)
+        save_headers(headers, kept)
     return load_headers(kept)
 
 
@@ -31,7 +34,8 @@ def check_before_reading(inputs: list[Input], sets: list[Headers | FileSource], 
         if isinstance(found, FileSource):
             image_bytes, shape, size = found.image_bytes, found.shape, found.size
         else:
-            check_decoding(given, found, limit // 2)
+            assert given.pictures is not None
+            check_decoding(given.pictures, found, limit // 2)
             shape, size = (0, *found.shape), options.size
             image_bytes = bytes_of_image(shape, np.dtype(found.dtype))
         grids.append(Grid(shape, size))

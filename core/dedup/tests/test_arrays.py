@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.data.layout import find_axes
 from core.dedup.definition import normalised_rows, pooled_grid
-from core.dedup.layout import find_axes
 from core.dedup.on_disk.inputs import find_input
 from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from core.data import gather
 from core.data.pictures import KEEP, Fit, read_picture
-from core.dedup.on_disk import pictures as dedup_pictures
+from core.dedup.on_disk import run as dedup_run
 from core.dedup.on_disk.inputs import find_input
 from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run
@@ -72,7 +73,7 @@ def test_all_unreadable_pictures_are_listed_and_leaving_them_out_decodes_nothing
         run([find_input(folder, fit=KEEP)], out, Options())
     listed = [line.split("\t")[0] for line in (out / "unusable.txt").read_text().splitlines()]
     assert listed == ["10.png", "20.png", "25.png"]
-    monkeypatch.setattr(dedup_pictures, "read_picture", None)
+    monkeypatch.setattr(dedup_run, "read_picture", None)
     result = run([find_input(folder, fit=KEEP)], out, Options(skip_bad=True))
     assert result["counts"]["skipped"] == 3 and not (out / "unusable.txt").exists()
     assert [line.split("\t")[0] for line in (out / "skipped.txt").read_text().splitlines()] == listed
@@ -160,7 +161,7 @@ def test_what_cannot_work_is_said_before_anything_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, options: dict[str, Any], message: str
 ) -> None:
     save(tmp_path / "folder", np.zeros((2, 1, side, side)))
-    monkeypatch.setattr(dedup_pictures, "read_picture", None)
+    monkeypatch.setattr(dedup_run, "read_picture", None)
     with pytest.raises(InputError, match=message) as error:
         run([find_input(tmp_path / "folder", fit=KEEP)], tmp_path / "out", Options(**options))
     assert "\n" not in str(error.value)
@@ -171,16 +172,16 @@ def test_two_sets_that_do_not_match_are_refused_before_anything_is_decoded(
 ) -> None:
     save(tmp_path / "a", np.zeros((2, 1, 20, 20)))
     np.save(tmp_path / "b.npy", np.zeros((2, 3, 20, 20), np.float32))
-    monkeypatch.setattr(dedup_pictures, "read_picture", None)
+    monkeypatch.setattr(dedup_run, "read_picture", None)
     with pytest.raises(InputError, match=r"b\.npy: found 1200 pooled values an image, expected 400"):
         run([find_input(tmp_path / "a", fit=KEEP), find_input(tmp_path / "b.npy")], tmp_path / "out", Options())
 
 
 def test_batches_hold_as_many_pictures_as_the_memory() -> None:
     sizes = np.array([10, 10, 10, 50, 10, 10])
-    assert list(dedup_pictures._batches(sizes, 0, 30)) == [(0, 3), (3, 4), (4, 6)]
-    assert list(dedup_pictures._batches(sizes, 4, 30)) == [(4, 6)]
-    assert max(high - low for low, high in dedup_pictures._batches(np.ones(1000, int), 0, 10**9)) == 256
+    assert list(gather._batches(sizes, 0, 30)) == [(0, 3), (3, 4), (4, 6)]
+    assert list(gather._batches(sizes, 4, 30)) == [(4, 6)]
+    assert max(high - low for low, high in gather._batches(np.ones(1000, int), 0, 10**9)) == 256
 
 
 def test_a_picture_that_vanishes_is_named(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from core.data.corpus import save_corpus
-from core.data.folder import read_folder
 from core.data.pictures import Fit
+from core.data.tests.corpora import corpus_of
 from core.data.tests.test_pictures import oriented, photo
 from core.dedup.on_disk.inputs import find_input
 from core.dedup.on_disk.options import Options
@@ -57,8 +57,7 @@ def names_of_pairs(out: Path) -> set[frozenset[str]]:
 
 @pytest.mark.parametrize("fit", [None, Fit("crop", 20), Fit("squeeze", 40), Fit("crop", 40, True)])
 def test_all_callers_see_the_same_pixels_and_the_same_pairs(folder: Path, tmp_path: Path, fit: Fit | None) -> None:
-    corpus = read_folder(folder, fit=fit)
-    save_corpus(corpus, tmp_path / "corpus")
+    corpus, _ = corpus_of(folder, tmp_path / "corpus", fit=fit)
     of_folder = run([find_input(folder, fit=fit)], tmp_path / "folder", Options())
     of_corpus = run([find_input(tmp_path / "corpus")], tmp_path / "of-corpus", Options())
     hashes = [result["inputs"][0]["sha256_of_image_sha256s"] for result in (of_folder, of_corpus)]

@@ -1,0 +1,1 @@
+"""Collections of pictures in the forms that people have them: folders, archives, tables, arrays."""
