@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from audit.measures.record import Measures, over_seeds, record
 from audit.measures.rules import COPY_CORRELATION, NEW_IMAGE_WITHIN, NOT_COPIES_BELOW
 from audit.plots.shared import plot_rows
 from core.errors import Missing
-from core.metrics.lpips import Embedding, nearest_lpips
+from core.metrics.lpips import Embedding
 from core.metrics.neighbours import Neighbours, nearest
 from core.stats import Interval
 from core.stats.crossed import SAMPLING, Weights, crossed
@@ -75,13 +74,6 @@ def nearness_of(desk: Experiment, embedding: Embedding) -> Nearness:
     lpips = np.stack([first(each) for each in found.trainings]), first(found.held_out)
     samples = [x.clamp(0, 1) for x in samples_of(desk, RANDOM, cell.n, cell.group)]
     return nearness(samples, desk.tests(HELD_OUT)[0], desk.images(cell), lpips)
-
-
-def nearness_to(embedding: Embedding, samples: Sequence[Tensor], held_out: Tensor, train: Tensor) -> Nearness:
-    """The same of any images, by a search that is not kept."""
-    found = first(nearest_lpips(embedding, torch.cat([*samples, held_out]), train, 1))
-    *parts, new = np.split(found, np.cumsum([len(x) for x in samples]))
-    return nearness(samples, held_out, train, (np.stack(parts), new))
 
 
 def first(found: Neighbours) -> np.ndarray:

@@ -33,7 +33,7 @@ from reports.record import ClaimRecord
 # The middle of the levels of training, and more than the contrast of a face: most of what is drawn is filled in, and
 # the pose and outline of the given image can still be told.
 LEVEL = 0.5
-IMAGES = 128  # held-out images of a group
+IMAGES = 64  # held-out images of a group
 SMALL, LARGE = "pull at the smallest N", "pull at the largest N"
 Denoisers = Mapping[str, Sequence[Denoiser]]  # by group, one a training
 Pull = Mapping[str, np.ndarray]  # by group, (trainings, images)
