@@ -1,6 +1,6 @@
 """The exhaustive LPIPS search that several claims read, made once and kept beside the samples."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -9,7 +9,8 @@ from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import Neighbours, without_self
 from core.tensors import tensor_sha256
-from fixtures.experiments.desk import Cell, TrainedExperiment
+from core.training.cells import Cell
+from fixtures.experiments.experiment import Experiment
 
 BACKGROUND = 64  # training images whose nearest other training image is looked for
 HELD_OUT = 200  # images that the model has not seen: one in a hundred of them is two
@@ -18,19 +19,31 @@ SEARCH_VERSION = 1  # raised with a change of the code that changes neighbours
 
 @dataclass(frozen=True)
 class LpipsNeighbours:
-    """The nearest of a model's training images to its samples, to others of them, and to held-out images."""
+    """The nearest of a model's training images to its samples, to others of them, and to held-out images.
 
+    Attributes:
+        trainings: nearest to the samples of every training on these images.
+        samples: to those of one of them.
+        background: of training images, to others of them.
+        held_out: of images that the model has not seen.
+    """
+
+    trainings: tuple[Neighbours, ...]
     samples: Neighbours
     background: Neighbours
     held_out: Neighbours
 
 
-def lpips_neighbours(desk: TrainedExperiment, embedding: Embedding, cell: Cell) -> LpipsNeighbours:
-    """One pass over the training images of `cell`, or its result from the run store."""
-    samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
-    background, held_out = train[:BACKGROUND], desk.held_out.images[:HELD_OUT]
+def lpips_neighbours(desk: Experiment, embedding: Embedding, cell: Cell) -> LpipsNeighbours:
+    """One pass over the training images of `cell` for the samples of all its trainings, or its result from the store.
+
+    The pass costs what the training images cost, however many samples are looked for.
+    """
+    cells, train = [replace(cell, training=k) for k in desk.trainings], desk.images(cell)
+    background, held_out = train[:BACKGROUND], desk.tests(HELD_OUT)[0]
     check_held_out(held_out, train)
-    queries = torch.cat([samples, background, held_out])
+    parts = [*(desk.samples(each).clamp(0, 1) for each in cells), background, held_out]
+    queries = torch.cat(parts)
 
     def search() -> dict[str, torch.Tensor]:
         found = nearest_lpips(
@@ -40,6 +53,8 @@ def lpips_neighbours(desk: TrainedExperiment, embedding: Embedding, cell: Cell) 
 
     key = {"embedding": embedding.key, "queries": tensor_sha256(queries), "train": tensor_sha256(train), "k": 2}
     found = cached(desk.root / "lpips", key | {"version": SEARCH_VERSION}, search)
-    sizes = [len(samples), len(background), len(held_out)]
-    parts = [Neighbours(*pair) for pair in zip(found["index"].split(sizes), found["value"].split(sizes), strict=True)]
-    return LpipsNeighbours(parts[0], without_self(parts[1], range(len(background))), parts[2])
+    sizes = [len(part) for part in parts]
+    split = zip(found["index"].split(sizes), found["value"].split(sizes), strict=True)
+    *trainings, near_background, near_held_out = [Neighbours(*pair) for pair in split]
+    others = without_self(near_background, range(len(background)))
+    return LpipsNeighbours(tuple(trainings), trainings[cells.index(cell)], others, near_held_out)

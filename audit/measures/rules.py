@@ -14,3 +14,5 @@ PSNR_MARGIN: float = RULES["indistinguishable"]["psnr_margin_db"]  # within it t
 GAP_BELOW: float = RULES["gap_shrinks"]["input_psnr_below_db"]  # input PSNR below which the gap is judged, in dB
 CANDIDATES: int = RULES["rerank"]["candidates"]  # nearest training images of which an order is judged
 FEASIBLE_HOURS: float = RULES["infeasible"]["hours_above"]  # of one machine; what takes longer is out of reach
+NEW_IMAGE_WITHIN: float = RULES["new_image"]["distance_within"]  # of a new image's distance; within it as far as one
+NO_PULL_WITHIN: float = RULES["pulled"]["pull_within"]  # within it training faces do not pull, above it they do

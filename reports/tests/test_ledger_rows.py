@@ -22,7 +22,7 @@ TOPICS = {
     "behaviour": "T-psnr-gap T-convergence T-eyeglasses-convergence T-attribute-respected T-coarse-aligned "
     "T-male-convergence T-identity-convergence T-convergence-order T-figure-provenance T-size-confound "
     "T-same-start T-test-set T-rank-inversion T-lpips-protocol T-lpips-exhaustive T-lpips-infeasible "
-    "T-other-attributes T-correlation-brightness T-vgg-stable",
+    "T-other-attributes T-correlation-brightness T-vgg-stable T-originality T-small-n-pull",
     "theory": "K-tweedie K-empirical-optimum K-slide-weights K-kl-bound K-strong-generalization K-same-data "
     "K-beyond-gaussian K-geometric-optimal K-shuffled-suboptimal K-low-dimensional-suboptimal "
     "K-harmonic-bases K-not-minimised K-critical-depends K-figure-1",
