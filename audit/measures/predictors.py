@@ -34,8 +34,8 @@ WIENER, EMPIRICAL, LOCAL, WIENER_LOCAL = PREDICTORS = (
 )
 WINDOWS = {0.02: 3, 0.1: 5, 0.3: 9, 1.0: 19}  # side in pixels by noise level
 MASK_LEVELS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # at which the Wiener filter says which pixels count
-LOCAL_SEEDS = 16  # that local posterior means are sampled from: they cost the most
-LOCAL_MOST = 40  # training images that they are affordable for
+FEW_SEEDS, FEW_LEVELS = 8, 16  # of all but the Wiener filter, and of the network that they are compared with
+LOCAL_MOST = 32  # training images up to which local posterior means are affordable
 
 
 def predictor(name: str, images: Tensor) -> Denoise:
@@ -57,33 +57,56 @@ def predicted(
     return heun(predictor(name, images), seeds, centre, sigmas=levels, chunk=len(seeds)).images
 
 
-def noise_levels(options: SampleConfig | HeunConfig) -> tuple[float, ...]:
-    """The falling noise levels that networks are sampled at without noise of the sampler's own."""
-    return falling_levels(*options.to_dict().values())
+def noise_levels(options: SampleConfig | HeunConfig, count: int | None = None) -> tuple[float, ...]:
+    """The falling noise levels of networks sampled without the sampler's own noise, or `count` over the same range."""
+    first, last, levels, rho = options.to_dict().values()
+    return falling_levels(first, last, count or levels, rho)
 
 
-def predictions(desk: Experiment, n: int) -> dict[str, Prediction]:
+def network_samples(desk: Experiment, cell: Cell, seeds: Sequence[int], levels: Sequence[float]) -> Tensor:
+    """Samples (seeds, c, h, w) of the network of a cell at few noise levels, kept in the store."""
+    mean = start_mean("group", desk.images(cell))
+
+    def make() -> dict[str, Tensor]:
+        return {"images": heun(desk.denoiser(cell), seeds, mean, sigmas=levels, chunk=len(seeds)).images}
+
+    about: dict[str, object] = {"model": desk.key(cell), "mean": mean, "seeds": seeds, "levels": levels}
+    return measured(desk.root, "samples of a network at few levels", make, **about)["images"]
+
+
+def predictor_samples(
+    desk: Experiment, name: str, images: Tensor, seeds: Sequence[int], levels: Sequence[float]
+) -> Tensor:
+    """Samples (seeds, c, h, w) of a predictor of training images, kept in the store."""
+
+    def make() -> dict[str, Tensor]:
+        return {"images": predicted(name, images, seeds, levels)}
+
+    about: dict[str, object] = {"images": images, "seeds": seeds, "levels": levels}
+    return measured(desk.root, f"samples of the {name}", make, **about)["images"]
+
+
+def predictions(desk: Experiment, n: int) -> tuple[dict[str, Prediction], Prediction]:
     """How well each predictor of A's images predicts the first network trained on them, at one N, by name.
 
-    Local posterior means are left out above `LOCAL_MOST` images.
+    The Wiener filter is held against the network's stored samples, the others against the network's from `FEW_SEEDS`
+    seeds at `FEW_LEVELS` noise levels, as they are sampled. Local posterior means are left out above `LOCAL_MOST`
+    images.
+
+    Returns:
+        The predictions, and how well the Wiener filter at few levels predicts itself at all of them.
     """
     cell = Cell(RANDOM, n, "A")
-    images, target = desk.images(cell), desk.samples(cell, sampler=HEUN)
-    levels = noise_levels(desk.options(HEUN))
-    found = {}
-    for name in PREDICTORS:
-        local = name in (LOCAL, WIENER_LOCAL)
-        if local and n > LOCAL_MOST:
-            continue
-        seeds = list(desk.seeds)[: LOCAL_SEEDS if local else None]
-
-        def make(name: str = name, seeds: Sequence[int] = seeds) -> dict[str, Tensor]:
-            return {"images": predicted(name, images, seeds, levels)}
-
-        about: dict[str, object] = {"images": images, "seeds": seeds, "levels": list(levels)}
-        samples = measured(desk.root, f"samples of the {name}", make, **about)["images"]
-        found[name] = prediction(target[: len(seeds)], samples)
-    return found
+    images, options, seeds = desk.images(cell), desk.options(HEUN), list(desk.seeds)
+    all_levels, few_levels = list(noise_levels(options)), list(noise_levels(options, FEW_LEVELS))
+    few = seeds[:FEW_SEEDS]
+    wiener = predictor_samples(desk, WIENER, images, seeds, all_levels)
+    found = {WIENER: prediction(desk.samples(cell, sampler=HEUN), wiener)}
+    target = network_samples(desk, cell, few, few_levels)
+    for name in PREDICTORS[1:] if n <= LOCAL_MOST else [EMPIRICAL]:
+        found[name] = prediction(target, predictor_samples(desk, name, images, few, few_levels))
+    coarse = predictor_samples(desk, WIENER, images, few, few_levels)
+    return found, prediction(wiener[: len(few)], coarse)
 
 
 def rows(n: int, found: Mapping[str, Prediction]) -> list[dict[str, Any]]:
@@ -122,11 +145,15 @@ def record_predictors(evidence: ClaimRecord, desk: Experiment, kind: str) -> lis
         The table's rows.
     """
     with torch.no_grad():
-        table = [row for n in desk.sizes for row in rows(n, predictions(desk, n))]
+        found = {n: predictions(desk, n) for n in desk.sizes}
+    table = [row for n, (by_name, _) in found.items() for row in rows(n, by_name)]
+    coarse = min(float(itself.r2.same.min()) for _, itself in found.values())
     figure = evidence.figure(f"predictors-{kind}", plot_predictors(table))
     note = (
-        f"one training of A at each N; mean and interval over sampling seeds; local posterior means from {LOCAL_SEEDS} "
-        f"seeds, up to N = {LOCAL_MOST}; their windows are fixed, not fitted to the networks"
+        f"varies: sampling seed; one network of A at each N. All but the {WIENER} are sampled from {FEW_SEEDS} seeds "
+        f"at {FEW_LEVELS} noise levels, as is the network beside them; the {WIENER} at so few predicts itself at "
+        f"all of them with an R2 of at least {coarse:.4f}. Local posterior means cost too much above N = {LOCAL_MOST}; "
+        "their windows are fixed, not fitted to the networks"
     )
     evidence.add("samples predicted in closed form by N", table, kind=kind, note=note, figures=[figure])
     return table
