@@ -15,7 +15,7 @@ def plot_predictors(table: Sequence[dict[str, Any]]) -> Figure:
 
     `table` has the rows of `audit.measures.predictors.rows`.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4))
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.0))
     sizes = sorted({row["N"] for row in table})
     for axis, measure in zip(axes, ("Pearson's r", "R2"), strict=True):
         for k, name in enumerate(dict.fromkeys(row["predictor"] for row in table)):
@@ -25,8 +25,8 @@ def plot_predictors(table: Sequence[dict[str, Any]]) -> Figure:
             draw_with_intervals(axis, at, values, f"C{k}o-", name)
             axis.plot(at, [row["mismatched"] for row in mine], f"C{k}:", linewidth=1)
         axis.set(xticks=range(len(sizes)), xticklabels=[f"{n:,}" for n in sizes], xlabel="training images N")
-        axis.set_ylabel(f"{measure}, same noise (dotted: other noise)")
-    axes[1].set_ylim(bottom=-1.5)
-    axes[0].legend(frameon=False, fontsize=7)
-    figure.tight_layout()
+        axis.set_ylabel(measure)
+    axes[0].set_title("same noise; dotted: other noise", fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=2, frameon=False, fontsize=8)
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
     return figure
