@@ -15,6 +15,7 @@ from audit.measures.agreement import (
     record_by_size,
     told,
 )
+from audit.measures.predictors import record_predictors
 from audit.measures.record import SEED, Measures, over_trainings, record
 from audit.measures.rules import COPY_CORRELATION
 from audit.plots.agreement import plot_agreement
@@ -109,9 +110,11 @@ def record_same_data(evidence: ClaimRecord, desk: Experiment, kind: str) -> None
 
 
 def record_beyond(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
-    """What agreement is beyond that of two linear denoisers (K-beyond-gaussian)."""
+    """What agreement is beyond that of two linear denoisers, and what closed forms predict (K-beyond-gaussian)."""
     by = by_sampler(desk)
     figures = [evidence.figure(f"agreement-{kind}", plot_agreement(by))]
     record_by_size(evidence, by, kind, figures)
     measures = beyond_measures(by[HEUN][-1])
     record(evidence, measures, kind=kind, figures=figures, **over_trainings(desk))
+    if kind != "full":  # whose sets are too large for an empirical optimum
+        record_predictors(evidence, desk, kind)
