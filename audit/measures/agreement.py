@@ -7,7 +7,7 @@ Wiener sample of all images together leaves of each sample.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -191,6 +191,12 @@ def beyond_measures(largest: AtSize) -> Measures:
 def told(found: Crossed) -> tuple[float, Interval]:
     """An estimate and its interval over everything that varies."""
     return found.estimate, found.interval()
+
+
+def as_share(found: Crossed) -> tuple[float, Interval]:
+    """A share and its interval, which ends where shares do."""
+    interval = found.interval()
+    return found.estimate, replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
 
 
 def table(size: AtSize, sampler: str) -> list[dict[str, Any]]:

@@ -5,12 +5,13 @@ at the same set size; intervals are taken over training seeds and sampling seeds
 """
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from torch import Tensor
 
-from audit.measures.agreement import FACTORS, halves, need_replicates, samples_of, told
+from audit.measures.agreement import FACTORS, as_share, halves, need_replicates, samples_of, told
 from audit.measures.agreement_tables import CLASSES, CUT, mixture_row
 from audit.measures.attribute_reader import ReadAttribute, attribute_reader
 from audit.measures.networks import EQUIVALENCE_IMAGES, JUDGED_LEVELS, JUDGED_SIGMAS, cell_psnr
@@ -28,6 +29,7 @@ from reports.record import ClaimRecord
 WEAKER = "agreement of random halves of the same size, minus this"
 SIDES = (("with", "A"), ("without", "B"))
 START_MARGIN: float = RULES["nearly_same"]["nearest_train_margin"]
+ALLOWED: float = RULES["respects"]["below_images_at_most"]
 BANDS = {"below": (0.0, CUT), "above": (CUT, math.inf)}
 
 
@@ -76,12 +78,13 @@ def record_glasses(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
 def respected(read: ReadAttribute, a: list[Tensor], b: list[Tensor], name: str) -> Measures:
     """Whether samples are read as the group they come from nearly as often as held-out images are (rules.respects)."""
     flags = np.stack([read(images) for images in a] + [~read(images) for images in b])
-    share, interval = told(crossed_mean(flags.astype(float), ("trainings", SAMPLING)))
-    low = read.interval.low
+    share, interval = as_share(crossed_mean(flags.astype(float), ("trainings", SAMPLING)))
+    allowed = read.interval.low - ALLOWED
+    above = replace(interval, low=interval.low - allowed, high=interval.high - allowed)
     return {
         f"samples read as their group, {name}": (share, interval),
         f"held-out images read as their group, {name}": (read.accuracy, read.interval),
-        f"lower end on samples minus lower end on images, {name}": (interval.low - low, None),
+        f"samples read as their group, above what is allowed, {name}": (share - allowed, above),
     }
 
 
@@ -108,7 +111,7 @@ def varies_measures(split: Replicates, baseline: Replicates) -> Measures:
     none = {name: each.same < each.weak_threshold for name, each in named(split, baseline)}
     names = ("random halves", "this split")
     return {
-        "share of seeds that agree strongly": told(crossed_mean(strong["split"].astype(float), FACTORS)),
+        "share of seeds that agree strongly": as_share(crossed_mean(strong["split"].astype(float), FACTORS)),
         "share of seeds that agree strongly, random halves minus this": told(
             crossed_difference(strong["baseline"].astype(float), strong["split"].astype(float), names=names)
         ),
@@ -149,7 +152,7 @@ def identity_measures(split: np.ndarray, overlap: np.ndarray, a: Replicates, b: 
         )
         test = difference.equivalence(PSNR_MARGIN)
         found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval, test.pvalue)
-    found["share of seeds that agree"] = told(crossed_mean((a.same > a.weak_threshold).astype(float), FACTORS))
+    found["share of seeds that agree"] = as_share(crossed_mean((a.same > a.weak_threshold).astype(float), FACTORS))
     lowest = crossed_difference(b.same, a.same, names=names[::-1], statistic=lowest_tenth)
     found["weakest decile of seeds: overlap minus identity-disjoint"] = told(lowest)
     return found

@@ -5,12 +5,13 @@ the claim's record, `published` the checkout that `--published` names.
 """
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from PIL import Image
 
-from audit.measures.rules import COPY_CORRELATION
+from audit.measures.rules import COPY_CORRELATION, RULES
 from audit.published import measures, neighbours, plots
 from audit.published.faces import put_calibration, put_real_pairs
 from audit.published.lpips import PUBLISHED as LPIPS
@@ -131,7 +132,11 @@ def published_attribute_respected(evidence: ClaimRecord, published: HasRoot) -> 
         )
         put(evidence, f"samples read as their group, {name}", samples, **{**SEEDS, "n": 40})
         put(evidence, f"held-out images read as their group, {name}", faces, varies="face, left out")
-        put(evidence, f"lower end on samples minus lower end on images, {name}", samples[1].low - faces[1].low)
+        share, interval = samples
+        allowed = faces[1].low - RULES["respects"]["below_images_at_most"]
+        above = replace(interval, low=interval.low - allowed, high=interval.high - allowed)
+        name = f"samples read as their group, above what is allowed, {name}"
+        put(evidence, name, (share - allowed, above), **{**SEEDS, "n": 40})
 
 
 def published_male_convergence(evidence: ClaimRecord, published: HasRoot) -> None:
