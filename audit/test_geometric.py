@@ -92,7 +92,7 @@ def test_a_worse_denoiser_is_recognised(judge: Judge) -> None:
 @pytest.mark.control("K-shuffled-suboptimal", "negative")
 def test_a_denoiser_blind_to_place_is_caught(judge: Judge, desk: TrainedExperiment) -> None:
     """Shrinking pixels alone cannot tell faces from shuffled ones: measured by the same code, no difference."""
-    faces = desk.held_out.images[:64]
+    faces = desk.held_out.images[: desk.preset.theory.tested]  # as many as the claim looks at
     sigmas = tuple(10 ** (-level / 20) for level in JUDGED_LEVELS)
     shrink = [denoiser_psnr(lambda y: 0.9 * y, x, sigmas, seed=SEED).output for x in (faces, shuffle_pixels(faces))]
     assert judge("K-shuffled-suboptimal", shuffled_measures(*shrink), "synthetic") != "reproduced"

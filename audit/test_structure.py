@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from audit.measures.made_up import made_up_agreement, made_up_psnr, wiener_psnr
+from audit.measures.agreement import halves
+from audit.measures.made_up import made_up_psnr, strong, weak, wiener_psnr
 from audit.measures.record import record_pairs, record_published
 from audit.measures.structure import (
     beyond_random_measures,
@@ -16,7 +17,7 @@ from audit.measures.structure import (
 from audit.published.figures import (
     published_size_confound,
 )
-from fixtures.experiments.choices import other
+from core.training.cells import WITH_DUPLICATES
 from fixtures.experiments.desk import TrainedExperiment
 from fixtures.experiments.experiment import Experiment
 from fixtures.published.files import Published
@@ -39,22 +40,21 @@ def test_glasses_or_set_size(
 
 @pytest.mark.control("T-size-confound", "positive")
 def test_an_effect_of_the_attribute_is_recognised(judge: Judge) -> None:
-    found = confound_measures(made_up_agreement(0.9), made_up_agreement(0.9, seed=1), made_up_agreement(0.6, seed=2))
-    assert judge("T-size-confound", found, "synthetic") == "reproduced"
+    assert judge("T-size-confound", confound_measures(strong(), strong(), weak()), "synthetic") == "reproduced"
 
 
 @pytest.mark.control("T-size-confound", "negative")
 def test_an_effect_of_size_alone_is_caught(judge: Judge) -> None:
-    found = confound_measures(made_up_agreement(0.9), made_up_agreement(0.5, seed=1), made_up_agreement(0.6, seed=2))
-    assert judge("T-size-confound", found, "synthetic") == "refuted"
+    assert judge("T-size-confound", confound_measures(strong(), weak(), strong()), "synthetic") == "refuted"
 
 
 @pytest.mark.control("T-size-confound", "negative")
-def test_halves_that_differ_in_nothing_but_their_images_show_no_effect(judge: Judge, desk: TrainedExperiment) -> None:
-    """In the place of the attribute halves stand those of the other definition, parted by no attribute."""
+@pytest.mark.trains(jobs=duplicates_kept)
+def test_halves_that_no_attribute_parts_show_no_effect(judge: Judge, desk: TrainedExperiment) -> None:
+    """In the place of the attribute halves stand random ones of the same size."""
     n = desk.largest("Eyeglasses")
-    sets = [("random", desk.sizes[-1]), ("random", n), (other(desk.preset.definition, "definition"), n)]
-    found = confound_measures(*(desk.agreement(*cell) for cell in sets))
+    sets = [("random", desk.sizes[-1]), (WITH_DUPLICATES, n), ("random", n)]
+    found = confound_measures(*(halves(desk, *cell) for cell in sets))
     assert judge("T-size-confound", found, "synthetic") != "reproduced"
 
 

@@ -32,14 +32,6 @@ COPIED, STRANGERS = 64, 300  # copies and held-out images that controls of a cri
 EVERYONE, NOBODY = np.ones(64, dtype=bool), np.zeros(64, dtype=bool)
 
 
-def made_up_agreement(same: float, seeds: int = 64, spread: float = 0.05, seed: int = 0) -> Agreement:
-    """Agreement whose diagonal is about `same` and whose mismatched seeds are about 0."""
-    rng = np.random.default_rng(seed)
-    similarity = rng.normal(0, 0.1, (seeds, seeds))
-    similarity[np.arange(seeds), np.arange(seeds)] = rng.normal(same, spread, seeds)
-    return Agreement(similarity.clip(-1, 1))
-
-
 def made_up_psnr(offset: float, spread: float = 0.2, seed: int = 0, images: int = 200) -> PSNRCurve:
     """A curve of PSNR that lies 5 dB plus about `offset` above its input at every judged level."""
     noise = np.random.default_rng(seed).normal(offset, spread, (len(JUDGED_LEVELS), images))

@@ -15,7 +15,6 @@ from core.training.samples import converged, network_denoiser, sampled
 from core.training.train import build_model
 from fixtures.experiments.desk import GROUPS, RANDOM, Cell, ModelJob, TrainedExperiment
 from fixtures.experiments.experiment import HEUN
-from fixtures.experiments.measured import measured
 
 Plant = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 TRAINED_ON_A = "the images of A"
@@ -48,22 +47,11 @@ def trained_on_a(desk: TrainedExperiment) -> AtSize:
     return planted(desk, n, samples_of(desk, RANDOM, n, GROUPS[0], sampler=HEUN), b, HEUN)
 
 
-def untrained(desk: TrainedExperiment, n: int) -> AtSize:
-    """The same N with networks that have learnt nothing; by Heun's method."""
-
-    def samples(seed: int, group: str) -> Tensor:
-        mean, config = start_mean("group", desk.images(Cell(RANDOM, n, group))), desk.preset.train
-
-        def make() -> dict[str, Tensor]:
-            network = network_denoiser(build_model(config, seed).eval(), desk.device)
-            return {"images": sampled(network, mean, desk.seeds, desk.options(HEUN))}
-
-        about: dict[str, object] = {"seed": seed, "mean": mean, "config": config.to_dict(), "seeds": list(desk.seeds)}
-        return measured(desk.root, "samples of an untrained network", make, **about)["images"]
-
-    count = len(desk.trainings)
-    a, b = ([samples(k + count * side, group) for k in desk.trainings] for side, group in enumerate(GROUPS))
-    return planted(desk, n, a, b, HEUN)
+def untrained(desk: TrainedExperiment, n: int) -> Tensor:
+    """Samples of a network that has learnt nothing, by Heun's method; NaN where it did not converge."""
+    network = network_denoiser(build_model(desk.preset.train, 0).eval(), desk.device)
+    mean = start_mean("group", desk.images(Cell(RANDOM, n, GROUPS[0])))
+    return sampled(network, mean, desk.seeds, desk.options(HEUN))
 
 
 def linear(desk: TrainedExperiment, n: int) -> AtSize:

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from audit.measures.agreement import halves, need_replicates, told
 from audit.measures.attribute_reader import labelled
 from audit.measures.networks import EQUIVALENCE_IMAGES, JUDGED_LEVELS, JUDGED_SIGMAS, cell_psnr
-from audit.measures.record import SEED, Measures, over_seeds, record
+from audit.measures.record import SEED, Measures, over_trainings, record
 from audit.measures.rules import PSNR_MARGIN
 from core.data.corpus import Corpus
 from core.dedup.search import near_duplicates
 from core.errors import Missing
-from core.metrics.agreement import Agreement
 from core.metrics.psnr import PSNRCurve
-from core.stats import Interval, bootstrap_difference, permutation_test, tost
+from core.metrics.replicates import Replicates
+from core.stats import Interval, bootstrap_difference, tost
+from core.stats.crossed import crossed_difference
 from core.training.cells import WITH_DUPLICATES
 from fixtures.experiments.desk import GROUPS, Cell, ModelJob, TrainedExperiment
 from fixtures.experiments.experiment import Experiment
@@ -24,12 +26,9 @@ from reports.record import ClaimRecord
 BEYOND = "other group minus held-out own, beyond a random half's network"
 
 
-def weaker(strong: Agreement, weak: Agreement) -> tuple[float, Interval]:
-    """Agreement of the first minus that of the second, paired over the seeds they share; with a permutation test."""
-    interval = bootstrap_difference(strong.same, weak.same, seed=SEED, paired=True, over="seeds")
-    p = permutation_test(strong.same, weak.same, seed=SEED, paired=True).pvalue
-    method = f"{interval.method}; paired permutation test, p = {p:.2g}"
-    return float((strong.same - weak.same).mean()), replace(interval, method=method)
+def less(first: Replicates, second: Replicates, names: tuple[str, str]) -> tuple[float, Interval]:
+    """Agreement of the first minus that of the second, other networks from the same sampling seeds."""
+    return told(crossed_difference(first.same, second.same, names=names))
 
 
 def outside(
@@ -53,34 +52,34 @@ def outside(
     return corpus.select(free)
 
 
-def confound_measures(large: Agreement, equal: Agreement, split: Agreement) -> Measures:
+def confound_measures(large: Replicates, equal: Replicates, split: Replicates) -> Measures:
     """How much of the difference between large random halves and small attribute halves size alone explains.
 
     `equal` are random halves of the size of the attribute halves and, like them, with their near-duplicates.
     """
     return {
-        "agreement of random halves of the same size, minus this": weaker(equal, split),
-        "difference as printed: large random halves minus attribute halves": weaker(large, split),
-        "of it, by size alone: large minus small random halves": weaker(large, equal),
+        "agreement of random halves of the same size, minus this": less(equal, split, ("equal", "split")),
+        "difference as printed: large random halves minus attribute halves": less(large, split, ("large", "split")),
+        "of it, by size alone: large minus small random halves": less(large, equal, ("large", "equal")),
     }
 
 
 def duplicates_kept(desk: TrainedExperiment) -> list[ModelJob]:
-    """A pair of random halves of the size of the eyeglasses halves and, like them, with their near-duplicates."""
-    n = desk.largest("Eyeglasses")
-    return [desk.job(Cell(WITH_DUPLICATES, n, group)) for group in GROUPS]
+    """Random halves of the size of the eyeglasses halves and, like them, with their near-duplicates."""
+    return desk.jobs(WITH_DUPLICATES, desk.largest("Eyeglasses"))
 
 
 def record_confound(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """How much of the effect of glasses is one of set size (T-size-confound)."""
     n = desk.largest("Eyeglasses")
     desk.largest(WITH_DUPLICATES)  # a store that has none says so
+    need_replicates(desk)
     large, equal, split = (
-        desk.agreement(*c) for c in (("random", desk.sizes[-1]), (WITH_DUPLICATES, n), ("Eyeglasses", n))
+        halves(desk, *cell) for cell in (("random", desk.sizes[-1]), (WITH_DUPLICATES, n), ("Eyeglasses", n))
     )
     found = confound_measures(large, equal, split)
-    found["of it, by duplicates alone: random halves without minus with them, at the smaller size"] = weaker(
-        desk.agreement("random", n), equal
+    found["of it, by duplicates alone: random halves without minus with them, at the smaller size"] = less(
+        halves(desk, "random", n), equal, ("without", "with")
     )
     for protocol in (WITH_DUPLICATES, "Eyeglasses"):
         free = outside(desk, desk.source(protocol), [(protocol, n)])
@@ -96,7 +95,7 @@ def record_confound(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
         about: dict[str, Any] = {"unit": "dB", "n": train.output.shape[1], "varies": "image"}
         name = f"train-test gap, {protocol}, N = {n}, input {JUDGED_LEVELS[1]:g} dB"
         record(evidence, {name: (value, interval)}, kind=kind, **about)
-    record(evidence, found, kind=kind, **over_seeds(desk))
+    record(evidence, found, kind=kind, **over_trainings(desk))
 
 
 def other_group_measures(other: PSNRCurve, own: PSNRCurve, what: str = "other group minus held-out own") -> Measures:

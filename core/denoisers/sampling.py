@@ -193,22 +193,27 @@ def heun(
     """Implements Algorithm 1 of Karras et al. (2022) for sigma(t) = t: dy / d sigma = f(y) / sigma.
 
     `order` 1 is Euler. `sigmas` falls from the start to the last level (default: `falling_levels`); one denoising ends
-    the run.
+    the run. An image has converged where the denoiser saw the noise that it started from, within a factor of two, and
+    ended with finite pixels: one that takes noise for an image would hand back the noise, alike for every such one.
     """
     sigmas = falling_levels() if sigmas is None else sigmas
     if order not in (1, 2) or any(a <= b for a, b in itertools.pairwise(sigmas)) or sigmas[-1] <= 0:
         raise InputError(f"heun: order {order} and levels {sigmas}, expected order 1 or 2 and falling positive levels")
     y, _ = starts(seeds, mean, sigmas[0])
     residual = in_chunks(denoiser, chunk)
+    seen = torch.zeros(len(y))
     for now, after in itertools.pairwise(sigmas):
-        slope = residual(y)[0] / now
+        f, level = residual(y)
+        seen = level.flatten().cpu() if now == sigmas[0] else seen
+        slope = f / now
         ahead = y + (after - now) * slope
         if order == 2:
             slope = (slope + residual(ahead)[0] / after) / 2
         y = y + (after - now) * slope
     f, sigma = residual(y)
     steps = torch.full((len(y),), len(sigmas) - 1)
-    return Samples((y - f).cpu(), steps, sigma.flatten().cpu(), torch.isfinite(sigma.flatten()).cpu(), tuple(seeds))
+    told = (seen >= sigmas[0] / 2) & (seen <= 2 * sigmas[0]) & torch.isfinite(sigma.flatten()).cpu()
+    return Samples((y - f).cpu(), steps, sigma.flatten().cpu(), told, tuple(seeds))
 
 
 def start_mean(start: str, group: Tensor, everything: Tensor | None = None) -> Tensor:
