@@ -39,8 +39,9 @@ def plot_agreement(sizes: Mapping[str, Sequence[AtSize]]) -> Figure:
         bottom.set(xticks=at, xticklabels=[f"{size.n:,}" for size in found], xlabel="training images N")
     axes[0, 0].set_ylabel("correlation, same noise")
     axes[1, 0].set_ylabel("correlation of what is left")
-    for row in axes[:, 0]:
-        row.legend(frameon=False, fontsize=7)
+    for row in axes[:, -1]:
+        row.legend(frameon=False, fontsize=7, loc="lower right")
+        row.set_ylim(top=1.05)  # an interval may end above 1, a correlation does not
     figure.tight_layout()
     return figure
 
