@@ -24,8 +24,11 @@ def record(evidence: ClaimRecord, found: Mapping[str, Any], *, kind: str, **abou
     """
     for name, item in found.items():
         value, interval, *p = item if isinstance(item, tuple) else (item, None)
-        told = {"pvalue": p[0], "note": f"p = {p[0]:.2g} of the larger of two one-sided tests"} if p else {}
-        evidence.add(name, value, kind=kind, interval=interval, **told, **about)
+        told = dict(about)
+        if p:
+            said = f"p = {p[0]:.2g} of the larger of two one-sided tests"
+            told |= {"pvalue": p[0], "note": "; ".join(filter(None, (about.get("note"), said)))}
+        evidence.add(name, value, kind=kind, interval=interval, **told)
 
 
 def over_seeds(desk: Experiment) -> dict[str, Any]:
