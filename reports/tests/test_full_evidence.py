@@ -13,12 +13,14 @@ import torch
 from audit.cli import main
 from core.errors import Missing
 from core.training.config import TrainConfig
+from core.training.presets import preset
 from core.training.runs import RunStore
 from core.training.train import train
 from fixtures.faces.corpus import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = TrainConfig(image_size=20, base_channels=4, blocks=1, exposures=320, epochs=2, batch=16, halve_every=1)
+LEARNT = TINY.replace(exposures=3200, learning_rate=4e-3)  # enough to see the noise that sampling starts from
 SIZES = (4, 12)
 
 
@@ -62,8 +64,8 @@ def replicates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of three trainings of every model at a full scale, with the options of tiny ones."""
     path = tmp_path_factory.mktemp("trained")
     run("prepare", "--faces", 60, "--size", 20, "--out", path / "corpus")
-    changed = TINY.to_dict().items() - TrainConfig().to_dict().items()
-    options = [word for key, value in changed for word in ("--set", f"{key}={value}")]
+    changed = LEARNT.to_dict().items() - preset("workstation").train.to_dict().items()
+    options = [word for key, value in changed for word in ("--set", f"{key}={str(value).lower()}")]
     words = ("train", "--corpus", path / "corpus", "--scale", "workstation", "--trainings", 3, "--device", "cpu")
     run(*words, "--sizes", ",".join(map(str, SIZES)), "--runs", path / "runs", *options)
     return path / "runs"

@@ -73,7 +73,8 @@ def test_everything_that_determines_a_model_changes_its_key(tmp_path: Path, monk
     others = {
         "image_size": 8, "in_channels": 3, "base_channels": 4, "blocks": 2, "exposures": 33, "epochs": 3, "batch": 8,
         "learning_rate": 2e-3, "halve_every": 2, "noise": "quadratic", "repetition": "whole", "precision": "bf16",
-        "accumulate": 2, "channels_last": False, "compile": True,
+        "accumulate": 2, "channels_last": False, "compile": True, "noise_draws": "stratified", "schedule": "cooled",
+        "cooldown": 0.5, "beta1": 0.8, "beta2": 0.95,
     }  # fmt: skip
     assert others.keys() == TINY.to_dict().keys()
     keys += [store.key(pictures(), TINY.replace(**{k: v}), 0) for k, v in others.items() if k != "image_size"]
