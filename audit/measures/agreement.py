@@ -21,7 +21,7 @@ from audit.measures.rules import COPY_CORRELATION, NOT_COPIES_BELOW, RULES
 from core.denoisers.oracles import Gaussian
 from core.denoisers.sampling import start_mean
 from core.errors import Missing
-from core.metrics.agreement import Agreement, agreement
+from core.metrics.agreement import WEAK_QUANTILE, Agreement, agreement
 from core.metrics.replicates import Replicates, across, within
 from core.metrics.residuals import explained, residual_agreement
 from core.stats import Interval
@@ -33,7 +33,6 @@ from reports.record import ClaimRecord
 FACTORS = (SIDE_A, SIDE_B, SAMPLING)
 LEAST_TRAININGS = 3  # that an interval over trainings takes
 SAME_MARGIN: float = RULES["independent"]["gap_within"]
-APART_BY: float = RULES["independent"]["gap_above"]
 RESIDUAL_MARGIN: float = RULES["beyond_gaussian"]["gap_within"]
 
 
@@ -132,8 +131,13 @@ def halves(desk: Experiment, protocol: str, n: int, **how: Any) -> Replicates:
 def at_size(desk: Experiment, n: int, sampler: str = PUBLISHED) -> AtSize:
     """Agreement, ceiling, floor and what is beyond it, of random halves of `n` images."""
     need_replicates(desk)
-    images = [desk.images(Cell(RANDOM, n, group)) for group in GROUPS]
     a, b = (samples_of(desk, RANDOM, n, group, sampler=sampler) for group in GROUPS)
+    return from_samples(desk, n, a, b, sampler)
+
+
+def from_samples(desk: Experiment, n: int, a: Sequence[Tensor], b: Sequence[Tensor], sampler: str) -> AtSize:
+    """What these samples of A and B show, beside the Wiener samples of the random halves of `n` images."""
+    images = [desk.images(Cell(RANDOM, n, group)) for group in GROUPS]
     return assembled(n, a, b, images, [wiener_samples(desk, x, sampler) for x in (*images, torch.cat(images))])
 
 
@@ -224,7 +228,7 @@ def table(size: AtSize, sampler: str) -> list[dict[str, Any]]:
             "low": interval.low,
             "high": interval.high,
             "mismatched": float(other.mean()),
-            "mismatched, 95th percentile": float(np.quantile(other, 0.95)),
+            "mismatched, 95th percentile": float(np.quantile(other, WEAK_QUANTILE)),
         }
         for name, (value, interval, other) in plain.items()
     ]

@@ -107,23 +107,18 @@ def record_respect(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
 def varies_measures(split: Replicates, baseline: Replicates) -> Measures:
     """Shares of strong and of absent agreement over seeds, against random halves of the same size (rules.varies)."""
     decile = np.quantile(baseline.same, 0.9)
-    strong = {name: (each.same > STRONG) | (each.same >= decile) for name, each in named(split, baseline)}
-    none = {name: each.same < each.weak_threshold for name, each in named(split, baseline)}
+    strong, usual = ((each.same > STRONG) | (each.same >= decile) for each in (split, baseline))
+    none, usually_none = (each.same < each.weak_threshold for each in (split, baseline))
     names = ("random halves", "this split")
     return {
-        "share of seeds that agree strongly": as_share(crossed_mean(strong["split"].astype(float), FACTORS)),
+        "share of seeds that agree strongly": as_share(crossed_mean(strong.astype(float), FACTORS)),
         "share of seeds that agree strongly, random halves minus this": told(
-            crossed_difference(strong["baseline"].astype(float), strong["split"].astype(float), names=names)
+            crossed_difference(usual.astype(float), strong.astype(float), names=names)
         ),
         "share of seeds that do not agree, this minus random halves": told(
-            crossed_difference(none["split"].astype(float), none["baseline"].astype(float), names=names[::-1])
+            crossed_difference(none.astype(float), usually_none.astype(float), names=names[::-1])
         ),
     }
-
-
-def named(split: Replicates, baseline: Replicates) -> tuple[tuple[str, Replicates], tuple[str, Replicates]]:
-    """The two by name."""
-    return (("split", split), ("baseline", baseline))
 
 
 def record_sex(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:

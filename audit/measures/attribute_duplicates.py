@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from audit.measures.record import mean_over, record
 from core.data.celeba import read_celeba
 from core.dedup.pairs import Pairs, kept
 from core.dedup.search import near_duplicates
 from core.splits.build import by_attribute
-from core.stats import bootstrap_mean
 from fixtures.faces.corpus import generate
 from fixtures.published.files import Published
 from reports.record import ClaimRecord
@@ -92,12 +92,11 @@ def _exempt_on_celeba(evidence: ClaimRecord, celeba: Path, published: Published 
         for name, value in halves.items():
             evidence.add(f"{label}_{name}", value, kind="celeba", n=len(a) + len(b), unit="share of the images")
         for name, values in ((EXCESS.format(label), more), (f"{label}_random_minus_across", differences)):
-            evidence.add(
-                name,
-                float(np.mean(values)),
+            record(
+                evidence,
+                {name: mean_over(values, "random halves")},
                 kind="celeba",
                 n=len(values),
-                interval=bootstrap_mean(values, seed=0, over="random halves"),
                 seeds="0:20",
                 varies="random halves",
                 unit="share of the images",
@@ -108,8 +107,7 @@ def exempt_measures(corpora: list[dict[str, float]]) -> dict[str, object]:
     """What T-dedup-attribute-exempt is judged by, from what `one_corpus` measured on each."""
     found: dict[str, object] = {}
     for name in (EXCESS.format(attribute.lower()) for attribute in ATTRIBUTES):
-        values = [corpus[name] for corpus in corpora]
-        found[name] = float(np.mean(values)), bootstrap_mean(values, seed=0, over="corpora")
+        found[name] = mean_over([corpus[name] for corpus in corpora], "corpora")
     return found
 
 
@@ -117,13 +115,11 @@ def record_exempt(evidence: ClaimRecord, celeba_dir: Path | None, published_or_n
     """Near-duplicates inside and across attribute halves against random ones (T-dedup-attribute-exempt)."""
     measured = [one_corpus(seed) for seed in CORPORA]
     for name in measured[0]:
-        values = [m[name] for m in measured]
-        evidence.add(
-            name,
-            float(np.mean(values)),
+        record(
+            evidence,
+            {name: mean_over([m[name] for m in measured], "corpora")},
             kind="synthetic",
-            n=len(values),
-            interval=bootstrap_mean(values, seed=0, over="corpora"),
+            n=len(measured),
             seeds=f"{CORPORA.start}:{CORPORA.stop}",
             varies="corpus",
             unit="share of the images",

@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audit.measures.record import record
+from audit.measures.record import mean_over, record
 from core.data.celeba import read_celeba
 from core.data.lists import read_list
 from core.dedup.pairs import THRESHOLD, Pairs, kept
 from core.dedup.published import BLOCK, published_rows, remove_repeats, remove_repeats_block
 from core.dedup.search import near_duplicates
-from core.stats import bootstrap_mean
 from fixtures.published.files import Published
 from reports.record import ClaimRecord
 
@@ -96,12 +95,11 @@ def record_equivalence(evidence: ClaimRecord) -> None:
     )
     record(evidence, found, kind="property", n=len(corpora) + 1, seeds="0:5, 9", note=note)
     rate = [_missed_at_random(seed) for seed in range(12)]
-    evidence.add(
-        "share_of_pairs_missed_times_block",
-        float(np.mean(rate)),
+    record(
+        evidence,
+        {"share_of_pairs_missed_times_block": mean_over(rate, "corpora")},
         kind="property",
         n=len(rate),
-        interval=bootstrap_mean(rate, seed=0, over="corpora"),
         seeds="0:12",
         varies="which images are copies",
         note="copies at random places, 20 blocks of 20: about one pair in as many as a block has images is missed",

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from audit.measures.agreement import AtSize, assembled, samples_of, wiener_samples
+from audit.measures.agreement import AtSize, from_samples, samples_of, wiener_samples
 from audit.measures.attribute_reader import ReadAttribute, attribute_reader
 from core.data.corpus import Corpus
 from core.denoisers.sampling import start_mean
@@ -28,7 +28,7 @@ def shifted(samples: Sequence[Tensor]) -> list[Tensor]:
 def with_other_samples(desk: TrainedExperiment, size: AtSize, sampler: str, plant: Plant) -> AtSize:
     """The same N with other samples of B, made of those that its networks gave."""
     a, b = (samples_of(desk, RANDOM, size.n, group, sampler=sampler) for group in GROUPS)
-    return planted(desk, size.n, a, plant(b), sampler)
+    return from_samples(desk, size.n, a, plant(b), sampler)
 
 
 def leaking_jobs(desk: TrainedExperiment) -> list[ModelJob]:
@@ -44,7 +44,7 @@ def trained_on_a(desk: TrainedExperiment) -> AtSize:
     for job, trained in zip(jobs, desk.trained(jobs), strict=True):
         samples = desk.sampled(job.name, mean, partial(desk.as_denoiser, trained), f"sampling {job}", HEUN)
         b.append(converged(samples, str(job)))
-    return planted(desk, n, samples_of(desk, RANDOM, n, GROUPS[0], sampler=HEUN), b, HEUN)
+    return from_samples(desk, n, samples_of(desk, RANDOM, n, GROUPS[0], sampler=HEUN), b, HEUN)
 
 
 def untrained(desk: TrainedExperiment, n: int) -> Tensor:
@@ -63,13 +63,7 @@ def linear(desk: TrainedExperiment, n: int) -> AtSize:
         return wiener_samples(desk, images[kept], HEUN)
 
     a, b = ([samples(group, k) for k in desk.trainings] for group in GROUPS)
-    return planted(desk, n, a, b, HEUN)
-
-
-def planted(desk: TrainedExperiment, n: int, a: Sequence[Tensor], b: Sequence[Tensor], sampler: str) -> AtSize:
-    """What these samples show, beside the Wiener samples of the true halves."""
-    images = [desk.images(Cell(RANDOM, n, group)) for group in GROUPS]
-    return assembled(n, a, b, images, [wiener_samples(desk, x, sampler) for x in (*images, torch.cat(images))])
+    return from_samples(desk, n, a, b, HEUN)
 
 
 def read_glasses(desk: TrainedExperiment, *, shuffled: bool = False) -> ReadAttribute:

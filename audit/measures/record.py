@@ -1,8 +1,11 @@
 """Recording what a claim measured: one way for every value, and one for each place that evidence comes from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
+from core.stats import Interval, bootstrap_mean
 from fixtures.experiments.desk import TrainedExperiment
 from fixtures.experiments.experiment import Experiment
 from fixtures.published.files import SHA256, Published
@@ -29,6 +32,11 @@ def record(evidence: ClaimRecord, found: Mapping[str, Any], *, kind: str, **abou
             said = f"p = {p[0]:.2g} of the larger of two one-sided tests"
             told |= {"pvalue": p[0], "note": "; ".join(filter(None, (about.get("note"), said)))}
         evidence.add(name, value, kind=kind, interval=interval, **told)
+
+
+def mean_over(values: Sequence[float], over: str) -> tuple[float, Interval]:
+    """The mean of some values and its bootstrap interval over what they differ in."""
+    return float(np.mean(values)), bootstrap_mean(values, seed=SEED, over=over)
 
 
 def over_seeds(desk: Experiment) -> dict[str, Any]:

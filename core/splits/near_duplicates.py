@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.data.collections.collection import positions
+from core.data.collections.collection import full_pictures, positions
 from core.data.collections.find import open_collection
 from core.data.corpus import load_corpus
 from core.data.pictures import KEEP, Fit, Stored, read_full
@@ -146,16 +146,11 @@ def _full(images: Path, names: dict[int, str], fit: Fit | None) -> Callable[[int
         return None
     if images.is_dir() and _stand_there(list(names.values()), images.resolve()):
         return lambda code: read_full(images / names[code], fit or Fit())
-    collection = open_collection(images)
-    if collection.pixels is not None:
+    picture = full_pictures(open_collection(images), names.values(), fit)
+    if picture is None:
         return None
-    at = dict(zip(names, positions(collection, names.values()), strict=True))
-
-    def picture(code: int) -> np.ndarray:
-        (stored,) = collection.stored([at[code]])
-        return read_full(stored, fit or Fit())
-
-    return picture
+    place = {code: k for k, code in enumerate(names)}
+    return lambda code: picture(place[code])
 
 
 def _pixels(

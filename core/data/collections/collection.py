@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.data.pictures import Stored
+from core.data.pictures import Fit, Stored, read_full
 from core.data.repeated import first_repeated
 from core.errors import InputError
 
@@ -161,6 +161,19 @@ def numbered(n: int, prefix: str = "") -> list[str]:
     """Names for pictures that have none: their number from 0, six digits or more, behind `prefix`."""
     digits = max(6, len(str(max(n - 1, 0))))
     return [f"{prefix}{k:0{digits}d}" for k in range(n)]
+
+
+def full_pictures(collection: Collection, names: Iterable[str], fit: Fit | None) -> Callable[[int], np.ndarray] | None:
+    """What reads the picture of the k-th name at full size and in colour; None where only arrays are stored."""
+    if collection.pixels is not None:
+        return None
+    at = positions(collection, names)
+
+    def picture(k: int) -> np.ndarray:
+        (stored,) = collection.stored([at[k]])
+        return read_full(stored, fit or Fit())
+
+    return picture
 
 
 def positions(collection: Collection, names: Iterable[str]) -> list[int]:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.data.collections.collection import positions
-from core.data.pictures import Fit, read_full
+from core.data.collections.collection import full_pictures as collected
 from core.dedup.confirmed import Picture, SecondLook, chosen_pairs, look_at, parting
 from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.options import Options, StageProgress
@@ -23,21 +22,12 @@ _PART = 256  # pairs between two notes of progress
 
 def full_pictures(inputs: Sequence[Input], names: Sequence[tuple[str, ...]]) -> tuple[Picture, Picture] | None:
     """What reads the full-size pictures of the first and of the last set; None where a set is an array."""
-    if any(given.pictures is None or given.pictures.pixels is not None for given in inputs):
-        return None
-
-    def reader(given: Input, called: tuple[str, ...]) -> Picture:
-        pictures = given.pictures
-        assert pictures is not None
-        at = positions(pictures, called)
-
-        def read(number: int) -> np.ndarray:
-            (stored,) = pictures.stored([at[number]])
-            return read_full(stored, given.fit or Fit())
-
-        return read
-
-    return reader(inputs[0], names[0]), reader(inputs[-1], names[-1])
+    readers = [
+        None if given.pictures is None else collected(given.pictures, called, given.fit)
+        for given, called in zip(inputs, names, strict=True)
+    ]
+    first, last = readers[0], readers[-1]
+    return (first, last) if first and last else None
 
 
 def second_look(
