@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["reports.plugin", "fixtures.plugin", "fixtures.groups"]
+pytest_plugins = ["reports.plugin", "fixtures.plugin", "fixtures.groups", "fixtures.kept"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

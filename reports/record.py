@@ -45,6 +45,10 @@ class ClaimRecord:
     judgement: Judgement | None = None
     error: str | None = None
     seconds: float | None = None
+    named: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # inputs that this claim's evidence was computed from
+    measured: str | None = None  # when, where the evidence was read back from an earlier run of the same code
 
     @property
     def full(self) -> bool:
@@ -150,7 +154,7 @@ class ClaimRecord:
 
     def input(self, name: str, *, sha256: str, rows: int | None = None) -> None:
         """Name something the evidence was computed from."""
-        self.inputs[name] = {"name": name, "sha256": sha256, "rows": rows}
+        self.inputs[name] = self.named[name] = {"name": name, "sha256": sha256, "rows": rows}
 
     @property
     def changed(self) -> list[str]:
@@ -213,6 +217,7 @@ class ClaimRecord:
             "judged_by_a_test": bool(row.checks),
             "nodeid": self.nodeid,
             "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "measured": self.measured,
         }
 
 
