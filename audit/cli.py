@@ -27,6 +27,8 @@ COMMANDS = {
     "verify": "audit.commands.verify",
     "weights": "audit.commands.weights",
 }
+# Threads that wait must not spin, as another process may need their core: read when a command loads OpenMP.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 TRACEBACK = "SAMENOISE_TRACEBACK"  # set: an unexpected error shows where it happened
 _MISUSE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 

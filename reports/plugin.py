@@ -196,6 +196,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for sentence in found.sentences if (found := headline(audit)) else ():
         terminalreporter.write_line(sentence)
     terminalreporter.write_line("claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts))
+    if before := [record.measured for record in run.records.values() if record.measured]:
+        since = (
+            f"{len(before)} claims were measured before, by the same code on the same trainings (since {min(before)})"
+        )
+        terminalreporter.write_line(f"{since}; --measure-again measures them now")
     for name in ("index.html", "audit.json"):
         terminalreporter.write_line(f"{_shown(run.folder / name)}")
     if config.option.xmlpath:
