@@ -33,7 +33,8 @@ def load_onnx(path: Path, given: Given, *, device: str = "cpu") -> SigmaDenoiser
     try:
         session = runtime.InferenceSession(str(path), providers=[provider])
     except Exception as error:  # onnxruntime's own, of many kinds: the file comes from outside
-        raise InputError(f"{path}: onnxruntime cannot read it ({first_words(str(error))})") from error
+        why = str(error).split(" failed:", 1)[-1]  # before it, the path once more
+        raise InputError(f"{path}: onnxruntime cannot read it ({first_words(why)})") from error
     inputs = session.get_inputs()
     images = inputs[0]
     if len(images.shape) != 4 or any(value.type not in FLOATS for value in inputs) or len(session.get_outputs()) != 1:
