@@ -129,8 +129,8 @@ class Told(Adapter):
 class Blind(Told):
     """A denoiser that infers the noise level from the image, such as this project's networks; `sigma` is passed over.
 
-    Example: `Blind(lambda y: y - unet(y), shape=(1, 40, 40))`. The defaults are the levels of the published training
-    (0 to 1 for images in [0, 1]), down to the lowest at which it is sampled.
+    Example: `Blind(lambda y: y - unet(y), shape=(1, 40, 40))`. The defaults are the levels of the published
+    networks: trained up to 1 on images in [0, 1], and sampled down to 0.1.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Blind(Told):
         *,
         shape: Shape,
         data_range: Range = (0.0, 1.0),
-        sigma_min: float = 0.02,
+        sigma_min: float = 0.1,
         sigma_max: float = 1.0,
     ) -> None:
         super().__init__(
