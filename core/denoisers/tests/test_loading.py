@@ -18,7 +18,7 @@ from core.denoisers.tests.small_unets import SHAPE, diffusers, saved, small_unet
 from core.denoisers.unet import UNet
 from core.errors import InputError
 from core.training.config import TrainConfig
-from core.training.runs import RunStore
+from core.training.runs import Record, RunStore
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NETWORK = UNet(4, 2, generator=torch.Generator().manual_seed(0)).eval()
@@ -176,12 +176,17 @@ def test_a_folder_without_a_part_says_which(tmp_path: Path) -> None:
     refused(tmp_path, "expected a diffusers folder")
 
 
-def test_a_model_of_the_store_by_folder_and_by_key(tmp_path: Path) -> None:
-    store = RunStore(tmp_path)
+def store_of(root: Path) -> Record:
+    """A store with one model, trained for two steps."""
+    store = RunStore(root)
     config = TrainConfig(image_size=8, base_channels=4, blocks=2, exposures=8, epochs=1, batch=4)
     store.get_or_train(torch.rand(4, 1, 8, 8), config, seed=0)
-    (record,) = store.records()
-    network = store.get(record.key).model
+    return store.records()[0]
+
+
+def test_a_model_of_the_store_by_folder_and_by_key(tmp_path: Path) -> None:
+    record = store_of(tmp_path)
+    network = RunStore(tmp_path).get(record.key).model
     for denoiser in (load(record.path), load(record.key, runs=tmp_path), load(record.key[:6], runs=tmp_path)):
         assert (denoiser.shape, denoiser.data_range, denoiser.sigma_max) == ((1, 8, 8), (0.0, 1.0), 1.0)
         assert torch.equal(denoiser(NOISY, LEVEL), NOISY - network(NOISY))
