@@ -24,7 +24,7 @@ DISCRETE = (  # all hold the same schedule and read a prediction in the same way
     *("DDPMScheduler", "DDPMParallelScheduler", "DDIMScheduler", "DDIMParallelScheduler", "PNDMScheduler"),
     *("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "LMSDiscreteScheduler"),
     *("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "DEISMultistepScheduler", "UniPCMultistepScheduler"),
-    *("DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "DPMSolverSDEScheduler"),
+    *("DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"),
 )
 FLOW = "FlowMatchEulerDiscreteScheduler"
 PREDICTIONS = {"epsilon": "epsilon", "sample": "sample", "v_prediction": "v"}  # diffusers' names and ours
@@ -58,9 +58,10 @@ def load_diffusers(path: Path, given: Given, *, device: str = "cpu") -> SigmaDen
     data_range = given.data_range or RANGE
     diffusers = _diffusers()
     model = _weights(diffusers, unet).to(device).eval().requires_grad_(False)
+    schedule = _schedule(diffusers, schedule_folder, scheduler)
     if scheduler["_class_name"] == FLOW:
-        return Flow(calls(model), shape=shape, data_range=data_range, time_scale=_steps(scheduler))
-    schedule = getattr(diffusers, scheduler["_class_name"]).from_config(scheduler)
+        scale = float(schedule.config.num_train_timesteps)
+        return Flow(calls(model), shape=shape, data_range=data_range, time_scale=scale)
     return Discrete(calls(model), schedule.alphas_cumprod, prediction=prediction, shape=shape, data_range=data_range)
 
 
@@ -139,8 +140,11 @@ def _check_scheduler(folder: Path, config: dict[str, Any]) -> str:
     return PREDICTIONS[prediction]
 
 
-def _steps(config: dict[str, Any]) -> float:
-    return float(config.get("num_train_timesteps", 1000))
+def _schedule(diffusers: Any, folder: Path, config: dict[str, Any]) -> Any:
+    try:
+        return getattr(diffusers, config["_class_name"]).from_config(config)
+    except Exception as error:  # of many kinds: the configuration comes from outside
+        raise InputError(f"{folder}: diffusers cannot build its schedule ({first_words(str(error))})") from error
 
 
 def _shape(folder: Path, config: dict[str, Any]) -> tuple[int, int, int]:
@@ -148,7 +152,7 @@ def _shape(folder: Path, config: dict[str, Any]) -> tuple[int, int, int]:
     sides = (size, size) if isinstance(size, int) else tuple(size or ())
     if len(sides) != 2:
         raise InputError(f"{folder}: its configuration names no sample_size; give the shape (channels, height, width)")
-    return int(config["in_channels"]), int(sides[0]), int(sides[1])
+    return config.get("in_channels", 3), sides[0], sides[1]
 
 
 def _weights(diffusers: Any, folder: Path) -> torch.nn.Module:

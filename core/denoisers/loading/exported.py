@@ -31,6 +31,7 @@ RECORDS = re.compile(
 OPERATOR = re.compile(r"torch\.ops\.aten\.(\w+)\.(\w+)")
 NUMBERS = re.compile(r"_operator\.(add|sub|mul|floordiv|truediv|mod|neg|pow|getitem|eq|ne|lt|le|gt|ge|and_|or_)|"
                      r"torch\.sym_(int|float|min|max|not)|math\.(ceil|floor|trunc)")  # fmt: skip
+FLOAT = 7  # float32, as the file writes it
 TEXTS = {"approximate", "mode", "rounding_mode", "padding", "padding_mode", "equation", "reduce", "layout", "indexing"}
 NAME = re.compile(r"[\w.+-]*")  # of tensors, weights, devices, versions
 SYMBOLS = {  # what sizes are made of, in expressions and guards
@@ -55,17 +56,16 @@ def load_exported(path: Path, given: Given, *, device: str = "cpu") -> SigmaDeno
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    graph = checked_program(raw, source=str(path))
+    program = checked_program(raw, source=str(path))
+    shapes = _input_shapes(program, str(path))
     try:
         from torch.export.pt2_archive._package import load_pt2  # torch.export.load would fall back to pickles
 
-        program = load_pt2(io.BytesIO(raw)).exported_programs["model"]
-        module = program.module().to(device)
+        module = load_pt2(io.BytesIO(raw)).exported_programs["model"].module().to(device)
     except Exception as error:  # torch's own, of many kinds: the file comes from outside
         raise InputError(f"{path}: torch cannot read this program ({first_words(str(error))})") from error
     for weight in module.parameters():
         weight.requires_grad_(False)
-    shapes = _input_shapes(graph)
     return as_denoiser(
         in_batches_of(_runs(module, device), _fixed(shapes[0][0])),
         len(shapes),
@@ -104,9 +104,7 @@ def checked_program(raw: bytes, *, source: str) -> dict[str, Any]:
         if name.endswith(".pt"):
             _only_tensors(record, f"{source}: {name}")
         if name.endswith("_config.json"):
-            for entry, payload in _json(record, source)["config"].items():
-                if payload.get("use_pickle") is not False:
-                    raise InputError(f"{source}: {first_words(entry, 80)} is pickled, which may execute code")
+            _check_payload(_json(record, source), source)
     if "models/model.json" not in records:
         raise InputError(
             f"{source}: holds no models/model.json, expected what torch.export.save writes since torch 2.8"
@@ -125,6 +123,15 @@ def _json(record: bytes, source: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{source}: holds a {type(value).__name__}, expected a JSON object")
     return value
+
+
+def _check_payload(config: dict[str, Any], source: str) -> None:
+    entries = config.get("config")
+    if not isinstance(entries, dict) or not all(isinstance(payload, dict) for payload in entries.values()):
+        raise InputError(f"{source}: holds a damaged list of weights")
+    for entry, payload in entries.items():
+        if payload.get("use_pickle") is not False:
+            raise InputError(f"{source}: {first_words(entry, 80)} is pickled, which may execute code")
 
 
 def _only_tensors(record: bytes, source: str) -> None:
@@ -193,15 +200,22 @@ def _plain_expression(text: str) -> bool:
     return True
 
 
-def _input_shapes(program: dict[str, Any]) -> list[list[dict[str, Any]]]:
+def _input_shapes(program: dict[str, Any], source: str) -> list[list[dict[str, Any]]]:
     """The sizes of what the user hands in, in order, as the file writes them."""
-    module = program["graph_module"]
-    names = [
-        spec["user_input"]["arg"]["as_tensor"]["name"]
-        for spec in module["signature"]["input_specs"]
-        if "as_tensor" in spec.get("user_input", {}).get("arg", {})
-    ]
-    return [module["graph"]["tensor_values"][name]["sizes"] for name in names]
+    try:
+        module = program["graph_module"]
+        specs = [spec["user_input"]["arg"] for spec in module["signature"]["input_specs"] if "user_input" in spec]
+        values = [module["graph"]["tensor_values"][spec["as_tensor"]["name"]] for spec in specs]
+        kinds, sizes = [value["dtype"] for value in values], [value["sizes"] for value in values]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{source}: takes something else than tensors, expected images and a level") from error
+    if not sizes or len(sizes[0]) != 4 or any(len(size) != 1 for size in sizes[1:]) or set(kinds) != {FLOAT}:
+        found = ", ".join(f"{len(size)} dimensions of kind {kind}" for size, kind in zip(sizes, kinds, strict=True))
+        raise InputError(
+            f"{source}: takes {found or 'nothing'}; expected images (b, c, h, w), or these and a level or time (b,), "
+            f"as float32 (kind {FLOAT})"
+        )
+    return sizes
 
 
 def _fixed(size: dict[str, Any]) -> int | None:

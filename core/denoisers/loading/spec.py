@@ -23,6 +23,7 @@ FILES = {
     ".pth": load_checkpoint,
     ".safetensors": load_checkpoint,
 }
+PUBLISHED = ("model.safetensors", "model.pt")  # in a folder of its own, as it is published
 PICKLES = (".pkl", ".pickle", ".ckpt", ".joblib")
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -69,6 +70,9 @@ def load(
             return load_stored(path, given, device=device)
         if is_diffusers(path):
             return load_diffusers(path, given, device=device)
+        for name_inside in PUBLISHED:
+            if (path / name_inside).is_file():
+                return load_checkpoint(path / name_inside, given, device=device)
         raise InputError(f"{name}: a folder without {RECORD}, model_index.json or unet/; expected {FORMS}")
     if path.is_file():
         if suffix not in FILES:

@@ -113,6 +113,7 @@ SCHEDULERS: dict[str, tuple[dict[str, Any], str]] = {
     "score": ({"_class_name": "ScoreSdeVeScheduler"}, "ScoreSdeVeScheduler"),
     "consistency": ({"_class_name": "LCMScheduler"}, "LCMScheduler"),
     "anything": ({"_class_name": "os.system"}, "os.system"),
+    "unknown betas": ({"beta_schedule": "mine"}, "cannot build its schedule"),
 }
 
 
@@ -210,6 +211,7 @@ def test_a_published_checkpoint_tells_its_size_by_its_folder(tmp_path: Path) -> 
     file.parent.mkdir(parents=True)
     torch.save({f"module.{name}": value for name, value in NETWORK.state_dict().items()}, file)
     assert torch.equal(load(file)(NOISY, LEVEL), NOISY - NETWORK(NOISY))
+    assert torch.equal(load(file.parent)(NOISY, LEVEL), NOISY - NETWORK(NOISY))
     bare = shutil.copy(file, tmp_path / "model.pt")
     refused(Path(bare), "give the shape")
     assert load(bare, shape=(1, 16, 16), sigma_max=0.5).sigma_max == 0.5
