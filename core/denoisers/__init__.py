@@ -1,1 +1,5 @@
-"""Denoisers: the network, the samplers, and the oracles whose optimum is known in closed form."""
+"""Denoisers: one form for all of them, how they are loaded, the samplers, this project's network, and the oracles."""
+
+from core.denoisers.loading.spec import load
+
+__all__ = ["load"]

@@ -89,6 +89,11 @@ def starts(seeds: Sequence[int], mean: Tensor, sigma_0: float) -> tuple[Tensor, 
     return mean + sigma_0 * _noise(streams, mean), streams
 
 
+def noises(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """The noise of each seed, (k, *shape) float32: the same on every device and beside any other, drawn on the CPU."""
+    return torch.stack([torch.randn(*shape, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds])
+
+
 def _noise(streams: Sequence[torch.Generator], like: Tensor) -> Tensor:
     noise = torch.stack([torch.randn(like.shape, generator=stream) for stream in streams])
     return noise.to(like.device, like.dtype)

@@ -18,36 +18,17 @@ from torch import Tensor, nn
 from core.errors import InputError
 from core.files import sha256_file
 from core.metrics import lpips_weights as weights
+from core.packages import import_torchvision
 
 SHIFT_TOLERANT = {  # SHA-256 of the weights that stlpips-pytorch 0.0.2 carries, trunk and heads in one file
     "st-vgg": "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250",
     "st-alex": "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",
 }
-_operators: list[torch.library.Library] = []  # definitions live as long as the object that made them
 
 
 def import_lpips() -> ModuleType:
-    """The `lpips` package, whatever torchvision's compiled operators think of this build of torch.
-
-    lpips takes the definitions of VGG and AlexNet from torchvision. torchvision's default wheel beside a CPU build of
-    torch finds none of its compiled operators and then fails on import, where it describes their shapes ('operator
-    torchvision::nms does not exist'). Only the definitions of networks are needed here: each operator that the import
-    asks for is declared, without a kernel.
-    """
-    for _ in range(16):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that the image decoders cannot be loaded either
-                importlib.import_module("torchvision")
-            break
-        except RuntimeError as error:
-            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
-            if missing is None:
-                raise
-            for name in [m for m in sys.modules if m.split(".")[0] == "torchvision"]:
-                del sys.modules[name]  # half imported
-            _operators.append(torch.library.Library("torchvision", "FRAGMENT"))
-            _operators[-1].define(f"{missing[1]}(Tensor a, Tensor b, float c) -> Tensor")
+    """The `lpips` package, which takes the definitions of VGG and AlexNet from torchvision."""
+    import_torchvision()
     return importlib.import_module("lpips")
 
 

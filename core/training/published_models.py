@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from core.data.corpus import Corpus, load_corpus
+from core.denoisers.loading.checkpoint import read_state
 from core.denoisers.unet import architecture
 from core.errors import InputError
 from core.splits.build import baseline
 from core.tensors import first_words, read_published
-from core.training.checkpoint import read_state
 from core.training.runs import Origin, Record, RunStore
 
 MODELS, DATASETS = "Sylvain-Topeza/inria-models", "Sylvain-Topeza/inria-datasets"

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from core.data.corpus import Corpus, load_corpus
+from core.denoisers.loading.networks import MODEL, RECORD, read_record, stored_network
 from core.denoisers.unet import UNet, architecture, load_published
 from core.errors import InputError
 from core.files import sha256_bytes, sha256_text, write_atomic
@@ -27,7 +28,7 @@ from core.training.config import TrainConfig
 from core.training.state import History, discard_state
 from core.training.train import TRAINER_VERSION, TrainResult, train, training_identity
 
-RECORD, MODEL, MEAN, NAMES = "record.json", "model.safetensors", "mean.safetensors", "names.txt"
+MEAN, NAMES = "mean.safetensors", "names.txt"
 
 
 @dataclass(frozen=True)
@@ -174,10 +175,8 @@ class RunStore:
         record = self.record(key)
         if record.model is None:
             raise InputError(f"{record.path}: training stopped after {record.epochs} epochs, no finished model yet")
-        state = read_tensors(record.path / MODEL, sha256=record.model["sha256"])
-        model = UNet(**record.model["architecture"])
-        load_published(model, state, source=str(record.path / MODEL))
-        return TrainResult(model.eval(), record.history, record.config, record.seed)
+        model = stored_network(record.path, record.model)
+        return TrainResult(model, record.history, record.config, record.seed)
 
     def record(self, key: str) -> Record:
         """What is recorded under a key.
@@ -186,10 +185,7 @@ class RunStore:
             InputError: if there is nothing, or the record is damaged.
         """
         path = self.root / key
-        values = read_json(path / RECORD)
-        body = {k: v for k, v in values.items() if k != "sha256"}
-        if values.get("sha256") != sha256_text(json.dumps(body, sort_keys=True)) or body.get("key") != key:
-            raise InputError(f"{path / RECORD}: damaged, its contents do not hash to what it says")
+        body = read_record(path)
         config = TrainConfig.from_dict(body["config"]) if body["config"] else None
         fields = {k: body[k] for k in ("kind", "label", "seed", "data", "model", "history", "environment", "source")}
         return Record(key=key, path=path, config=config, **fields)

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from core.dedup.sources import FileSource
+from core.denoisers.loading.checkpoint import read_state
 from core.denoisers.unet import UNet
 from core.errors import InputError
-from core.training.checkpoint import read_state
 from core.training.published_models import import_models, read_images
 from core.training.runs import RunStore
 

@@ -1,0 +1,1 @@
+"""Loading denoisers that others trained, from the forms in which people have them."""
