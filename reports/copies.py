@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.copies.run import Copies
-from core.copies.sentences import limit, percent, spread
+from core.copies.sentences import in_order, limit, percent, spread
 from reports.duplicates import png
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -34,15 +34,14 @@ def copies_page(found: Copies) -> str:
         }
         for pair, pictures in zip(result["nearest"], found.pictures, strict=True)
     ]
-    sets = [name for name in SETS.values() if result["criteria"][-1][name] is not None]
+    sets = [name for name in SETS.values() if result["any"][name] is not None]
     return environment.get_template("copies.html").render(
         result=result,
         css=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
         pairs=pairs,
         sets=sets,
         called=SETS,
-        judging=[row for row in result["criteria"] if row.get("judges")],
-        alone=[row for row in result["criteria"] if "judges" in row],
+        rows=in_order(result),
         limit=limit,
         percent=percent,
         spread=spread,

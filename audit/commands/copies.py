@@ -48,6 +48,14 @@ def command(
     twins: Annotated[
         float, typer.Option(help="Correlation above which two training images are near-duplicates, and joined.")
     ] = 0.95,
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated",
+            help="Judge at the thresholds that call one in a hundred images that are no copies a copy, not at the "
+            "published ones: more kinds of copies are seen.",
+        ),
+    ] = False,
     lpips: Annotated[
         LpipsSearch, typer.Option(help="With --held-out: LPIPS among the ten nearest by L2, among all, or not.")
     ] = "candidates",
@@ -68,19 +76,18 @@ def command(
     chosen = Fit.parse(fit) if fit is not None else None
     if size is not None or color:
         chosen = Fit("crop", 40 if size is None else size, color)
-    options = Options(at_most, twins, lpips, sscd, parse_range(range_), memory, threads, skip_bad, seed)
+    options = Options(at_most, twins, calibrated, lpips, sscd, parse_range(range_), memory, threads, skip_bad, seed)
     asked = Asked.of(samples, train, held_out, chosen, axes)
-    place = work / asked.key(options)[:16]
     console = Console(stderr=True)
     with _Bars(console) as show:
-        found = find_copies(asked, options, place, show)
+        found = find_copies(asked, options, work, show)
     if json_out is not None:
         write_atomic(json_out, json.dumps(found.result, indent=1, allow_nan=False) + "\n")
     if html_out is not None:
         write_atomic(html_out, copies_page(found).encode("utf-8", "xmlcharrefreplace"))
     for line in lines(found.result):
         typer.echo(printable(line))
-    shutil.rmtree(place)
+    shutil.rmtree(asked.place(work, options))
     with suppress(OSError):  # another run's folder may stand in it
         work.rmdir()
     if found.result["holds"] is False:

@@ -21,7 +21,7 @@ from core.metrics.replication import (
 )
 
 FALSE_ALARMS = 0.01  # of images that are no copies, at the threshold that calibration gives
-SEEN = 0.8  # share of planted copies that a criterion finds, by the low end of the interval, for it to see a kind
+SEEN = 0.8  # share of planted copies from which a criterion sees a kind of copy
 SSCD_SIMILARITY = 0.5
 Scores = Mapping[str, np.ndarray]  # criterion -> (n,): larger is more alike
 
@@ -107,8 +107,8 @@ class Threshold:
     """Where a criterion draws the line on these images.
 
     Attributes:
-        used: above it a score is a copy: the published one, or the calibrated one where that calls too many images
-            copies that are none.
+        used: above it a score is a copy: the published one, or the calibrated one where that was asked for or the
+            published one calls too many images copies that are none.
         calibrated: the lowest with at most `FALSE_ALARMS`; None where there are too few images to tell.
         published: as published, or None.
         calibration: at the calibrated one, planted copies of every kind together.
@@ -119,14 +119,15 @@ class Threshold:
     published: float | None
     calibration: Calibration | None = field(repr=False)
 
-    @property
-    def stricter(self) -> bool:
-        """Whether the published threshold is not used, because of its false alarms."""
-        return self.published is not None and self.used != self.published
-
 
 def threshold(
-    published: float | None, planted: np.ndarray, originals: np.ndarray, others: np.ndarray, *, seed: int
+    published: float | None,
+    planted: np.ndarray,
+    originals: np.ndarray,
+    others: np.ndarray,
+    *,
+    seed: int,
+    calibrated: bool,
 ) -> Threshold | None:
     """The threshold that follows from planted copies and from images that are none; None where nothing gives one.
 
@@ -136,16 +137,21 @@ def threshold(
         originals: (p,) what each is a copy of.
         others: (m,) scores of images that are no copies.
         seed: of the interval of the area.
+        calibrated: whether the calibrated threshold is used even where the published one is fit for use.
     """
     if len(others) * FALSE_ALARMS < 1:
         return None if published is None else Threshold(published, None, published, None)
     found = calibrate(planted, others, seed=seed, originals=originals, false_alarms=FALSE_ALARMS)
     used = found.threshold
-    if published is not None and (others > published).mean() <= FALSE_ALARMS:
+    if published is not None and not calibrated and (others > published).mean() <= FALSE_ALARMS:
         used = published
     return Threshold(used, found.threshold, published, found)
 
 
-def sees(flagged: np.ndarray) -> bool:
-    """Whether a criterion can be said to see a kind of copy, from which planted ones it found, (n,) bool."""
-    return flagged_share(flagged)[1].low >= SEEN
+def sees(flagged: np.ndarray, *, every: bool) -> bool:
+    """Whether a criterion can be said to see a kind of copy, from which planted ones it found, (n,) bool.
+
+    Where `every` training image was planted the share is what it is; else the low end of its interval decides.
+    """
+    share, interval = flagged_share(flagged)
+    return (share if every else interval.low) >= SEEN

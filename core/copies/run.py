@@ -17,7 +17,7 @@ from core.copies.judged import Judged, judge
 from core.copies.options import SCHEMA, Options, StageProgress
 from core.copies.planted import kinds
 from core.copies.scored import Scored, score
-from core.copies.sentences import answer, required
+from core.copies.sentences import answer, required, sight
 from core.copies.sets import Facts, ImageSet, digests, find_sets, look, open_set
 from core.copies.twins import Twins, find_twins
 from core.data.pictures import Fit
@@ -26,7 +26,15 @@ from core.errors import InputError
 from core.files import sha256_text
 from core.machine import versions
 
-FREE = ("at_most", "lpips", "sscd", "memory", "threads", "skip_bad")  # options that leave what is kept as it is
+FREE = (
+    "at_most",
+    "calibrated",
+    "lpips",
+    "sscd",
+    "memory",
+    "threads",
+    "skip_bad",
+)  # options that leave what is kept as it is
 FEWEST_HELD_OUT = 100  # images of which one is the share of false alarms that a threshold may have
 SHOWN = 24  # samples shown beside their nearest training image
 PACKAGES = ("samenoise", "numpy", "torch", "pillow", "lpips", "onnxruntime")
@@ -68,16 +76,17 @@ class Asked:
                 checks.check_files(named[first], named[second], CALLED[first], CALLED[second])
         return cls(named, tuple(sentences))
 
-    def key(self, options: Options) -> str:
-        """What tells that a stopped run was asked the same of the same files."""
+    def place(self, work: Path, options: Options) -> Path:
+        """Where a run keeps what it finds along the way: a folder of `work`, the same for the same sets and options."""
         asked = {name: value for name, value in asdict(options).items() if name not in FREE}
-        return sha256_text(json.dumps([SCHEMA, asked, {key: one.signature for key, one in self.inputs.items()}]))
+        text = json.dumps([SCHEMA, asked, {key: one.signature for key, one in self.inputs.items()}])
+        return work / sha256_text(text)[:16]
 
 
 def find_copies(asked: Asked, options: Options, work: Path, progress: StageProgress | None = None) -> Copies:
     """Count the samples that each criterion calls copies, calibrated on planted copies of the training images.
 
-    Stopped and called again with the same sets, it goes on from what `work` holds.
+    Stopped and called again with the same sets, it goes on from what `asked.place(work, options)` holds.
 
     Args:
         asked: the sets.
@@ -89,6 +98,7 @@ def find_copies(asked: Asked, options: Options, work: Path, progress: StageProgr
         InputError: for sets that cannot be compared, or too few images to tell.
     """
     told = progress or (lambda stage, done, total: None)
+    work = asked.place(work, options)
     sets = {key: open_set(one, CALLED[key], work / key, options, told) for key, one in asked.inputs.items()}
     options.check_samples(len(sets[SAMPLES]))
     if HELD_OUT in sets and len(sets[HELD_OUT]) < FEWEST_HELD_OUT:
@@ -100,11 +110,11 @@ def find_copies(asked: Asked, options: Options, work: Path, progress: StageProgr
     twins = find_twins(sets[TRAIN], work / "twins", options, told)
     count = carlini_count(twins.groups)
     scored = score(sets[SAMPLES], sets[TRAIN], sets.get(HELD_OUT), twins, count, work, options, told)
-    judged = judge(scored, count, seed=options.seed)
+    judged = judge(scored, count, seed=options.seed, calibrated=options.calibrated)
     notes = [*asked.sentences, *notes, *twins.notes(options.twins)]
     result = _result(sets, facts, twins, scored, judged, count, options) | {"notes": notes}
     result["equal_to_a_training_image"] = int((equal >= 0).sum())
-    result["answer"] = answer(result)
+    result |= {"answer": answer(result), "sight": sight(result)}
     result |= required(result, options.at_most)
     order = worst_first(scored, judged)
     result["nearest"] = [_pair(k, sets, scored, judged) for k in order[:SHOWN].tolist()]
@@ -173,6 +183,7 @@ def _result(
         },
         "planted_kinds": kinds(sets[TRAIN].shape),
         "criteria": judged.rows,
+        "any": judged.any,
         "not_looked_at": {known[key].name: why for key, why in scored.not_looked_at.items()},
         "lpips_among": options.lpips,
         "seed": options.seed,

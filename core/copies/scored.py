@@ -34,6 +34,7 @@ class Scored:
         found: of the samples.
         planted: kind -> where its copies stand among the planted ones.
         originals: (p,) the training image that each planted copy is one of.
+        every_planted: whether those are all training images.
         not_looked_at: criterion -> why.
     """
 
@@ -41,6 +42,7 @@ class Scored:
     found: Nearest
     planted: Mapping[str, slice]
     originals: np.ndarray
+    every_planted: bool
     not_looked_at: Mapping[str, str]
 
 
@@ -66,6 +68,7 @@ def score(
         options: what is asked for.
         progress: called with (stage, done, total).
     """
+    every = len(train) <= ORIGINALS
     asked, planted, originals = _queries(samples, train, held_out, twins, options)
     found = {}
     for name, queries in asked.items():
@@ -82,7 +85,7 @@ def score(
         "left out as asked for (--lpips off)" if options.lpips == "off" else why_not(train.shape, held_out is not None)
     )
     if why is not None:
-        return Scored(scores, found[SAMPLES], planted, originals, left | {"lpips": why})
+        return Scored(scores, found[SAMPLES], planted, originals, every, left | {"lpips": why})
     scores["lpips"] = {
         name: lpips_scores(
             queries,
@@ -95,7 +98,7 @@ def score(
         for name, queries in asked.items()
         if name != TRAINING
     }
-    return Scored(scores, found[SAMPLES], planted, originals, left)
+    return Scored(scores, found[SAMPLES], planted, originals, every, left)
 
 
 def _queries(

@@ -11,8 +11,8 @@ BLIND = "a part of an image, a person or a style that is taken over leaves no tr
 
 
 def percent(share: float) -> str:
-    """A share in per cent, to three significant digits."""
-    return f"{100 * share:.3g} %"
+    """A share in per cent, to three significant digits from ten on and to two below."""
+    return f"{100 * share:{'.3g' if share >= 0.1 else '.2g'}} %"
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
@@ -26,44 +26,36 @@ def spread(share: Mapping[str, Any]) -> str:
 
 
 def answer(result: Mapping[str, Any]) -> str:
-    """Whether samples are copies, by which criteria, and which copies those would not see."""
-    together = result["criteria"][-1]
+    """Whether samples are copies, in one sentence."""
+    together = result["any"]
     share, names = together["samples"], listed(together["of"], "or")
     if not together["sees"]:
-        return (
-            f"Whether samples are copies cannot be told: {names} find no kind of planted copy of these training images "
-            "reliably, not even exact ones."
-        )
+        why = "reliably find no kind of planted copy, not even exact ones"
+        return f"Whether samples are copies cannot be told: {names} {why}."
+    of_the_sampler = f"of what the sampler makes {spread(share)} with 95 % confidence"
     if share["copies"]:
-        first = (
-            f"{share['copies']:,} of {share['n']:,} samples ({percent(share['share'])}; 95 % interval of what the "
-            f"sampler makes: {spread(share)}) are copies of training images by {names}."
-        )
-    else:
-        first = (
-            f"No sample of {share['n']:,} is a copy of a training image by {names} (95 % interval of what the sampler "
-            f"makes: {spread(share)})."
-        )
-    return " ".join([first, sight(together), *false_alarms(together)])
+        found = f"{share['copies']:,} of {share['n']:,} samples are copies of training images by {names}"
+        return f"{found}: {percent(share['share'])}, {of_the_sampler}."
+    kinds = listed(together["sees"], "or")
+    return f"No sample of {share['n']:,} is a copy that {names} can see ({kinds}); {of_the_sampler}."
 
 
-def sight(row: Mapping[str, Any]) -> str:
-    """Which planted copies are found and which are not."""
-    seen = f"On these training images they see copies that are {listed(row['sees'])}"
-    unseen = f", not those that are {listed(row['does_not_see'], 'or')}" if row["does_not_see"] else ""
-    return f"{seen}{unseen}; {BLIND}."
+def sight(result: Mapping[str, Any]) -> str:
+    """Which copies the criteria that judge find on these images, which not, and how often they are wrong."""
+    together = result["any"]
+    seen = f"Of planted copies they find those that are {listed(together['sees'])}" if together["sees"] else ""
+    unseen = together["does_not_see"]
+    if unseen:
+        missed = f"those that are {listed(unseen, 'or')}"
+        seen = f"{seen}, but not reliably {missed}" if seen else f"They do not reliably find {missed}"
+    return " ".join([f"{seen}; {BLIND}.", *false_alarms(together)])
 
 
 def false_alarms(row: Mapping[str, Any]) -> Iterator[str]:
     """How many images that are no copies are called copies."""
-    for name in ("held-out images", "training images"):
-        if (share := row[name]) is not None:
-            what = "held-out images" if name == "held-out images" else "training images, beside the others,"
-            yield (
-                f"Of {share['n']:,} {what} they call {share['copies']:,} copies "
-                f"({percent(share['share'])}; {spread(share)})."
-            )
-            return
+    name = "training images" if row["held-out images"] is None else "held-out images"
+    share, what = row[name], name if row["held-out images"] else f"{name}, each beside the others"
+    yield f"Called copies though they are none: {share['copies']:,} of {share['n']:,} {what} ({spread(share)})."
 
 
 def required(result: Mapping[str, Any], at_most: float | None) -> dict[str, Any]:
@@ -74,19 +66,17 @@ def required(result: Mapping[str, Any], at_most: float | None) -> dict[str, Any]
     """
     if at_most is None:
         return {"at_most": None, "holds": None, "verdict": None}
-    together = result["criteria"][-1]
+    together = result["any"]
     share = together["samples"]
     if not together["sees"]:
         raise InputError(f"--at-most {at_most:g}: cannot be told. {result['answer']}")
     if share["high"] <= at_most:
         seen = listed(together["sees"])
-        verdict = f"holds: at most {percent(at_most)} of samples are copies that these criteria see ({seen})"
+        verdict = f"holds, of copies that these criteria see ({seen}): the interval ends at {percent(share['high'])}"
         return {"at_most": at_most, "holds": True, "verdict": verdict}
     if share["share"] > at_most:
-        return {"at_most": at_most, "holds": False, "verdict": f"above {percent(at_most)}: {percent(share['share'])}"}
-    verdict = (
-        f"not shown: the interval reaches {percent(share['high'])}, above {percent(at_most)}; more samples narrow it"
-    )
+        return {"at_most": at_most, "holds": False, "verdict": f"does not hold: {percent(share['share'])}"}
+    verdict = f"is not shown: the interval ends at {percent(share['high'])}; more samples narrow it"
     return {"at_most": at_most, "holds": False, "verdict": verdict}
 
 
@@ -111,16 +101,23 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     for name, why in result["not_looked_at"].items():
         yield f"not looked at, {name}: {why}"
     yield result["answer"]
+    yield result["sight"]
     if result["verdict"]:
-        yield result["verdict"]
+        yield f"at most {percent(result['at_most'])} {result['verdict']}"
+
+
+def in_order(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Criteria that judge, what any of them says, and those that are shown beside."""
+    judging, beside = ([row for row in result["criteria"] if row["judges"] is so] for so in (True, False))
+    return [*judging, result["any"], *beside]
 
 
 def table(result: Mapping[str, Any]) -> list[str]:
     """One line a criterion: what it calls copies of each set, and which planted copies it sees."""
-    sets = [name for name in ("samples", "training images", "held-out images") if result["criteria"][-1][name]]
+    sets = [name for name in ("samples", "training images", "held-out images") if result["any"][name]]
     head = ["criterion", "threshold", *sets, "95 % interval of samples", "sees"]
     rows = [head]
-    for row in result["criteria"]:
+    for row in in_order(result):
         shares = [_count(row[name]) for name in sets]
         rows.append([row["name"], limit(row), *shares, spread(row["samples"]), ", ".join(row["sees"]) or "nothing"])
     widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
@@ -132,10 +129,10 @@ def table(result: Mapping[str, Any]) -> list[str]:
 
 
 def limit(row: Mapping[str, Any]) -> str:
-    """The threshold in use: a star stands where it is not the published one."""
+    """The threshold in use; a star stands where it is calibrated, not published."""
     if "threshold" not in row:
         return ""
-    star = "*" if row["published_not_used"] or row["published"] is None else ""
+    star = "" if row["as_published"] else "*"
     return f"{'>' if row['copies_are'] == 'above' else '<'} {row['threshold']:.3g}{star}"
 
 
