@@ -19,6 +19,7 @@ from core.copies.planted import kinds
 from core.copies.scored import Scored, score
 from core.copies.sentences import answer, required, sight
 from core.copies.sets import Facts, ImageSet, digests, find_sets, look, open_set
+from core.copies.sscd import Sscd
 from core.copies.twins import Twins, find_twins
 from core.data.pictures import Fit
 from core.dedup.on_disk.inputs import Input
@@ -99,6 +100,7 @@ def find_copies(asked: Asked, options: Options, work: Path, progress: StageProgr
     """
     told = progress or (lambda stage, done, total: None)
     work = asked.place(work, options)
+    network = None if options.sscd is None else Sscd(options.sscd)
     sets = {key: open_set(one, CALLED[key], work / key, options, told) for key, one in asked.inputs.items()}
     options.check_samples(len(sets[SAMPLES]))
     if HELD_OUT in sets and len(sets[HELD_OUT]) < FEWEST_HELD_OUT:
@@ -109,7 +111,7 @@ def find_copies(asked: Asked, options: Options, work: Path, progress: StageProgr
     facts, equal, notes = _compared(sets, work, told)
     twins = find_twins(sets[TRAIN], work / "twins", options, told)
     count = carlini_count(twins.groups)
-    scored = score(sets[SAMPLES], sets[TRAIN], sets.get(HELD_OUT), twins, count, work, options, told)
+    scored = score(sets[SAMPLES], sets[TRAIN], sets.get(HELD_OUT), twins, count, work, options, network, told)
     judged = judge(scored, count, seed=options.seed, calibrated=options.calibrated)
     notes = [*asked.sentences, *notes, *twins.notes(options.twins)]
     result = _result(sets, facts, twins, scored, judged, count, options) | {"notes": notes}

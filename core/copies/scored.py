@@ -54,6 +54,7 @@ def score(
     count: int,
     work: Path,
     options: Options,
+    network: Sscd | None,
     progress: StageProgress,
 ) -> Scored:
     """Score samples, a background of training images, held-out images and planted copies against the training set.
@@ -66,6 +67,7 @@ def score(
         count: number of nearest groups that are looked for.
         work: folder from which a stopped run goes on.
         options: what is asked for.
+        network: of copy detection, where one is given.
         progress: called with (stage, done, total).
     """
     every = len(train) <= ORIGINALS
@@ -78,8 +80,8 @@ def score(
     by_set = {name: pixel_scores(near, count) for name, near in found.items()}
     scores = {key: {name: by_set[name][key] for name in asked} for key in ("gap", "carlini", "correlation")}
     left = {"sscd": "no network of copy detection is given (--sscd FILE.onnx)"}
-    if options.sscd is not None:
-        scores["sscd"] = _sscd(options.sscd, asked, train, twins, work, progress)
+    if network is not None:
+        scores["sscd"] = _sscd(network, asked, train, twins, work, progress)
         left = {}
     why = (
         "left out as asked for (--lpips off)" if options.lpips == "off" else why_not(train.shape, held_out is not None)
@@ -126,10 +128,9 @@ def _all(images: ImageSet) -> Queries:
 
 
 def _sscd(
-    file: Path, asked: Mapping[str, Queries], train: ImageSet, twins: Twins, work: Path, progress: StageProgress
+    network: Sscd, asked: Mapping[str, Queries], train: ImageSet, twins: Twins, work: Path, progress: StageProgress
 ) -> dict[str, np.ndarray]:
-    network = Sscd(file)
-    work = work / f"sscd-{sha256_file(file)[:16]}"
+    work = work / f"sscd-{sha256_file(network.path)[:16]}"
     every = vectors(network, _all(train), work / "train", _told(progress, "SSCD of the training set"))
     found = {}
     for name, queries in asked.items():
