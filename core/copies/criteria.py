@@ -35,7 +35,7 @@ class Criterion:
         rule: what it asks for, in words.
         source: who proposed it.
         published: threshold on the score; None where nobody published one.
-        sign: 1 if the figure that people know is the score, -1 if it is its negative: a ratio, a distance.
+        unit: what the score is multiplied by to give the figure that people know; negative of a ratio or a distance.
         judges: whether it decides which samples are called copies.
     """
 
@@ -43,7 +43,7 @@ class Criterion:
     rule: str
     source: str
     published: float | None
-    sign: int = 1
+    unit: float = 1.0
     judges: bool = True
 
 
@@ -55,14 +55,14 @@ def criteria(count: int) -> dict[str, Criterion]:
             f"distance to the nearest below {GAP:.3g} of that to the second nearest",
             "Yoon et al. 2023; Bonnaire et al. 2025",
             -GAP,
-            -1,
+            -1.0,
         ),
         "carlini": Criterion(
             "Carlini",
             f"distance to the nearest below {CARLINI_ALPHA:g} of the mean over the {count} nearest",
             "Carlini et al. 2023",
             -1.0,
-            -1,
+            -CARLINI_ALPHA,
         ),
         "correlation": Criterion(
             "correlation", f"correlation with the nearest above {COPY_CORRELATION:g}", "after Somepalli et al. 2023",
@@ -75,7 +75,12 @@ def criteria(count: int) -> dict[str, Criterion]:
             SSCD_SIMILARITY,
         ),
         "lpips": Criterion(
-            "LPIPS", "nearer than all but one in a hundred held-out images", "Zhang et al. 2018", None, -1, judges=False
+            "LPIPS",
+            "nearer than all but one in a hundred held-out images",
+            "Zhang et al. 2018",
+            None,
+            -1.0,
+            judges=False,
         ),
     }  # fmt: skip
 

@@ -66,15 +66,15 @@ def _row(
     scores = scored.scores[key]
 
     def figure(score: float | None) -> float | None:
-        return None if score is None else criterion.sign * score + 0.0
+        return None if score is None else criterion.unit * score + 0.0
 
-    row: dict[str, Any] = {
+    return {
         "key": key,
         "name": criterion.name,
         "rule": criterion.rule,
         "source": criterion.source,
         "judges": criterion.judges,
-        "copies_are": "above" if criterion.sign > 0 else "below",
+        "copies_are": "above" if criterion.unit > 0 else "below",
         "published": figure(line.published),
         "calibrated": figure(line.calibrated),
         "threshold": figure(line.used),
@@ -83,19 +83,22 @@ def _row(
         if TRAINING in scores
         else None,
         **_shares(flagged, scored),
+        **_calibrated(line, scores, scored.planted),
     }
-    if line.calibrated is not None and line.calibration is not None:
-        found, at = line.calibration, line.calibrated
-        row |= {
-            "false_alarms_of_calibration": FALSE_ALARMS,
-            "samples_at_calibrated": _share(scores[SAMPLES] > at),
-            "planted_at_calibrated": {
-                kind: _share(scores[PLANTED][part] > at) for kind, part in scored.planted.items()
-            },
-            "area": found.area,
-            "area_interval": [found.area_interval.low, found.area_interval.high],
-        }
-    return row
+
+
+def _calibrated(line: Threshold, scores: Mapping[str, np.ndarray], planted: Mapping[str, slice]) -> dict[str, Any]:
+    """What the calibrated threshold finds, and how well the scores tell copies from others at any."""
+    found, at = line.calibration, line.calibrated
+    if found is None or at is None:
+        return {}
+    return {
+        "false_alarms_of_calibration": FALSE_ALARMS,
+        "samples_at_calibrated": _share(scores[SAMPLES] > at),
+        "planted_at_calibrated": {kind: _share(scores[PLANTED][part] > at) for kind, part in planted.items()},
+        "area": found.area,
+        "area_interval": [found.area_interval.low, found.area_interval.high],
+    }
 
 
 def _shares(flagged: Mapping[str, np.ndarray], scored: Scored) -> dict[str, Any]:

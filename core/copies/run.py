@@ -101,13 +101,7 @@ def find_copies(asked: Asked, options: Options, work: Path, progress: StageProgr
     told = progress or (lambda stage, done, total: None)
     work = asked.place(work, options)
     network = None if options.sscd is None else Sscd(options.sscd)
-    sets = {key: open_set(one, CALLED[key], work / key, options, told) for key, one in asked.inputs.items()}
-    options.check_samples(len(sets[SAMPLES]))
-    if HELD_OUT in sets and len(sets[HELD_OUT]) < FEWEST_HELD_OUT:
-        raise InputError(
-            f"{sets[HELD_OUT].given.path}: found {len(sets[HELD_OUT])} held-out images, expected at least "
-            f"{FEWEST_HELD_OUT}, of which one called a copy is a false alarm in a hundred"
-        )
+    sets = _opened(asked, options, work, told)
     facts, equal, notes = _compared(sets, work, told)
     twins = find_twins(sets[TRAIN], work / "twins", options, told)
     count = carlini_count(twins.groups)
@@ -123,6 +117,23 @@ def find_copies(asked: Asked, options: Options, work: Path, progress: StageProgr
     called = np.logical_or.reduce(list(judged.flagged.values()))
     result["copies"] = [_pair(k, sets, scored, judged) for k in order.tolist() if called[k]]
     return Copies(result, [_pictures(k, sets, scored) for k in order[:SHOWN].tolist()])
+
+
+def _opened(asked: Asked, options: Options, work: Path, progress: StageProgress) -> dict[str, ImageSet]:
+    """The sets; too few samples or held-out images are refused before the training set, the largest, is read."""
+    sets = {}
+    for key in (SAMPLES, HELD_OUT, TRAIN):
+        if key not in asked.inputs:
+            continue
+        sets[key] = one = open_set(asked.inputs[key], CALLED[key], work / key, options, progress)
+        if key == SAMPLES:
+            options.check_samples(len(one))
+        elif key == HELD_OUT and len(one) < FEWEST_HELD_OUT:
+            raise InputError(
+                f"{one.given.path}: found {len(one)} held-out images, expected at least {FEWEST_HELD_OUT}, of which "
+                "one called a copy is a false alarm in a hundred"
+            )
+    return {key: sets[key] for key in CALLED if key in sets}
 
 
 def _compared(
@@ -203,13 +214,13 @@ def _pair(k: int, sets: Mapping[str, ImageSet], scored: Scored, judged: Judged) 
     """One sample and what stands nearest to it."""
     scores = {key: by_set["samples"][k] for key, by_set in scored.scores.items()}
     train = sets[TRAIN].names
-    signs = {row["key"]: 1 if row.get("copies_are") == "above" else -1 for row in judged.rows}
+    known = criteria(scored.found.groups.index.shape[1])
     return {
         "sample": sets[SAMPLES].names[k],
         "nearest": train[int(scored.found.groups.index[k, 0])],
         "most_alike": train[int(scored.found.like.index[k, 0])],
         "distance": float(scored.found.groups.value[k, 0]),
-        **{key: float(signs[key] * value) + 0.0 for key, value in scores.items() if key in signs},
+        **{key: float(known[key].unit * value) + 0.0 for key, value in scores.items()},
         "called_a_copy_by": [key for key, flagged in judged.flagged.items() if flagged[k]],
     }
 

@@ -70,37 +70,42 @@ def score(
         network: of copy detection, where one is given.
         progress: called with (stage, done, total).
     """
-    every = len(train) <= ORIGINALS
     asked, planted, originals = _queries(samples, train, held_out, twins, options)
-    found = {}
-    for name, queries in asked.items():
-        place = work / "nearest" / name.replace(" ", "-")
-        told = _told(progress, f"comparing {name}")
-        found[name] = search(queries, train, twins.group, count, place, told)
+    found = {
+        name: search(
+            queries, train, twins.group, count, work / "nearest" / _slug(name), _told(progress, f"comparing {name}")
+        )
+        for name, queries in asked.items()
+    }
     by_set = {name: pixel_scores(near, count) for name, near in found.items()}
     scores = {key: {name: by_set[name][key] for name in asked} for key in ("gap", "carlini", "correlation")}
     left = {"sscd": "no network of copy detection is given (--sscd FILE.onnx)"}
     if network is not None:
-        scores["sscd"] = _sscd(network, asked, train, twins, work, progress)
-        left = {}
-    why = (
-        "left out as asked for (--lpips off)" if options.lpips == "off" else why_not(train.shape, held_out is not None)
-    )
-    if why is not None:
-        return Scored(scores, found[SAMPLES], planted, originals, every, left | {"lpips": why})
-    scores["lpips"] = {
-        name: lpips_scores(
-            queries,
-            found[name],
-            train,
-            work / f"lpips-{options.lpips}" / name.replace(" ", "-"),
-            every=options.lpips == "all",
-            progress=_told(progress, f"LPIPS of {name}"),
-        )
+        scores["sscd"], left = _sscd(network, asked, train, twins, work, progress), {}
+    off = "left out as asked for (--lpips off)" if options.lpips == "off" else None
+    if (why := off or why_not(train.shape, held_out is not None)) is not None:
+        left["lpips"] = why
+    else:
+        scores["lpips"] = _lpips(asked, found, train, work, options, progress)
+    return Scored(scores, found[SAMPLES], planted, originals, len(train) <= ORIGINALS, left)
+
+
+def _lpips(
+    asked: Mapping[str, Queries],
+    found: Mapping[str, Nearest],
+    train: ImageSet,
+    work: Path,
+    options: Options,
+    progress: StageProgress,
+) -> dict[str, np.ndarray]:
+    """By set, without the training images: each of those is its own nearest."""
+    place, every = work / f"lpips-{options.lpips}", options.lpips == "all"
+    told = {name: _told(progress, f"LPIPS of {name}") for name in asked}
+    return {
+        name: lpips_scores(queries, found[name], train, place / _slug(name), every=every, progress=told[name])
         for name, queries in asked.items()
         if name != TRAINING
     }
-    return Scored(scores, found[SAMPLES], planted, originals, every, left)
 
 
 def _queries(
@@ -134,9 +139,13 @@ def _sscd(
     every = vectors(network, _all(train), work / "train", _told(progress, "SSCD of the training set"))
     found = {}
     for name, queries in asked.items():
-        own = vectors(network, queries, work / name.replace(" ", "-"), _told(progress, f"SSCD of {name}"))
+        own = vectors(network, queries, work / _slug(name), _told(progress, f"SSCD of {name}"))
         found[name] = sscd_scores(own, queries.own, every, twins.group)
     return found
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "-")
 
 
 def _told(progress: StageProgress, stage: str) -> Progress:

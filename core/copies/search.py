@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from core.files import write_atomic
 from core.metrics.neighbours import Neighbours
 from core.progress import Progress
 
-BLOCK = 2048  # queries searched for at a time: what is kept when a search is stopped
+BLOCK = 2048  # queries searched for at a time, at most: what is kept when a search is stopped
+BLOCK_BYTES = 2**28  # of their float64 pixels
 TILE = 2048  # training images compared at a time, at most
 TILE_BYTES = 2**27  # of their float64 pixels
 Images = Callable[[slice], Tensor]  # (k, c, h, w) float32 in [0, 1]
@@ -48,9 +49,10 @@ class Queries:
     n: int
     own: np.ndarray
 
-    def blocks(self) -> Iterator[tuple[int, int]]:
-        """Runs (low, high) of at most `BLOCK` queries."""
-        return ((low, min(low + BLOCK, self.n)) for low in range(0, self.n, BLOCK))
+    def blocks(self, pixels: int) -> list[tuple[int, int]]:
+        """Runs (low, high) of queries of so many pixels that are searched for together."""
+        size = max(1, min(BLOCK, BLOCK_BYTES // (8 * pixels)))
+        return [(low, min(low + size, self.n)) for low in range(0, self.n, size)]
 
 
 def search(
@@ -68,8 +70,9 @@ def search(
     """
     place.mkdir(parents=True, exist_ok=True)
     labels, found = torch.from_numpy(group), []
-    total = len(list(queries.blocks())) * len(train)
-    for number, (low, high) in enumerate(queries.blocks()):
+    blocks = queries.blocks(math.prod(train.shape))
+    total = len(blocks) * len(train)
+    for number, (low, high) in enumerate(blocks):
         kept = place / f"{low}.npz"
         if not kept.exists():
 
@@ -113,7 +116,7 @@ def _block(
     images: Tensor, own: Tensor, train: ImageSet, labels: Tensor, k: int, told: Callable[[int], None]
 ) -> Nearest:
     """One pass over the training set."""
-    rows = _Rows(images)
+    rows, shared = _Rows(images), labels.bincount()[labels] > 1
     tile = max(1, min(TILE, TILE_BYTES // (8 * math.prod(train.shape))))
     best: Neighbours | None = None
     like = Neighbours(
@@ -129,7 +132,7 @@ def _block(
         value, at = correlation.max(dim=1, keepdim=True)
         better = value > like.value
         like = Neighbours(torch.where(better, at + start, like.index), torch.where(better, value, like.value))
-        best = _merged(best, _nearest_of_groups(squares, label, start, k), labels, k)
+        best = _merged(best, _nearest_of_groups(squares, label, start, k), labels, shared, k)
         told(min(start + tile, len(train)))
     assert best is not None
     return Nearest(_measured(best, rows, train), like)
@@ -175,17 +178,20 @@ def _nearest_of_groups(squares: Tensor, label: Tensor, start: int, k: int) -> Ne
     return Neighbours(index.gather(1, at), value)
 
 
-def _merged(best: Neighbours | None, found: Neighbours, labels: Tensor, k: int) -> Neighbours:
-    """The k nearest groups of both, ascending; of a group met before, the nearer image."""
+def _merged(best: Neighbours | None, found: Neighbours, labels: Tensor, shared: Tensor, k: int) -> Neighbours:
+    """The k nearest groups of both, ascending; of a group met before, the nearer image.
+
+    `labels` (n,) are the groups of the training images, `shared` (n,) whether a group has several.
+    """
     if best is None:
         return found
     index, value = torch.cat([best.index, found.index], 1), torch.cat([best.value, found.value], 1)
-    known, new = labels[best.index], labels[found.index]
-    met = known[:, :, None] == new[:, None, :]
-    if met.any():
-        nearer = best.value[:, :, None] <= found.value[:, None, :]
+    rows = (shared[best.index].any(1) & shared[found.index].any(1)).nonzero()[:, 0]
+    if len(rows):
+        met = labels[best.index[rows]][:, :, None] == labels[found.index[rows]][:, None, :]
+        nearer = best.value[rows][:, :, None] <= found.value[rows][:, None, :]
         lost = torch.cat([(met & ~nearer).any(2), (met & nearer).any(1)], 1)
-        value = value.masked_fill(lost, torch.inf)
+        value[rows] = value[rows].masked_fill(lost, torch.inf)
     value, at = value.topk(min(k, value.shape[1]), dim=1, largest=False)
     return Neighbours(index.gather(1, at), value)
 

@@ -32,10 +32,10 @@ def answer(result: Mapping[str, Any]) -> str:
     if not together["sees"]:
         why = "reliably find no kind of planted copy, not even exact ones"
         return f"Whether samples are copies cannot be told: {names} {why}."
-    of_the_sampler = f"of what the sampler makes {spread(share)} with 95 % confidence"
+    of_the_sampler = f"of all that the sampler would make, {spread(share)} (95 % interval)"
     if share["copies"]:
         found = f"{share['copies']:,} of {share['n']:,} samples are copies of training images by {names}"
-        return f"{found}: {percent(share['share'])}, {of_the_sampler}."
+        return f"{found}: {percent(share['share'])}; {of_the_sampler}."
     kinds = listed(together["sees"], "or")
     return f"No sample of {share['n']:,} is a copy that {names} can see ({kinds}); {of_the_sampler}."
 

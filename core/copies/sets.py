@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from core.dedup.sources import FileSource
 from core.errors import InputError
 from core.files import write_atomic
 
-READ = 1024  # images read at a time
+READ = 1024  # images read at a time, at most
+READ_BYTES = 2**26  # of their float64 pixels
 LEVELS = {"u1": 255.0, "u2": 65535.0}  # highest level of whole numbers that stand for pixels
 
 
@@ -201,8 +203,9 @@ def look(images: ImageSet, place: Path, progress: StageProgress) -> Facts:
         return Facts(**{**saved, "at_ends": tuple(saved["at_ends"])})
     digests = np.empty((len(images), 32), dtype=np.uint8)
     low, high, ends, constant, colourless = np.inf, -np.inf, np.zeros(2), 0, images.shape[0] == 3
-    for start in range(0, len(images), READ):
-        pixels = images.source.pixels(slice(start, start + READ))
+    step = max(1, min(READ, READ_BYTES // (8 * math.prod(images.shape))))
+    for start in range(0, len(images), step):
+        pixels = images.source.pixels(slice(start, start + step))
         bad = np.flatnonzero(~np.isfinite(pixels.astype(np.float64).sum(axis=(1, 2, 3))))
         if len(bad):
             raise InputError(
@@ -212,7 +215,7 @@ def look(images: ImageSet, place: Path, progress: StageProgress) -> Facts:
         ends += [(pixels == end).mean() * len(pixels) for end in images.value_range]
         constant += int((np.ptp(pixels.reshape(len(pixels), -1), axis=1) == 0).sum())
         colourless = colourless and bool((pixels == pixels[:, :1]).all())
-        values = images.images(slice(start, start + READ)).numpy()
+        values = images.images(slice(start, start + step)).numpy()
         for k, image in enumerate(values):
             digests[start + k] = np.frombuffer(hashlib.sha256(image.tobytes()).digest(), dtype=np.uint8)
         progress(f"checking {images.what}", start + len(pixels), len(images))
