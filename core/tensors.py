@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -58,6 +59,43 @@ def read_tensors(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     return unpack(raw, source=str(path), sha256=sha256)
+
+
+SAFE_NUMBERS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U8": "|u1", "U16": "<u2", "I32": "<i4", "I64": "<i8"}
+
+
+def map_tensor(path: Path, name: str | None = None) -> np.ndarray:
+    """One tensor of a safetensors file as an array mapped to the file.
+
+    Args:
+        path: the file.
+        name: of the tensor; unless given the one called `images` or `data`, or the only one.
+
+    Raises:
+        InputError: naming the file and what it holds, if it is no such file, or it does not say which tensor.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(8)
+            length = int.from_bytes(head, "little")
+            with safetensors.safe_open(path, framework="np") as checked:  # refuses a header that does not fit the file
+                names = list(checked.keys())
+            about = json.loads(stream.read(length))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (SafetensorError, ValueError) as error:
+        raise InputError(f"{path}: not a safetensors file ({first_words(str(error))})") from error
+    likely = [name] if name is not None else [known for known in ("images", "data") if known in names] or names
+    shown = ", ".join(f"{first_words(known, 40)} {tuple(about[known]['shape'])}" for known in names[:4])
+    if name is None and len(likely) != 1 and likely == names:
+        raise InputError(f"{path}: holds {len(names)} tensors, {shown}; expected one, or {path.name}::NAME")
+    if likely[0] not in names:
+        raise InputError(f"{path}: holds {shown}, expected a tensor called {likely[0]!r}")
+    chosen = about[likely[0]]
+    if chosen["dtype"] not in SAFE_NUMBERS:
+        raise InputError(f"{path}: found a tensor of {chosen['dtype']}, expected one of {', '.join(SAFE_NUMBERS)}")
+    start = 8 + length + chosen["data_offsets"][0]
+    return np.memmap(path, SAFE_NUMBERS[chosen["dtype"]], "r", start, tuple(chosen["shape"]))
 
 
 def read_published(path: Path) -> dict[str, Tensor]:

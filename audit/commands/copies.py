@@ -45,6 +45,9 @@ def command(
     range_: Annotated[
         str, typer.Option("--range", help="What floating-point arrays hold, LOW:HIGH, as in --range=-1:1.")
     ] = "0:1",
+    clip: Annotated[
+        bool, typer.Option("--clip", help="Clip floating-point numbers somewhat outside their range, and say so.")
+    ] = False,
     twins: Annotated[
         float, typer.Option(help="Correlation above which two training images are near-duplicates, and joined.")
     ] = 0.95,
@@ -76,7 +79,19 @@ def command(
     chosen = Fit.parse(fit) if fit is not None else None
     if size is not None or color:
         chosen = Fit("crop", 40 if size is None else size, color)
-    options = Options(at_most, twins, calibrated, lpips, sscd, parse_range(range_), memory, threads, skip_bad, seed)
+    options = Options(
+        at_most=at_most,
+        twins=twins,
+        calibrated=calibrated,
+        clip=clip,
+        lpips=lpips,
+        sscd=sscd,
+        value_range=parse_range(range_),
+        memory=memory,
+        threads=threads,
+        skip_bad=skip_bad,
+        seed=seed,
+    )
     asked = Asked.of(samples, train, held_out, chosen, axes)
     console = Console(stderr=True)
     with _Bars(console) as show:

@@ -15,6 +15,7 @@ from core.dedup.on_disk.looked_at import same_images
 from core.errors import InputError
 
 CLIPPED, UNCLIPPED = 0.2, 0.05  # share of pixels at the lowest value that clipping leaves, and that pictures have
+CLIP = 0.25  # share of the range by which numbers may lie outside it and still be clipped
 HALF = 0.45  # a set that keeps to this much of the range, where the other fills it, was converted once too often
 _LOOKED = 64  # pictures whose size is asked for
 
@@ -55,7 +56,8 @@ def check_ranges(first: tuple[ImageSet, Facts], second: tuple[ImageSet, Facts]) 
         low, high = images.value_range
         found = f"{images.given.path}: found {images.what} with values from {facts.low:g} to {facts.high:g}"
         near = f"beside {other.what} from {beside.low:g} to {beside.high:g}"
-        if not (low <= facts.low and facts.high <= high):
+        inside = low <= facts.low and facts.high <= high
+        if not inside and (not images.clip or max(low - facts.low, facts.high - high) > CLIP * (high - low)):
             raise InputError(f"{found} {near}, expected [{low:g}, {high:g}]; {_advice(facts, low)}")
         if low < 0 <= facts.low and images.source.dtype.kind == "f":
             raise InputError(
@@ -85,7 +87,7 @@ def _advice(facts: Facts, low: float) -> str:
         return (
             "these look like [-1, 1]: save them as (x + 1) / 2 clipped to [0, 1], or say --range=-1:1 if every array is"
         )
-    return "nothing is clipped or rescaled here: clip them to the range, or say --range LOW:HIGH if every array has it"
+    return f"--clip clips up to {CLIP:.0%} of the range, --range LOW:HIGH says that all arrays have another"
 
 
 def check_colours(first: tuple[ImageSet, Facts], second: tuple[ImageSet, Facts]) -> None:
@@ -124,6 +126,9 @@ def notes(first: tuple[ImageSet, Facts], second: tuple[ImageSet, Facts]) -> Iter
             yield f"{images.what}: {count:,} {kind}"
         if images.left_out:
             yield f"{images.what}: {len(images.left_out):,} that cannot be used are left out of every count"
+        low, high = images.value_range
+        if facts.low < low or facts.high > high:
+            yield f"{images.what}: values from {facts.low:g} to {facts.high:g} are clipped to [{low:g}, {high:g}]"
         if facts.constant:
             yield f"{images.what}: {facts.constant:,} are of one value, which correlates with nothing"
         if images.given.passed_over:

@@ -60,6 +60,7 @@ class ImageSet:
         names: one an image.
         left_out: name -> why, of images that cannot be used.
         notes: kind of picture (`core.data.pictures.NOTES`) -> number of them.
+        clip: whether what is outside the range is clipped to it.
     """
 
     what: str
@@ -69,6 +70,7 @@ class ImageSet:
     names: tuple[str, ...]
     left_out: dict[str, str]
     notes: dict[str, int]
+    clip: bool = False
 
     def __len__(self) -> int:
         return len(self.source)
@@ -80,12 +82,12 @@ class ImageSet:
 
     def images(self, index: slice | np.ndarray) -> Tensor:
         """The images at `index`, (k, c, h, w) float32 in [0, 1] where they keep to their range."""
-        pixels = self.source.pixels(index)
+        values = self.source.pixels(index)
         low, high = self.value_range
-        if (low, high) == (0.0, 1.0):
-            return torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))
-        values = (np.asarray(pixels, dtype=np.float64) - low) / (high - low)
-        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+        if (low, high) != (0.0, 1.0):
+            values = (np.asarray(values, dtype=np.float64) - low) / (high - low)
+        images = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+        return images.clamp_(0, 1) if self.clip else images
 
 
 def find_sets(
@@ -142,7 +144,7 @@ def open_set(given: Input, what: str, place: Path, options: Options, progress: S
     names = tuple(name for name in given.names or map(str, range(len(source))) if name not in left_out)
     if len(names) != len(source):
         raise InputError(f"{given.path}: found {len(names)} names for {len(source)} images")
-    return ImageSet(what, given, source, _range_of(source, given, options), names, left_out, notes)
+    return ImageSet(what, given, source, _range_of(source, given, options), names, left_out, notes, options.clip)
 
 
 def _gathered(

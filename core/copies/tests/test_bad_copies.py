@@ -15,6 +15,7 @@ from core.copies.tests.made_up import images
 from core.data.pictures import Fit
 from core.errors import InputError
 from core.stats import clopper_pearson
+from core.tensors import pack
 
 OFF = Options(lpips="off")
 
@@ -36,7 +37,7 @@ def run(tmp: Path, samples: Path, train: Path, held_out: Path | None = None, *, 
         (lambda x: 2 * x - 1, r"samples.npy: found samples with values from -0.9.* to .* beside training images from"),
         (lambda x: 2 * x - 1, r"these look like \[-1, 1\]: save them as \(x \+ 1\) / 2"),
         (lambda x: 255 * x, r"these look like levels of 0 to 255"),
-        (lambda x: x * 1.05, r"expected \[0, 1\]; nothing is clipped or rescaled here"),
+        (lambda x: x * 1.05, r"expected \[0, 1\]; --clip clips up to 25% of the range"),
         (lambda x: (x + 1) / 2, r"keep to 0.5.* where the training images fill .*converted once too often"),
         (lambda x: x / 255, r"keep to .* to 0.0039.* of their range"),
         (lambda x: x[:, :, :-1], r"found samples of 1x19x20 .* expected 1x20x20 like the training images"),
@@ -154,3 +155,36 @@ def test_pictures_are_read_like_the_array_they_stand_beside(tmp_path: Path) -> N
     with pytest.raises(InputError, match="found samples of 1x16x16"):
         said = Asked.of(tmp_path / "samples", tmp_path / "train.npy", None, Fit("crop", 16))
         find_copies(said, OFF, tmp_path / "said")
+
+
+def test_a_sampler_that_oversteps_the_range_is_clipped_on_request(tmp_path: Path) -> None:
+    paths = files(tmp_path, samples=images(60, 1) * 1.05, far=2 * images(60, 1) - 1, train=images(120, 0))
+    notes = run(tmp_path, paths["samples"], paths["train"], options=Options(lpips="off", clip=True))
+    assert any("samples: values from" in note and "are clipped to [0, 1]" in note for note in notes)
+    with pytest.raises(InputError, match=r"these look like \[-1, 1\]"):
+        run(tmp_path, paths["far"], paths["train"], options=Options(lpips="off", clip=True))
+
+
+def test_samples_as_the_project_itself_leaves_them(tmp_path: Path) -> None:
+    train = images(120, 0)
+    np.save(tmp_path / "train.npy", train.numpy())
+    kept = {"images": train[:8], "steps": torch.arange(8)}
+    (tmp_path / "s.safetensors").write_bytes(pack(kept))
+    asked = Asked.of(tmp_path / "s.safetensors", tmp_path / "train.npy", None, None)
+    assert find_copies(asked, OFF, tmp_path / "work").result["any"]["samples"]["copies"] == 8
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (pack({"a": torch.zeros(2), "b": torch.zeros(3)}), r"holds 2 tensors, a \(2,\), b \(3,\); expected one"),
+        (pack({"images": torch.zeros(2, 1, 4, 4, dtype=torch.bool)}), "found a tensor of BOOL, expected one of F64"),
+        (b"\x00" * 40, "s.safetensors: not a safetensors file"),
+        (pack({"images": torch.zeros(2, 1, 4, 4)})[:-4], "s.safetensors: not a safetensors file"),
+    ],
+)
+def test_safetensors_of_another_kind(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "s.safetensors").write_bytes(content)
+    paths = files(tmp_path, train=images(120, 0))
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, tmp_path / "s.safetensors", paths["train"])
