@@ -18,7 +18,10 @@ from core.metrics.lpips import Embedding, nearest_lpips, rerank
 from core.progress import Progress
 
 CANDIDATES = 10  # nearest groups of twins by L2 among which LPIPS looks, as the reproduction re-ranked ten
-PART = 256  # queries at a time
+PART = 256  # queries at a time, at most
+PART_BYTES = 2**28  # of their vectors
+FEATURES = 124  # numbers in a vector, a pixel, at most: 64 a pixel, 128 for 4 pixels, 256 for 16, ...
+BATCH = 32  # images that the network sees at a time, at most
 LEAST = 16  # pixels a side from which the network has an output
 
 
@@ -73,15 +76,19 @@ def lpips_scores(
     """
     place.mkdir(parents=True, exist_ok=True)
     embedding, parts = Embedding("vgg", channels=train.shape[0]), []
-    size = queries.n if every else PART  # each part would be another pass over the whole training set
+    held = max(1, min(PART, PART_BYTES // (4 * FEATURES * train.shape[1] * train.shape[2])))
+    batch = min(BATCH, held)
+    size = queries.n if every else held  # each part would be another pass over the whole training set
     for low in range(0, queries.n, size):
         high, kept = min(low + size, queries.n), place / f"{low}.npy"
         if not kept.exists():
             images = queries.images(slice(low, high))
             if every:
-                value = nearest_lpips(embedding, images, Whole(train), 1, state=place, progress=progress).value[:, 0]
+                value = nearest_lpips(
+                    embedding, images, Whole(train), 1, batch=batch, state=place, progress=progress
+                ).value[:, 0]
             else:
-                value = _among(embedding, images, train, found.groups.index[low:high, :CANDIDATES])
+                value = _among(embedding, images, train, found.groups.index[low:high, :CANDIDATES], batch)
             stream = io.BytesIO()
             np.save(stream, value.numpy())
             write_atomic(kept, stream.getvalue())
@@ -91,7 +98,7 @@ def lpips_scores(
     return -np.concatenate(parts)
 
 
-def _among(embedding: Embedding, images: Tensor, train: ImageSet, candidates: Tensor) -> Tensor:
+def _among(embedding: Embedding, images: Tensor, train: ImageSet, candidates: Tensor, batch: int) -> Tensor:
     """LPIPS to the nearest of each query's candidates (q, k), by their numbers in the training set: (q,)."""
     numbers, place = torch.unique(candidates, return_inverse=True)
-    return rerank(embedding, images, train.images(numbers.numpy()), place).min(dim=1).values
+    return rerank(embedding, images, train.images(numbers.numpy()), place, batch=batch).min(dim=1).values

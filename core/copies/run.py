@@ -161,6 +161,10 @@ def _compared(
             f"{same:,} samples equal a training image pixel for pixel, which a sampler hardly brings about: does the "
             "training set hold the samples themselves?"
         )
+    if (repeated := len(sets[SAMPLES]) - len(np.unique(digests(work / SAMPLES)))) > 0:
+        notes.append(
+            f"{repeated:,} samples repeat another one pixel for pixel: intervals take all samples for independent draws"
+        )
     return facts, equal[SAMPLES], notes
 
 

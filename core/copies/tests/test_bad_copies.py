@@ -188,3 +188,9 @@ def test_safetensors_of_another_kind(tmp_path: Path, content: bytes, message: st
     paths = files(tmp_path, train=images(120, 0))
     with pytest.raises(InputError, match=message):
         run(tmp_path, tmp_path / "s.safetensors", paths["train"])
+
+
+def test_repeated_samples_are_said(tmp_path: Path) -> None:
+    samples = images(40, 1)
+    paths = files(tmp_path, samples=torch.cat([samples, samples[:5]]), train=images(120, 0))
+    assert any(note.startswith("5 samples repeat another one") for note in run(tmp_path, *paths.values()))
