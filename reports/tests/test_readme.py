@@ -76,7 +76,7 @@ def material(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for k in range(4):
         Image.fromarray(rng.integers(0, 256, (40, 40), dtype=np.uint8)).save(f"FOLDER/{k}.png")
     shutil.copyfile("FOLDER/0.png", "FOLDER/9.png")
-    for name, n in (("SAMPLES", 30), ("TRAIN", 120), ("HELD_OUT", 100)):
+    for name, n in (("SAMPLES", 6), ("TRAIN", 12), ("HELD_OUT", 100)):
         Path(name).mkdir()
         for k in range(n):
             Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8)).save(f"{name}/{k}.png")
