@@ -9,10 +9,12 @@ import torch
 from core.copies import search as searching
 from core.copies.options import Options
 from core.copies.search import Nearest, Queries, search
-from core.copies.sets import ImageSet, open_set
+from core.copies.sets import ImageSet, look, open_set
 from core.copies.tests.made_up import images
 from core.dedup.on_disk.inputs import find_input
+from core.machine import peak_rss
 from core.metrics.correlation import correlation_matrix
+from core.tests.children import in_child
 
 K = 5
 
@@ -94,6 +96,31 @@ def test_a_stopped_search_goes_on_with_the_next_block(tmp_path: Path, monkeypatc
     assert read == [0, 4, 8]
     whole = search(Queries(lambda part: queries[part], 12, np.full(12, -1)), train, np.arange(60), K, tmp_path / "v")
     assert torch.equal(found.groups.index, whole.groups.index)
+
+
+def child_look_and_search(file: str, out: str) -> None:
+    """Peak memory, in bytes, of a look at a training set and a search in it, written to `out`."""
+    torch.set_num_threads(1)
+    place = Path(out).with_suffix(".work")
+    train = open_set(find_input(Path(file)), "training images", place, Options(), lambda *_: None)
+    look(train, place, lambda *_: None)
+    queries = images(20, 1, size=40)
+    search(Queries(lambda part: queries[part], 20, np.full(20, -1)), train, np.arange(len(train)), K, place)
+    Path(out).write_text(str(peak_rss()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc/self/status, which only Linux has")
+def test_memory_does_not_follow_the_training_set(tmp_path: Path) -> None:
+    peaks = []
+    some = np.random.default_rng(0).random((4000, 1, 40, 40), dtype=np.float32)
+    for n in (8000, 40000):  # 51 and 256 MB
+        pixels = np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", "f4", (n, 1, 40, 40))
+        for low in range(0, n, len(some)):
+            pixels[low : low + len(some)] = some
+        del pixels
+        assert in_child(child_look_and_search, str(tmp_path / f"{n}.npy"), str(tmp_path / f"{n}.txt")) == 0
+        peaks.append(int((tmp_path / f"{n}.txt").read_text()))
+    assert peaks[1] - peaks[0] < 100e6
 
 
 @pytest.mark.parametrize(("dtype", "top"), [("uint8", 1), ("uint16", 257), ("float64", 1 / 255)])
