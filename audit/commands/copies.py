@@ -46,7 +46,7 @@ def command(
         str, typer.Option("--range", help="What floating-point arrays hold, LOW:HIGH, as in --range=-1:1.")
     ] = "0:1",
     clip: Annotated[
-        bool, typer.Option("--clip", help="Clip floating-point numbers somewhat outside their range, and say so.")
+        bool, typer.Option("--clip", help="Clip the few floating-point numbers outside the range, and say so.")
     ] = False,
     twins: Annotated[
         float, typer.Option(help="Correlation above which two training images are near-duplicates, and joined.")
@@ -70,7 +70,7 @@ def command(
     skip_bad: Annotated[bool, typer.Option(help="Leave out and count images that cannot be used.")] = False,
     seed: Annotated[int, typer.Option(help="Of the training images drawn as background and for planting.")] = 0,
     work: Annotated[
-        Path, typer.Option(help="Folder of what a run keeps until it is done, and goes on from when stopped.")
+        Path, typer.Option(help="Folder of what a run keeps until it has an answer, and goes on from.")
     ] = Path(".samenoise-copies"),
 ) -> None:
     """Are samples copies of the training images? Exit code 0, or 1: more than --at-most, or not shown; 2: bad input."""

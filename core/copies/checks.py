@@ -15,7 +15,7 @@ from core.dedup.on_disk.looked_at import same_images
 from core.errors import InputError
 
 CLIPPED, UNCLIPPED = 0.2, 0.05  # share of pixels at the lowest value that clipping leaves, and that pictures have
-CLIP = 0.25  # share of the range by which numbers may lie outside it and still be clipped
+CLIP = 0.05  # share of pixels that may lie outside the range and be clipped to it
 HALF = 0.45  # a set that keeps to this much of the range, where the other fills it, was converted once too often
 _LOOKED = 64  # pictures whose size is asked for
 
@@ -56,8 +56,7 @@ def check_ranges(first: tuple[ImageSet, Facts], second: tuple[ImageSet, Facts]) 
         low, high = images.value_range
         found = f"{images.given.path}: found {images.what} with values from {facts.low:g} to {facts.high:g}"
         near = f"beside {other.what} from {beside.low:g} to {beside.high:g}"
-        inside = low <= facts.low and facts.high <= high
-        if not inside and (not images.clip or max(low - facts.low, facts.high - high) > CLIP * (high - low)):
+        if facts.outside > (CLIP if images.clip else 0):
             raise InputError(f"{found} {near}, expected [{low:g}, {high:g}]; {_advice(facts, low)}")
         if low < 0 <= facts.low and images.source.dtype.kind == "f":
             raise InputError(
@@ -83,11 +82,14 @@ def _filled(images: ImageSet, facts: Facts) -> tuple[float, float]:
 def _advice(facts: Facts, low: float) -> str:
     if facts.high > 2 and facts.high <= 255 and facts.low >= 0:
         return "these look like levels of 0 to 255: save them as uint8, or say --range 0:255 if every array holds such"
-    if facts.low < low - 0.5 and facts.low >= -1.5 and facts.high <= 1.5:
+    if low == 0 and facts.low < -0.5 and facts.outside > CLIP:
         return (
             "these look like [-1, 1]: save them as (x + 1) / 2 clipped to [0, 1], or say --range=-1:1 if every array is"
         )
-    return f"--clip clips up to {CLIP:.0%} of the range, --range LOW:HIGH says that all arrays have another"
+    return (
+        f"{facts.outside:.2g} of the pixels lie outside; --clip clips up to {CLIP:g} of them, --range LOW:HIGH "
+        "declares another range of all arrays"
+    )
 
 
 def check_colours(first: tuple[ImageSet, Facts], second: tuple[ImageSet, Facts]) -> None:
@@ -128,7 +130,8 @@ def notes(first: tuple[ImageSet, Facts], second: tuple[ImageSet, Facts]) -> Iter
             yield f"{images.what}: {len(images.left_out):,} that cannot be used are left out of every count"
         low, high = images.value_range
         if facts.low < low or facts.high > high:
-            yield f"{images.what}: values from {facts.low:g} to {facts.high:g} are clipped to [{low:g}, {high:g}]"
+            clipped = f"are clipped to [{low:g}, {high:g}], {facts.outside:.2g} of the pixels"
+            yield f"{images.what}: values from {facts.low:g} to {facts.high:g} {clipped}"
         if facts.constant:
             yield f"{images.what}: {facts.constant:,} are of one value, which correlates with nothing"
         if images.given.passed_over:

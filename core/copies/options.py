@@ -26,7 +26,7 @@ class Options:
         at_most: share of samples that may be copies, in (0, 1); None where nothing is required.
         twins: absolute correlation above which two training images are near-duplicates and joined.
         calibrated: whether samples are judged at the calibrated thresholds instead of the published ones.
-        clip: whether numbers somewhat outside the range are clipped to it, and said, instead of refused.
+        clip: whether few numbers outside the range are clipped to it, and said, instead of refused.
         lpips: among which training images the nearest by LPIPS is looked for: the ten that correlate most, or all.
         sscd: an ONNX file of a copy detector that maps pictures to vectors; None to do without.
         value_range: what the floating-point arrays among the sets hold.

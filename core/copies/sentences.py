@@ -97,6 +97,8 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"note: {note}"
     yield ""
     yield from table(result)
+    if not all(row["as_published"] for row in result["criteria"]):
+        yield "* calibrated: the lowest threshold that calls at most one in a hundred images that are no copies a copy"
     yield ""
     for name, why in result["not_looked_at"].items():
         yield f"not looked at, {name}: {why}"

@@ -34,6 +34,7 @@ class Facts:
 
     Attributes:
         low, high: least and greatest number, as stored.
+        outside: share of pixels outside the declared range.
         at_ends: share of pixels that are exactly `low` or exactly `high` of the declared range.
         constant: number of images of one value.
         colourless: whether there are three channels and they are equal in every image.
@@ -42,6 +43,7 @@ class Facts:
 
     low: float
     high: float
+    outside: float
     at_ends: tuple[float, float]
     constant: int
     colourless: bool
@@ -204,7 +206,7 @@ def look(images: ImageSet, place: Path, progress: StageProgress) -> Facts:
         saved: dict[str, Any] = json.loads(note.read_text())
         return Facts(**{**saved, "at_ends": tuple(saved["at_ends"])})
     digests = np.empty((len(images), 32), dtype=np.uint8)
-    low, high, ends, constant, colourless = np.inf, -np.inf, np.zeros(2), 0, images.shape[0] == 3
+    low, high, ends, constant, colourless = np.inf, -np.inf, np.zeros(3), 0, images.shape[0] == 3
     step = max(1, min(READ, READ_BYTES // (8 * math.prod(images.shape))))
     for start in range(0, len(images), step):
         pixels = images.source.pixels(slice(start, start + step))
@@ -214,7 +216,9 @@ def look(images: ImageSet, place: Path, progress: StageProgress) -> Facts:
                 f"{images.given.path}: image {images.names[start + bad[0]]} has a pixel that is NaN or infinite"
             )
         low, high = min(low, float(pixels.min())), max(high, float(pixels.max()))
-        ends += [(pixels == end).mean() * len(pixels) for end in images.value_range]
+        least, most = images.value_range
+        where = pixels == least, pixels == most, (pixels < least) | (pixels > most)
+        ends += [one.mean() * len(pixels) for one in where]
         constant += int((np.ptp(pixels.reshape(len(pixels), -1), axis=1) == 0).sum())
         colourless = colourless and bool((pixels == pixels[:, :1]).all())
         values = images.images(slice(start, start + step)).numpy()
@@ -222,7 +226,9 @@ def look(images: ImageSet, place: Path, progress: StageProgress) -> Facts:
             digests[start + k] = np.frombuffer(hashlib.sha256(image.tobytes()).digest(), dtype=np.uint8)
         progress(f"checking {images.what}", start + len(pixels), len(images))
     share = ends / len(images)
-    found = Facts(low, high, (share[0], share[1]), constant, colourless, hashlib.sha256(digests.tobytes()).hexdigest())
+    found = Facts(
+        low, high, share[2], (share[0], share[1]), constant, colourless, hashlib.sha256(digests.tobytes()).hexdigest()
+    )
     partial = file.with_suffix(".partial")
     with partial.open("wb") as stream:
         np.save(stream, digests)

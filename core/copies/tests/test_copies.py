@@ -135,6 +135,7 @@ def test_calibrated_thresholds_see_more(tmp_path: Path) -> None:
     published = found(tmp_path, FRESH).result
     assert set(result["any"]["sees"]) > set(published["any"]["sees"])
     assert not row(result, "gap")["as_published"]
+    assert "* calibrated" in "\n".join(lines(result)) and "* calibrated" not in "\n".join(lines(published))
 
 
 def test_held_out_images_that_are_all_but_training_images_leave_little_to_see(tmp_path: Path) -> None:
