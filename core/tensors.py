@@ -64,15 +64,11 @@ def read_tensors(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
 SAFE_NUMBERS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U8": "|u1", "U16": "<u2", "I32": "<i4", "I64": "<i8"}
 
 
-def map_tensor(path: Path, name: str | None = None) -> np.ndarray:
-    """One tensor of a safetensors file as an array mapped to the file.
-
-    Args:
-        path: the file.
-        name: of the tensor; unless given the one called `images` or `data`, or the only one.
+def map_tensor(path: Path) -> np.ndarray:
+    """The tensor called `images` or `data` of a safetensors file, or its only one, as an array mapped to the file.
 
     Raises:
-        InputError: naming the file and what it holds, if it is no such file, or it does not say which tensor.
+        InputError: naming the file and what it holds, if it is no such file or has no such tensor.
     """
     try:
         with path.open("rb") as stream:
@@ -85,12 +81,11 @@ def map_tensor(path: Path, name: str | None = None) -> np.ndarray:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (SafetensorError, ValueError) as error:
         raise InputError(f"{path}: not a safetensors file ({first_words(str(error))})") from error
-    likely = [name] if name is not None else [known for known in ("images", "data") if known in names] or names
-    shown = ", ".join(f"{first_words(known, 40)} {tuple(about[known]['shape'])}" for known in names[:4])
-    if name is None and len(likely) != 1 and likely == names:
-        raise InputError(f"{path}: holds {len(names)} tensors, {shown}; expected one, or {path.name}::NAME")
-    if likely[0] not in names:
-        raise InputError(f"{path}: holds {shown}, expected a tensor called {likely[0]!r}")
+    likely = [known for known in ("images", "data") if known in names] or names
+    if not names or (likely == names and len(names) > 1):
+        shown = ", ".join(f"{first_words(known, 40)} {tuple(about[known]['shape'])}" for known in names[:4])
+        found = f"{len(names)} tensors, {shown}" if names else "no tensor"
+        raise InputError(f"{path}: holds {found}; expected one, or one that is called images or data")
     chosen = about[likely[0]]
     if chosen["dtype"] not in SAFE_NUMBERS:
         raise InputError(f"{path}: found a tensor of {chosen['dtype']}, expected one of {', '.join(SAFE_NUMBERS)}")

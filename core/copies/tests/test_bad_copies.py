@@ -177,7 +177,11 @@ def test_samples_as_the_project_itself_leaves_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (pack({"a": torch.zeros(2), "b": torch.zeros(3)}), r"holds 2 tensors, a \(2,\), b \(3,\); expected one"),
+        (
+            pack({"a": torch.zeros(2), "b": torch.zeros(3)}),
+            r"holds 2 tensors, a \(2,\), b \(3,\); expected one, or one that",
+        ),
+        (pack({}), r"holds no tensor; expected one, or one that is called images or data"),
         (pack({"images": torch.zeros(2, 1, 4, 4, dtype=torch.bool)}), "found a tensor of BOOL, expected one of F64"),
         (b"\x00" * 40, "s.safetensors: not a safetensors file"),
         (pack({"images": torch.zeros(2, 1, 4, 4)})[:-4], "s.safetensors: not a safetensors file"),
