@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -58,6 +59,38 @@ def read_tensors(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     return unpack(raw, source=str(path), sha256=sha256)
+
+
+SAFE_NUMBERS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U8": "|u1", "U16": "<u2", "I32": "<i4", "I64": "<i8"}
+
+
+def map_tensor(path: Path) -> np.ndarray:
+    """The tensor called `images` or `data` of a safetensors file, or its only one, as an array mapped to the file.
+
+    Raises:
+        InputError: naming the file and what it holds, if it is no such file or has no such tensor.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(8)
+            length = int.from_bytes(head, "little")
+            with safetensors.safe_open(path, framework="np") as checked:  # refuses a header that does not fit the file
+                names = list(checked.keys())
+            about = json.loads(stream.read(length))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (SafetensorError, ValueError) as error:
+        raise InputError(f"{path}: not a safetensors file ({first_words(str(error))})") from error
+    likely = [known for known in ("images", "data") if known in names] or names
+    if not names or (likely == names and len(names) > 1):
+        shown = ", ".join(f"{first_words(known, 40)} {tuple(about[known]['shape'])}" for known in names[:4])
+        found = f"{len(names)} tensors, {shown}" if names else "no tensor"
+        raise InputError(f"{path}: holds {found}; expected one, or one that is called images or data")
+    chosen = about[likely[0]]
+    if chosen["dtype"] not in SAFE_NUMBERS:
+        raise InputError(f"{path}: found a tensor of {chosen['dtype']}, expected one of {', '.join(SAFE_NUMBERS)}")
+    start = 8 + length + chosen["data_offsets"][0]
+    return np.memmap(path, SAFE_NUMBERS[chosen["dtype"]], "r", start, tuple(chosen["shape"]))
 
 
 def read_published(path: Path) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from core.dedup.on_disk.run import run
 from core.errors import InputError
 from reports.duplicates import duplicates_page
 
-HELP = f"A saved corpus, a CelebA directory, {HOLDS}, or a tensor in a .npy or .pt file."
+HELP = f"A saved corpus, a CelebA directory, {HOLDS}, or a tensor in a .npy, .pt or .safetensors file."
 
 
 def command(

@@ -15,12 +15,12 @@ from core.data.layout import channels_first, check_pixels, find_axes
 from core.data.pictures import as_floats
 from core.dedup.definition import POOLED_SIZE, normalised_rows, pooled_dimension, pooled_grid, pooling_window
 from core.errors import InputError
-from core.tensors import load_failure
+from core.tensors import load_failure, map_tensor
 
 
 @dataclass
 class FileSource:
-    """Images of a `.npy` or `.pt` file as float64 rows, read a part at a time.
+    """Images of a `.npy`, `.pt` or `.safetensors` file as float64 rows, read a part at a time.
 
     The file is mapped anew for every read, so that pages already read do not count as this process's memory, and so
     that the source can be sent to another process that sees the same file. An image with a pixel that is not finite
@@ -61,7 +61,11 @@ class FileSource:
         try:
             if self.path.suffix == ".npy":
                 return np.load(self.path, mmap_mode="r", allow_pickle=False)
+            if self.path.suffix == ".safetensors":
+                return map_tensor(self.path)
             tensor = torch.load(self.path, map_location="cpu", mmap=True, weights_only=True)
+        except InputError:
+            raise
         except Exception as error:  # both libraries raise many kinds for a file that is not theirs
             raise InputError(f"{self.path}: not a readable tensor: {load_failure(self.path, error)}") from error
         if not isinstance(tensor, torch.Tensor):

@@ -1,24 +1,27 @@
 """Copies of training images made on purpose, on which a criterion of replication is calibrated."""
 
+import io
 from typing import Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from core.errors import InputError
 from core.metrics.neighbours import check_range
 
+Kind = Literal["noise", "shift", "crop", "brightness", "flip", "jpeg"]
 
-def perturb(
-    images: Tensor, kind: Literal["noise", "shift", "crop", "brightness"], amount: float, *, seed: int
-) -> Tensor:
-    """Known copies of (n, c, h, w) images in [0, 1]: noisy, shifted, cropped or brighter, clipped to [0, 1].
+
+def perturb(images: Tensor, kind: Kind, amount: float, *, seed: int) -> Tensor:
+    """Known copies of (n, c, h, w) images in [0, 1]: noisy, shifted, cropped, brighter, flipped or through a JPEG file.
 
     `amount`: standard deviation of the noise; whole pixels of a shift in a random diagonal direction (borders
     repeated); share of the side cut away, at a random place, before enlarging back; brightness added or subtracted
-    at random.
+    at random; quality of the JPEG file, as Pillow counts it, of gray images or those of three colours; nothing for a
+    flip, which mirrors left and right. All are clipped to [0, 1].
 
     Raises:
         InputError: for images of another shape or range, or an unknown kind.
@@ -44,9 +47,25 @@ def perturb(
         places = zip(images, rows, columns, strict=True)
         cut = torch.stack([x[:, r : r + side_h, c : c + side_w] for x, r, c in places])
         result = functional.interpolate(cut, (h, w), mode="bilinear", align_corners=False)
+    elif kind == "flip":
+        result = images.flip(-1)
+    elif kind == "jpeg":
+        result = torch.stack([_through_jpeg(x, int(amount)) for x in images])
     else:
-        raise InputError(f"kind: found {kind!r}, expected noise, shift, crop or brightness")
+        raise InputError(f"kind: found {kind!r}, expected noise, shift, crop, brightness, flip or jpeg")
     return result.clamp(0, 1)
+
+
+def _through_jpeg(image: Tensor, quality: int) -> Tensor:
+    """An image (c, h, w) as it comes back from a JPEG file."""
+    if len(image) not in (1, 3):
+        raise InputError(f"images: found {len(image)} channels, expected 1 or 3 for a JPEG file")
+    levels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    stream = io.BytesIO()
+    Image.fromarray(levels[:, :, 0] if len(image) == 1 else levels).save(stream, "JPEG", quality=quality)
+    with Image.open(stream) as picture:
+        back = np.array(picture, dtype=np.float32) / 255
+    return torch.from_numpy(back.reshape(levels.shape)).permute(2, 0, 1).to(image.dtype)
 
 
 def check_held_out(queries: Tensor, train: Tensor) -> None:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import safetensors.torch
@@ -28,6 +28,18 @@ from core.progress import Progress
 EPSILON = 1e-10  # where the `lpips` package puts it: added to the norm, outside the root
 SLICE = 2**14  # features whose float64 copies are held at once
 QUERY_BYTES = 2**31  # embeddings of queries held at once; more queries take more passes over the training set
+
+
+class Readable(Protocol):
+    """Images (n, c, h, w) that are read a part at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Images, channels, height and width."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice) -> Tensor: ...
 
 
 class Embedding:
@@ -147,7 +159,7 @@ def full_precision() -> Iterator[None]:
 def nearest_lpips(
     embedding: Embedding,
     queries: Tensor,
-    train: Tensor | np.ndarray,
+    train: Tensor | np.ndarray | Readable,
     k: int,
     *,
     batch: int = 32,
@@ -161,7 +173,8 @@ def nearest_lpips(
     vectors (chunked above `QUERY_BYTES`) and one batch's. A matrix product screens a batch; whatever could belong to
     the k best within its rounding is measured again by direct difference, so that the values and their order do not
     suffer from the cancellation in |a|^2 + |b|^2 - 2 ab. `train` may be a memory-mapped array (np.load with mmap_mode,
-    np.memmap): a batch at a time is read, and the pages of the file are the system's to take back.
+    np.memmap) or anything that reads a slice of itself: a batch at a time is read, and the pages of the file are the
+    system's to take back.
 
     `state` names a folder in which the search is saved every `state_every` batches; a later call with the same
     images continues there.
@@ -212,7 +225,9 @@ def _merge_batch(best: Neighbours | None, rows: Tensor, columns: Tensor, offset:
 class _Checkpoint:
     """A search's k best so far, in one file whose name is the hash of everything they depend on."""
 
-    def __init__(self, folder: Path, embedding: Embedding, queries: Tensor, train: Tensor | np.ndarray, k: int):
+    def __init__(
+        self, folder: Path, embedding: Embedding, queries: Tensor, train: Tensor | np.ndarray | Readable, k: int
+    ):
         digest = hashlib.sha256(f"{embedding.key} k {k} {tuple(queries.shape)} {tuple(train.shape)}".encode())
         for part in (*_pieces(queries), *_pieces(train)):
             digest.update(part)
@@ -232,7 +247,7 @@ class _Checkpoint:
         write_atomic(self.path, safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}))
 
 
-def _pieces(images: Tensor | np.ndarray) -> Iterator[bytes]:
+def _pieces(images: Tensor | np.ndarray | Readable) -> Iterator[bytes]:
     for start in range(0, len(images), 4096):
         yield np.ascontiguousarray(_tensor(images[start : start + 4096]).cpu().numpy(), dtype="<f4").tobytes()
 

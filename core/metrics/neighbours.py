@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -87,7 +88,17 @@ def check_range(images: Tensor, value_range: tuple[float, float], what: str) -> 
         raise InputError(f"{what}: found {found}, expected [{value_range[0]:g}, {value_range[1]:g}] as declared")
 
 
-def check_search(queries: Tensor, train: Tensor | np.ndarray, k: int) -> None:
+class Sized(Protocol):
+    """Images (n, ...) of which the number and the shape are known."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Images first."""
+
+    def __len__(self) -> int: ...
+
+
+def check_search(queries: Tensor, train: Sized, k: int) -> None:
     """Refuse a neighbour search that cannot be answered: k outside 1..n, no query, or images of other shapes."""
     if len(queries) == 0 or not 1 <= k <= len(train):
         raise InputError(

@@ -20,9 +20,6 @@ CARLINI_COUNT = 50
 COPY_CORRELATION = 0.95  # "returns its training images" of the ledger's decision rules
 
 
-# --- distances -------------------------------------------------------------------------------------------
-
-
 # --- criteria --------------------------------------------------------------------------------------------
 
 
@@ -57,6 +54,3 @@ def flagged_share(flagged: ArrayLike) -> tuple[float, Interval]:
     if mask.dtype != bool or mask.ndim != 1:
         raise InputError(f"flagged: found {mask.dtype} of shape {mask.shape}, expected a vector of bool")
     return float(mask.mean()), clopper_pearson(int(mask.sum()), len(mask))
-
-
-# --- known copies ----------------------------------------------------------------------------------------

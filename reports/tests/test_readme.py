@@ -17,8 +17,8 @@ from audit.cli import COMMANDS, main
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for path in (ROOT / "README.md", *ROOT.glob("[acfr]*/**/README.md")) if ".venv" not in path.parts)
 FOLDERS = (
-    "audit", "audit/bench", "core", "core/data", "core/dedup", "core/splits", "core/theory", "core/training",
-    "fixtures", "reports",
+    "audit", "audit/bench", "core", "core/copies", "core/data", "core/dedup", "core/splits", "core/theory",
+    "core/training", "fixtures", "reports",
 )  # fmt: skip
 
 
@@ -76,6 +76,10 @@ def material(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for k in range(4):
         Image.fromarray(rng.integers(0, 256, (40, 40), dtype=np.uint8)).save(f"FOLDER/{k}.png")
     shutil.copyfile("FOLDER/0.png", "FOLDER/9.png")
+    for name, n in (("SAMPLES", 6), ("TRAIN", 12), ("HELD_OUT", 100)):
+        Path(name).mkdir()
+        for k in range(n):
+            Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8)).save(f"{name}/{k}.png")
     main_ok("prepare --faces 60 --size 20 --out CORPUS")
 
 
@@ -92,10 +96,10 @@ def test_the_front_doors_commands_run(material: None, capsys: pytest.CaptureFixt
     train = "--sizes 4 --device cpu " + " ".join(f"--set {name}={value}" for name, value in small.items())
     ran = []
     for _, command, *words in commands(ROOT / "README.md"):
-        if command in ("prepare", "verify", "dedup", "split", "train"):
+        if command in ("prepare", "verify", "copies", "dedup", "split", "train"):
             main_ok(shlex.join([command, *words]) + " " + (train if command == "train" else ""))
             ran.append(command)
-    assert ran == ["prepare", "verify", "dedup", "split", "train"]
+    assert ran == ["prepare", "verify", "copies", "dedup", "split", "train"]
     told = capsys.readouterr().out
     assert "holds: image" in told and "removed 1, kept 4" in told
     assert len(Path("halves/A.txt").read_text(encoding="utf-8").split()) > 20

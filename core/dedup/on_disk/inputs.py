@@ -13,7 +13,7 @@ from core.data.collections.find import HOLDS, find_collection
 from core.data.pictures import KEEP, Fit
 from core.errors import InputError
 
-TENSORS = (".npy", ".pt", ".pth")
+TENSORS = (".npy", ".pt", ".pth", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Input:
 
     Attributes:
         path: what was named.
-        file: the `.npy` or `.pt` file of its images; None while a collection's pictures are not gathered in one yet.
+        file: the file of its images, of one of TENSORS; None while a collection's pictures are not gathered in one yet.
         names: one an image, in order; None for bare tensors, whose images are called by their number.
         fit: how pictures become arrays; None for tensors.
         axes: order of the axes of an array, where it is known.
@@ -82,7 +82,9 @@ def find_input(path: Path, *, fit: Fit | None = None, axes: str | None = None) -
         raise InputError(f"{folder}: found a file, expected CelebA's folder of pictures")
     pictures = find_collection(folder or path, axes=axes)
     if pictures is None:
-        raise InputError(f"{path}: expected a saved corpus, a CelebA directory, {HOLDS}, or a tensor in .npy or .pt")
+        raise InputError(
+            f"{path}: expected a saved corpus, a CelebA directory, {HOLDS}, or a tensor in {', '.join(TENSORS)}"
+        )
     chosen = fit or (Fit() if pictures.pixels is None else KEEP)
     return Input(pictures.path, None, pictures.names, chosen, pictures=pictures)
 
