@@ -9,7 +9,10 @@ from PIL import Image
 
 INLINE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
 FONT = re.compile(r"font-family: [^;\"]*")
-PATHS = re.compile(r' d="[^"]*"')
+PLACES = re.compile(r' (?:d|x|y|points)="[^"]*"')
+UNUSED = re.compile(
+    r'<metadata>.*?</metadata>|<!--.*?-->| id="[A-Za-z0-9.]+_\d+"', re.DOTALL
+)  # nothing refers to these
 LONG = re.compile(r"(\.\d\d)\d+")
 MOST = 60_000  # bytes of curves; above, pixels are kept where they are fewer bytes
 PIXELS = 90  # dots an inch of these
@@ -38,12 +41,12 @@ def drawn(figure: Any) -> tuple[str, bytes]:
 
 
 def compact(svg: str) -> str:
-    """An SVG with its paths to a hundredth of a point, its images as the smallest PNG, and no metadata."""
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    """An SVG with its paths to a hundredth of a point, its images as the smallest PNG, nothing that is not seen."""
+    svg = UNUSED.sub("", svg)
     svg = FONT.sub("font-family: sans-serif", svg)
-    svg = PATHS.sub(lambda found: LONG.sub(r"\1", " ".join(found[0].split("\n"))), svg)
+    svg = PLACES.sub(lambda found: LONG.sub(r"\1", " " + " ".join(found[0].split())), svg)
     svg = INLINE.sub(lambda found: _inline(smallest_png(base64.b64decode(found[1]))), svg)
-    return re.sub(r"\n\s*", "\n", svg)
+    return re.sub(r"\s*\n\s*", "\n", svg)
 
 
 def smallest_png(data: bytes) -> bytes:

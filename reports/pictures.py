@@ -2,14 +2,18 @@
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from urllib.parse import quote
+
+from markupsafe import Markup
 
 from reports.format import slug
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SVG = (b"<?xml", b"<svg")
-PLAIN = " !$'()*+,-./:;=?@_~&"  # characters that stay as they are in the address of an SVG
+PLAIN = " !$'()*+,-./:;=?@_~"  # characters that stay as they are in the address of an SVG: none that HTML reads
+TAG = re.compile(r"<[^<>']*>")
 
 
 class Figures:
@@ -60,4 +64,5 @@ def as_uri(data: bytes) -> str:
     """A PNG in base64, an SVG with its own letters, which is shorter."""
     if data.startswith(PNG):
         return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
-    return "data:image/svg+xml," + quote(data.decode("utf-8", errors="replace").replace("\n", " "), safe=PLAIN)
+    text = TAG.sub(lambda tag: tag[0].replace('"', "'"), data.decode("utf-8", errors="replace"))
+    return Markup("data:image/svg+xml," + quote(text.replace("\n", " "), safe=PLAIN))
