@@ -27,7 +27,7 @@ def short(page: str, claim_id: str) -> str:
 
 def test_a_card_shows_the_number_that_decided_and_folds_the_rest(tmp_path: Path) -> None:
     text = short(render(full(tmp_path), tmp_path), "T-a")
-    for told in ("It is so. T 1", "agreement 0.411 [0.382, 0.440]", "Expected above 0.5: not as expected.",
+    for told in ("It is so. T 1", "agreement 0.411 [0.382, 0.440]", "Expected above 0.5: it does not.",
                  "synthetic, n = 64, varies: seed; the only check"):  # fmt: skip
         assert told in text, told
     for folded in ("000001.jpg", "BCa bootstrap", "Above 0.", "test_a_positive", "it was so once", "202,599"):
