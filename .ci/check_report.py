@@ -15,6 +15,6 @@ told = {html.escape(claim["id"]): claim["verdict"] for claim in audit["claims"]}
 counts = dict(Counter(told.values()))
 if shown != told or counts != audit["counts"]:
     sys.exit(f"report: the page shows {Counter(shown.values())}, audit.json holds {audit['counts']}")
-if len(page.encode("utf-8")) > 5_000_000:
-    sys.exit(f"report: the page has {len(page.encode('utf-8'))} bytes, expected at most 5 MB")
+if len(page.encode("utf-8")) > 4_000_000:
+    sys.exit(f"report: the page has {len(page.encode('utf-8'))} bytes, expected at most 4 MB")
 print(f"report: {len(told)} claims, {audit['counts']}, page and JSON agree")

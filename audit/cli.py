@@ -21,6 +21,7 @@ COMMANDS = {
     "photographs": "audit.commands.photographs",
     "prepare": "audit.commands.prepare",
     "published": "audit.commands.published",
+    "report": "audit.commands.report",
     "runs": "audit.commands.runs",
     "sample": "audit.commands.sample",
     "split": "audit.commands.split",

@@ -11,6 +11,7 @@ from typing import Any
 CLAIM = "K-same-data"
 GAP, GAP_BEFORE = "ceiling minus agreement, largest N", "ceiling minus agreement, smallest N without copies"
 LARGEST, BEFORE = "largest N", "smallest N without copies"
+STRIP = "samples from the same noise, shown"
 CORPORA = {
     "celeba": "photographs of CelebA",
     "photographs": "photographs of faces",
@@ -21,10 +22,17 @@ CORPORA = {
 
 @dataclass(frozen=True)
 class Headline:
-    """What the page says first: a sentence for every kind of evidence at hand, and the picture behind them."""
+    """What the page says first: a sentence for every kind of evidence at hand, and the pictures behind the first.
+
+    Attributes:
+        sentences: one a kind of evidence, the best first.
+        figure: agreement by the number of training images.
+        strip: samples from the same noise with their nearest training images.
+    """
 
     sentences: tuple[str, ...]
     figure: str | None
+    strip: str | None = None
 
 
 def headline(audit: Mapping[str, Any]) -> Headline | None:
@@ -33,12 +41,15 @@ def headline(audit: Mapping[str, Any]) -> Headline | None:
     if not found:
         return None
     claim, rule = found[0], audit.get("rules", {}).get("independent", {})
-    sentences, figure = [], None
+    sentences: list[str] = []
+    figure = strip = None
     for kind, corpus in CORPORA.items():
         items = {item["name"]: item for item in claim["evidence"] if item["kind"] == kind}
         if {GAP, GAP_BEFORE, LARGEST, BEFORE} <= items.keys():
             sentences.append(answer(items, rule, corpus, str(audit["scale"])))
-            figure = figure or next(iter(items[GAP]["figures"]), None)
+            if figure is None and strip is None:
+                figure = next(iter(items[GAP]["figures"]), None)
+                strip = next(iter(items[STRIP]["figures"]), None) if STRIP in items else None
     if not sentences and not claim["blocked"]:
         return None
     if not sentences:
@@ -46,7 +57,7 @@ def headline(audit: Mapping[str, Any]) -> Headline | None:
         sentences = [
             f"This run did not measure whether two networks trained on disjoint images agree. {blocked}".strip()
         ]
-    return Headline(tuple(sentences), figure)
+    return Headline(tuple(sentences), figure, strip)
 
 
 def answer(items: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any], corpus: str, scale: str) -> str:

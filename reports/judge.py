@@ -82,25 +82,37 @@ def judge_check(check: Check, evidence: Evidence) -> tuple[str, str]:
     low, high = evidence.interval or (evidence.value, evidence.value)
     if not all(isinstance(x, int | float) and math.isfinite(x) for x in (low, high)):
         return "open", f"{found}: no finite interval to decide on"
+    why = f"{found}; expected {expectation(check)}"
     if check.op == "above":
-        return _side(low > check.value, high <= check.value, f"{found}; expected above {check.value:g}")
+        return _side(low > check.value, high <= check.value, why)
     if check.op == "at_least":
-        return _side(low >= check.value, high < check.value, f"{found}; expected at least {check.value:g}")
+        return _side(low >= check.value, high < check.value, why)
     if check.op == "below":
-        return _side(high < check.value, low >= check.value, f"{found}; expected below {check.value:g}")
+        return _side(high < check.value, low >= check.value, why)
     if check.op == "excludes":
-        return _side(not low <= check.value <= high, False, f"{found}; expected to exclude {check.value:g}")
+        return _side(not low <= check.value <= high, False, why)
     if check.op == "within":
         assert check.low is not None and check.high is not None
         holds, fails = check.low <= low and high <= check.high, high < check.low or low > check.high
-        return _side(holds, fails, f"{found}; expected inside [{check.low:g}, {check.high:g}]")
+        return _side(holds, fails, why)
     sharp = check.max_width is None or high - low <= check.max_width
     apart = check.excludes is None or not low <= check.excludes <= high
     inside = low <= check.value <= high
-    wanted = f"expected to contain {check.value:g}"
+    return _side(inside and sharp and apart, sharp and not inside, why)
+
+
+def expectation(check: Check) -> str:
+    """What a check expects of its evidence, in words: `above 0.9`."""
+    if check.op == "equals":
+        return f"{check.value!r}" + ("" if check.tolerance is None else f" within {check.tolerance:g}")
+    if check.op == "within":
+        return f"inside [{check.low:g}, {check.high:g}]"
+    if check.op != "contains":
+        words = {"above": "above", "at_least": "at least", "below": "below", "excludes": "to exclude"}
+        return f"{words[check.op]} {check.value:g}"
+    wanted = f"to contain {check.value:g}"
     wanted += "" if check.excludes is None else f" and to exclude {check.excludes:g}"
-    wanted += "" if check.max_width is None else f", no wider than {check.max_width:g}"
-    return _side(inside and sharp and apart, sharp and not inside, f"{found}; {wanted}")
+    return wanted + ("" if check.max_width is None else f", no wider than {check.max_width:g}")
 
 
 def combined(recorded: Mapping[str, str], kinds: Sequence[str]) -> str | None:
@@ -113,10 +125,8 @@ def combined(recorded: Mapping[str, str], kinds: Sequence[str]) -> str | None:
 
 def _equals(check: Check, evidence: Evidence, found: str) -> tuple[str, str]:
     value = evidence.value
-    if check.tolerance is None:
-        return _side(value == check.value, value != check.value, f"{found}; expected {check.value!r}")
-    holds = abs(value - check.value) <= check.tolerance
-    return _side(holds, not holds, f"{found}; expected {check.value!r} within {check.tolerance:g}")
+    holds = value == check.value if check.tolerance is None else abs(value - check.value) <= check.tolerance
+    return _side(holds, not holds, f"{found}; expected {expectation(check)}")
 
 
 def _side(holds: bool, fails: bool, why: str) -> tuple[str, str]:

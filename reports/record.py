@@ -14,6 +14,8 @@ from typing import Any
 from core.errors import Missing
 from core.files import write_atomic
 from core.training.presets import DEFAULT_SCALE, preset
+from reports.deciding import checks_of
+from reports.drawing import drawn
 from reports.environment import environment, project, resolved
 from reports.judge import Evidence, Judgement, combined
 from reports.ledger import Claim, Ledger
@@ -116,10 +118,9 @@ class ClaimRecord:
         """Save a matplotlib figure beside the report and close it; returns its path relative to `audit.json`."""
         from matplotlib import pyplot  # half a second that a run without figures need not wait for
 
-        relative = f"figures/{self.claim.id}-{name}.png"
-        path = self.folder / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=90, bbox_inches="tight")
+        suffix, data = drawn(figure)
+        relative = f"figures/{self.claim.id}-{name}{suffix}"
+        write_atomic(self.folder / relative, data)
         pyplot.close(figure)
         return relative
 
@@ -204,6 +205,7 @@ class ClaimRecord:
             "evidence": [e.as_json() for e in self.evidence],
             "verdict": verdict,
             "verdicts": by_kind,
+            "checks": checks_of(row, self.evidence, judgement),
             "because": list(judgement.reasons) if judgement else [],
             "recorded": recorded,
             "recorded_by_kind": dict(row.recorded),

@@ -1,31 +1,36 @@
 """The third layer: `audit.json` becomes one HTML file that needs nothing but itself. Nothing is computed here."""
 
-import base64
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, UndefinedError
 
 from core.errors import InputError
 from reports.format import bounds, day, duration, number, pvalue, slug, web, words
 from reports.headline import headline
 from reports.judge import VERDICTS
-from reports.ledger import TOPICS
+from reports.parts import (
+    FINDING,
+    alt,
+    by_kind,
+    cited,
+    decided,
+    first_picture,
+    in_card,
+    pictures,
+    reasons_of,
+    sections,
+    sections_of,
+    surprises,
+    table,
+    topics_of,
+    unblocking,
+)
+from reports.pictures import Figures
+from reports.record import SCHEMA
 
-SCHEMA = "samenoise/audit/1"
-LIMIT = 5_000_000  # bytes of the page; figures that do not fit are named instead of shown
-PNG = b"\x89PNG\r\n\x1a\n"
-TOPIC_TITLES = {
-    "data": "Data and metadata",
-    "duplicates": "Near-duplicate removal",
-    "splits": "Splits",
-    "model": "Model and training",
-    "behaviour": "Behaviour",
-    "theory": "Theory",
-    "dynamics": "Training dynamics",
-}
+LIMIT = 4_000_000  # bytes of the page; figures that do not fit are named instead of shown
 VERDICT_WORDS = {
     "reproduced": "The evidence meets the rule, by the whole interval.",
     "refuted": "The evidence contradicts the rule, by the whole interval.",
@@ -52,45 +57,30 @@ def render(audit: Mapping[str, Any], folder: Path | str) -> str:
         folder: where `audit.json` lies; figures are read from inside it and from nowhere else.
 
     Raises:
-        InputError: if `audit` is of another schema.
+        InputError: if `audit` is of another schema, or lacks what the page shows.
     """
     if audit.get("schema") != SCHEMA:
         raise InputError(f"audit.json: found schema {audit.get('schema')!r}; expected {SCHEMA!r}")
+    try:
+        parts: dict[str, Any] = {"headline": headline(audit), "topics": topics_of(audit), "sections": sections(audit)}
+        parts |= {"surprises": surprises(audit), "unblocking": unblocking(audit)}
+        return _below_limit(audit, Path(folder), parts)
+    except (KeyError, UndefinedError) as error:
+        raise InputError(
+            f"audit.json: a field that the page shows is missing ({error}); expected {SCHEMA!r}"
+        ) from error
+
+
+def _below_limit(audit: Mapping[str, Any], folder: Path, parts: Mapping[str, Any]) -> str:
+    """The page with as many of its figures as fit."""
     budget = LIMIT
     while True:
-        figures = Figures(Path(folder), budget)
-        parts = {"headline": headline(audit), "topics": _topics(audit), "sections": _sections(audit)}
+        figures = Figures(folder, LIMIT, budget)
         page = template("report.html", figures).render(audit=audit, **parts)
         excess = len(page.encode("utf-8")) - LIMIT
-        if excess <= 0 or not figures.used:
+        if excess <= 0 or excess > figures.used:  # words alone may be over the limit
             return page
         budget = figures.used - excess
-
-
-class Figures:
-    """Pictures as data URIs, as long as they fit."""
-
-    def __init__(self, folder: Path, budget: int) -> None:
-        self.folder = folder.resolve()
-        self.budget = budget
-        self.used = 0
-
-    def embed(self, relative: str) -> dict[str, str]:
-        """`{"uri": ...}`, or `{"note": ...}` where the picture cannot be shown."""
-        path = (self.folder / relative).resolve()
-        if not path.is_relative_to(self.folder):
-            return {"note": "is not inside the report's folder and was not read"}
-        try:
-            data = path.read_bytes()
-        except (OSError, ValueError):
-            return {"note": "is missing"}
-        if not data.startswith(PNG):
-            return {"note": "is not a PNG and is not shown"}
-        uri = "data:image/png;base64," + base64.b64encode(data).decode("ascii")
-        if self.used + len(uri) > self.budget:
-            return {"note": f"was left out to keep this page below {LIMIT // 1_000_000} MB; it lies beside it"}
-        self.used += len(uri)
-        return {"uri": uri}
 
 
 def rerun(claim: Mapping[str, Any], audit: Mapping[str, Any]) -> str | None:
@@ -126,66 +116,6 @@ def choices(audit: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def by_kind(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every kind of evidence that can judge the claim: its verdict here, what was measured, what it needs."""
-    groups = []
-    for kind in claim["kinds"]:
-        needs = [b for b in claim["blocked"] if b["kind"] == kind]
-        verdict = claim["verdicts"].get(kind) or ("blocked" if needs else "not yet tested")
-        evidence = [e for e in claim["evidence"] if e["kind"] == kind]
-        recorded = claim["recorded_by_kind"].get(kind)
-        groups.append({"kind": kind, "verdict": verdict, "evidence": evidence, "needs": needs, "recorded": recorded})
-    return groups
-
-
-def reasons_of(claim: Mapping[str, Any], kind: str) -> list[str]:
-    """The recorded reasons that speak of one kind of evidence."""
-    return [text for key, text in claim["reasons"].items() if key in ("", kind)]
-
-
-def pictures(claim: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    """Each figure of the claim once, with the evidence that it shows."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for item in in_card(claim["evidence"]):
-        for path in item["figures"]:
-            found.setdefault(path, []).append(item)
-    return found
-
-
-def in_card(evidence: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The evidence that is shown with its claim, not in a section of its own."""
-    return [item for item in evidence if not item.get("section")]
-
-
-def sections_of(claim: Mapping[str, Any]) -> list[str]:
-    """Titles of the sections that hold evidence of the claim."""
-    return list(dict.fromkeys(item["section"] for item in claim["evidence"] if item.get("section")))
-
-
-def alt(claim: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> str:
-    """What a figure shows, in words and numbers."""
-    told = [
-        f"{words(e['name'])} {number(e['value'], e['interval'])}"
-        + (f", interval {bounds(e['interval'])}" if e["interval"] else "")
-        for e in shown[:4]
-    ]
-    more = f"; and {len(shown) - 4} more" if len(shown) > 4 else ""
-    return f"Figure for {claim['id']}, {claim['title']}: {'; '.join(told)}{more}. The table above holds the figures."
-
-
-def cited(text: str, rules: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | None]]:
-    """Text cut at its references `rules.name`: plain pieces with None, names with the rule they cite."""
-    pieces = re.split(r"rules\.(\w+)", text)
-    return [(piece, rules.get(piece) if i % 2 else None) for i, piece in enumerate(pieces)]
-
-
-def table(value: Any) -> list[Mapping[str, Any]] | None:
-    """The value if it is a list of records with the same fields, else None."""
-    if not isinstance(value, list) or not value or not all(isinstance(row, Mapping) for row in value):
-        return None
-    return value if all(list(row) == list(value[0]) for row in value) else None
-
-
 def _environment(figures: Figures) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -196,9 +126,11 @@ def _environment(figures: Figures) -> Environment:
     )
     functions = (
         number, bounds, pvalue, duration, day, words, slug, web, rerun, choices, by_kind, pictures, alt, cited, table,
-        in_card, sections_of, reasons_of,
+        in_card, sections_of, reasons_of, decided, first_picture,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in functions})
+    environment.filters["finding"] = lambda title: str(title).removeprefix(FINDING)
+    environment.tests["records"] = lambda value: table(value) is not None
     environment.globals.update(
         embed=figures.embed, verdicts=VERDICTS, verdict_words=VERDICT_WORDS, kind_words=KIND_WORDS
     )
@@ -208,29 +140,3 @@ def _environment(figures: Figures) -> Environment:
 def template(name: str, figures: Figures) -> Template:
     """One of the templates beside this file, with this module's filters; `figures` embeds pictures."""
     return _environment(figures).get_template(name)
-
-
-def _topics(audit: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:
-    """Topics that have claims, in the ledger's order: key, title, claims."""
-    topics = []
-    for topic in TOPICS:
-        claims = [claim for claim in audit["claims"] if claim["topic"] == topic]
-        if claims:
-            topics.append((topic, TOPIC_TITLES[topic], claims))
-    return topics
-
-
-def _sections(audit: Mapping[str, Any]) -> list[tuple[str, list[tuple[Mapping[str, Any], list[Mapping[str, Any]]]]]]:
-    """Evidence shown apart from its claims' cards: title, and by claim the items, in the order they were recorded."""
-    titles = dict.fromkeys(title for claim in audit["claims"] for title in sections_of(claim))
-    return [
-        (
-            title,
-            [
-                (claim, [item for item in claim["evidence"] if item.get("section") == title])
-                for claim in audit["claims"]
-                if title in sections_of(claim)
-            ],
-        )
-        for title in titles
-    ]

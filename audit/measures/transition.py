@@ -18,7 +18,8 @@ from audit.measures.agreement import (
 from audit.measures.predictors import record_predictors
 from audit.measures.record import SEED, Measures, over_trainings, record
 from audit.measures.rules import COPY_CORRELATION
-from audit.plots.agreement import plot_agreement
+from audit.measures.strip import same_noise
+from audit.plots.agreement import plot_agreement, plot_first, plot_strip
 from audit.plots.transition import plot_transition
 from core.stats import clopper_pearson, spearman_trend
 from core.theory.critical_size import Crossing, critical_size
@@ -106,7 +107,12 @@ def record_same_data(evidence: ClaimRecord, desk: Experiment, kind: str) -> None
         for size in sizes:
             item = {f"ceiling minus agreement, N = {size.n}, {sampler} sampler": told(size.plain.gap)}
             record(evidence, item, **about)
-    record(evidence, independence_measures(by[HEUN]), **about)
+    first_figure = evidence.figure(f"first-{kind}", plot_first(by[HEUN]))
+    record(evidence, independence_measures(by[HEUN]), **{**about, "figures": [first_figure, *figures]})
+    shown = [same_noise(desk, size.n) for size in (first, last)]
+    strip = evidence.figure(f"strip-{kind}", plot_strip(shown))
+    rows = [row for one in shown for row in one.rows()]
+    evidence.add("samples from the same noise, shown", rows, kind=kind, figures=[strip])
 
 
 def record_beyond(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from audit.measures.agreement import AtSize
+from audit.measures.strip import SameNoise
 from core.stats.crossed import SAMPLING, Crossed, crossed_mean
 from fixtures.experiments.experiment import HEUN, PUBLISHED
 
@@ -43,6 +45,41 @@ def plot_agreement(sizes: Mapping[str, Sequence[AtSize]]) -> Figure:
         row.legend(frameon=False, fontsize=7, loc="lower right")
         row.set_ylim(top=1.05)  # an interval may end above 1, a correlation does not
     figure.tight_layout()
+    return figure
+
+
+def plot_first(found: Sequence[AtSize]) -> Figure:
+    """Agreement by N of one sampler on one panel: across halves, ceiling, floor and mismatched seeds."""
+    figure, axes = plt.subplots(figsize=(5.2, 3.3), layout="constrained")
+    at = np.arange(len(found))
+    mismatched(axes, at, [size.plain.halves.mismatched for size in found])
+    curve(axes, at - 0.06, [size.plain.ceilings[0] for size in found], "C2", "^", "same images, A with A' (ceiling)")
+    curve(axes, at + 0.06, [size.plain.ceilings[1] for size in found], "C2", "v", "same images, B with B' (ceiling)")
+    curve(axes, at, [size.plain.agreement for size in found], "C0", "o", "disjoint images, A with B")
+    floor = [size.floor.agreement.same.mean() for size in found]
+    axes.plot(at, floor, "s--", color="C1", markersize=4, label="two linear denoisers (floor)")
+    axes.set(xticks=at, xticklabels=[f"{size.n:,}" for size in found], xlabel="training images N")
+    axes.set_ylabel("correlation, same noise")
+    axes.set_ylim(top=1.05)
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
+    return figure
+
+
+def plot_strip(shown: Sequence[SameNoise]) -> Figure:
+    """Samples of A, A' and B from the same noise with the training images nearest to them, a block for every N."""
+    figure, panels = plt.subplots(1, len(shown), figsize=(3.2 * len(shown), 3.1), squeeze=False, layout="constrained")
+    for axes, one in zip(panels[0], shown, strict=True):
+        rows = list(one.images.items())
+        side = rows[0][1].shape[-1]
+        grid = torch.cat([torch.cat(list(images[:, 0]), dim=1) for _, images in rows]).clamp(0, 1)
+        axes.imshow(grid.numpy(), cmap="gray", vmin=0, vmax=1)
+        axes.set_yticks([side * (k + 0.5) for k in range(len(rows))], [name for name, _ in rows], fontsize=8)
+        axes.set_xticks([])
+        axes.set_title(f"N = {one.n:,}", fontsize=9)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    for axes in panels[0, 1:]:
+        axes.set_yticklabels([])
     return figure
 
 

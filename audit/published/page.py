@@ -36,8 +36,9 @@ from reports.environment import ROOT
 from reports.judge import judge_claim
 from reports.ledger import load_ledger
 from reports.multiplicity import holm_over
+from reports.pictures import Figures
 from reports.record import ClaimRecord
-from reports.render import Figures, template
+from reports.render import template
 
 GAP = 4  # white pixels between tiles
 ACROSS = 20  # tiles of a gallery's row
@@ -81,7 +82,7 @@ def published_page(
             claims.append({**shown, "evidence": [{**item, "section": None} for item in shown["evidence"]]})
             if progress is not None:
                 progress(number + 1, len(PUBLISHED))
-        return template("published.html", Figures(folder, budget=20_000_000)).render(
+        return template("published.html", Figures(folder, limit=20_000_000)).render(
             claims=claims,
             limits=LIMITS,
             audit={"multiplicity": holm_over(judged)},

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reports.headline import CLAIM, headline
+from reports.headline import CLAIM, STRIP, headline
 
 RULES = {"independent": {"gap_within": 0.03, "gap_above": 0.05, "word": "independent", "rule": "", "fixed": ""}}
 
@@ -68,3 +68,11 @@ def test_the_best_evidence_comes_first() -> None:
         "On photographs of CelebA",
         "On generated faces",
     ]
+
+
+def test_the_strip_is_that_of_the_evidence_whose_figure_is_shown() -> None:
+    data = audit((0, 0.01), (0.2, 0.3))
+    assert (found := headline(data)) is not None and found.strip is None
+    shown = {"name": STRIP, "kind": "synthetic", "value": [], "interval": None, "figures": ["figures/strip.svg"]}
+    data["claims"][0]["evidence"].append(shown)
+    assert (found := headline(data)) is not None and found.strip == "figures/strip.svg"

@@ -15,7 +15,9 @@ from core.errors import InputError
 from reports import render as module
 from reports.format import bounds, day, duration, number, slug, web
 from reports.judge import VERDICTS
-from reports.render import by_kind, cited, render, rerun
+from reports.ledger import TOPICS
+from reports.parts import by_kind, cited
+from reports.render import render, rerun
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
 CSS = (Path(module.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
@@ -58,6 +60,10 @@ def item(name: str = "agreement", **more: Any) -> dict[str, Any]:
     return {"kind": "synthetic", "name": name, "value": 0.4112, "figures": [], **base, **more}
 
 
+def check(name: str, expected: str, outcome: str, decided: bool = True) -> dict[str, Any]:
+    return {"kind": "synthetic", "evidence": name, "expected": expected, "outcome": outcome, "decided": decided}
+
+
 def claim(claim_id: str = "T-a", **more: Any) -> dict[str, Any]:
     return {
         "id": claim_id, "aliases": [], "title": f"Title of {claim_id}", "topic": "data", "source": "T 1",
@@ -66,8 +72,9 @@ def claim(claim_id: str = "T-a", **more: Any) -> dict[str, Any]:
         "rule_changes": [{"date": "2026-11-25", "why": "Stricter than before."}],
         "kinds": ["published", "synthetic"], "evidence": [], "verdict": "not yet tested", "verdicts": {},
         "reported": [{"name": "images", "value": 202599, "unit": "images", "how": "printed"}],
-        "because": [], "recorded": None, "recorded_by_kind": {}, "changed": False, "reason": None, "blocked": [],
-        "reasons": {}, "controls": [], "error": None, "judged_by_a_test": True, "nodeid": None, "seconds": None, **more,
+        "because": [], "checks": [], "recorded": None, "recorded_by_kind": {}, "changed": False, "reason": None,
+        "blocked": [], "reasons": {}, "controls": [], "error": None, "judged_by_a_test": True, "nodeid": None,
+        "seconds": None, **more,
     }  # fmt: skip
 
 
@@ -102,6 +109,7 @@ def full(tmp_path: Path) -> dict[str, Any]:
         claim("T-a", verdict="refuted", verdicts={"synthetic": "refuted"}, evidence=measured, blocked=needs,
               recorded_by_kind={"synthetic": "reproduced"}, changed=True, because=["synthetic: too low"],
               reasons={"": "it was so once", "synthetic": "at a small scale"}, controls=controls,
+              checks=[check("agreement", "above 0.5", "fails")],
               nodeid="audit/test_a.py::test_a[x]", seconds=1.5),
         claim("T-b", verdict="reproduced", verdicts={"synthetic": "reproduced"}, evidence=[item()], topic="model",
               recorded_by_kind={"synthetic": "reproduced"}, nodeid="audit/test_b.py::test_b", seconds=0.1),
@@ -117,7 +125,7 @@ def test_every_claim_stands_once_with_its_verdict(tmp_path: Path) -> None:
     data = full(tmp_path)
     page = Page(render(data, tmp_path))
     shown = [(a["data-claim"], a["data-verdict"]) for a in page.of("article")]
-    assert shown == [(c["id"], c["verdict"]) for topic in module.TOPICS for c in data["claims"] if c["topic"] == topic]
+    assert shown == [(c["id"], c["verdict"]) for topic in TOPICS for c in data["claims"] if c["topic"] == topic]
     for verdict, n in data["counts"].items():
         assert re.search(rf"{n}\s*{verdict}", page.text)
 
@@ -280,7 +288,7 @@ def test_figures_are_embedded_or_named_with_the_reason(tmp_path: Path) -> None:
     assert "figures/none.png is missing" in text
     assert "../secret.png is not inside the report's folder" in text
     assert "/etc/hostname is not inside the report's folder" in text
-    assert "figures/text.png is not a PNG" in text
+    assert "figures/text.png is neither an SVG nor a PNG" in text
     assert "The figure figures is missing" in text
 
 

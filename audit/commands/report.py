@@ -1,0 +1,20 @@
+"""`samenoise report`: the page of an audit again, from its `audit.json`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.files import write_atomic
+from reports.read import load_audit
+from reports.render import render
+
+
+def command(
+    audit: Annotated[Path, typer.Argument(help="audit.json of a run; its figures/ lie beside it.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+) -> None:
+    """Write the page of an audit from its JSON: one HTML file, the same bytes for the same JSON and figures."""
+    page = render(load_audit(audit), audit.parent)
+    write_atomic(out, page)
+    typer.echo(f"{out}: {len(page.encode()) / 1e6:.1f} MB")

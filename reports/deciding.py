@@ -1,0 +1,45 @@
+"""Which of a claim's numbers decided its verdict: every check with its outcome, and the one that decides."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from reports.judge import Evidence, Judgement, expectation, judge_check
+from reports.ledger import Claim
+from reports.multiplicity import check_pvalue
+
+DECIDES = {"reproduced": "holds", "refuted": "fails", "inconclusive": "open"}  # the outcome that a verdict comes from
+
+
+def checks_of(claim: Claim, evidence: Sequence[Evidence], judgement: Judgement | None) -> list[dict[str, Any]]:
+    """Every judged value: kind, evidence (its name), expected (in words), outcome, and whether it decided.
+
+    One of them decided: of those whose outcome is that of the verdict, for `reproduced` the one with the least room
+    to its boundary (the largest p-value), for `refuted` the clearest, for `inconclusive` the first. Values without an
+    interval are certain.
+    """
+    if judgement is None:
+        return []
+    found = [
+        (check, item, judge_check(check, item)[0])
+        for kind in judgement.by_kind
+        for check in claim.checks
+        if check.kind in (None, kind)
+        for item in evidence
+        if (item.kind, item.name) == (kind, check.evidence)
+    ]
+    wanted = DECIDES.get(judgement.verdict)
+    sure = [(k, check_pvalue(*one) or 0.0) for k, one in enumerate(found) if one[2] == wanted]
+    if judgement.verdict == "inconclusive":
+        sure = sure[:1]
+    choose = max if judgement.verdict == "reproduced" else min
+    decided = choose(sure, key=lambda pair: pair[1])[0] if sure else None
+    return [
+        {
+            "kind": item.kind,
+            "evidence": item.name,
+            "expected": expectation(check),
+            "outcome": outcome,
+            "decided": k == decided,
+        }
+        for k, (check, item, outcome) in enumerate(found)
+    ]

@@ -1,0 +1,69 @@
+"""How a figure is kept beside `audit.json`: curves as vectors, images pixel by pixel, the same bytes in every run."""
+
+import base64
+import io
+import re
+from typing import Any
+
+from PIL import Image
+
+INLINE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
+FONT = re.compile(r"font-family: [^;\"]*")
+PLACES = re.compile(r' (?:d|x|y|points)="[^"]*"')
+UNUSED = re.compile(
+    r'<metadata>.*?</metadata>|<!--.*?-->| id="[A-Za-z0-9.]+_\d+"', re.DOTALL
+)  # nothing refers to these
+LONG = re.compile(r"(\.\d\d)\d+")
+MOST = 60_000  # bytes of curves; above, pixels are kept where they are fewer bytes
+PIXELS = 90  # dots an inch of these
+
+
+def drawn(figure: Any) -> tuple[str, bytes]:
+    """A matplotlib figure as a file: its suffix and its bytes, SVG or, for clouds of points, PNG.
+
+    Images inside keep one pixel a value: nothing is smoothed between them.
+    """
+    from matplotlib import rc_context  # half a second that a run without figures need not wait for
+    from matplotlib.image import AxesImage
+
+    for image in figure.findobj(AxesImage):
+        image.set_interpolation("none")
+    vector, raster = io.StringIO(), io.BytesIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "samenoise"}):  # letters as text, ids by what they name
+        figure.savefig(vector, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    curves = compact(vector.getvalue()).encode("utf-8")
+    if len(curves) > MOST:
+        figure.savefig(raster, format="png", dpi=PIXELS, bbox_inches="tight", metadata={"Software": None})
+        pixels = smallest_png(raster.getvalue())
+        if len(pixels) < len(curves):
+            return ".png", pixels
+    return ".svg", curves
+
+
+def compact(svg: str) -> str:
+    """An SVG with its paths to a hundredth of a point, its images as the smallest PNG, nothing that is not seen."""
+    svg = UNUSED.sub("", svg)
+    svg = FONT.sub("font-family: sans-serif", svg)
+    svg = PLACES.sub(lambda found: LONG.sub(r"\1", " " + " ".join(found[0].split())), svg)
+    svg = INLINE.sub(lambda found: _inline(smallest_png(base64.b64decode(found[1]))), svg)
+    return re.sub(r"\s*\n\s*", "\n", svg)
+
+
+def smallest_png(data: bytes) -> bytes:
+    """The same pixels in fewer bytes: gray where all are, a palette where 256 colours suffice, alpha only if used."""
+    image = Image.open(io.BytesIO(data)).convert("RGBA")
+    if image.getchannel("A").getextrema() == (255, 255):
+        image = image.convert("RGB")
+        red, green, blue = (image.getchannel(band).tobytes() for band in "RGB")
+        if red == green == blue:
+            image = image.convert("L")
+        elif image.getcolors(256) is not None:
+            palette = image.quantize(256, dither=Image.Dither.NONE)
+            image = palette if palette.convert("RGB").tobytes() == image.tobytes() else image
+    out = io.BytesIO()
+    image.save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
+def _inline(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -1,0 +1,139 @@
+"""Parts of `audit.json` as the page's templates want them: chosen and grouped, never computed."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reports.format import bounds, number, words
+from reports.ledger import TOPICS
+
+FINDING = "finding: "  # what the title of a section begins with that no document claims
+SURPRISES = ("refuted", "inconclusive")
+TOPIC_TITLES = {
+    "data": "Data and metadata",
+    "duplicates": "Near-duplicate removal",
+    "splits": "Splits",
+    "model": "Model and training",
+    "behaviour": "Behaviour",
+    "theory": "Theory",
+    "dynamics": "Training dynamics",
+}
+Claim = Mapping[str, Any]
+Items = list[Mapping[str, Any]]
+
+
+def by_kind(claim: Claim) -> list[dict[str, Any]]:
+    """Every kind of evidence that can judge the claim: its verdict here, what was measured, what it needs."""
+    groups = []
+    for kind in claim["kinds"]:
+        needs = [b for b in claim["blocked"] if b["kind"] == kind]
+        verdict = claim["verdicts"].get(kind) or ("blocked" if needs else "not yet tested")
+        evidence = [e for e in claim["evidence"] if e["kind"] == kind]
+        recorded = claim["recorded_by_kind"].get(kind)
+        groups.append({"kind": kind, "verdict": verdict, "evidence": evidence, "needs": needs, "recorded": recorded})
+    return groups
+
+
+def decided(claim: Claim) -> dict[str, Any] | None:
+    """The check that decided the verdict, with the evidence it judged and how many checks there are."""
+    checks = claim.get("checks", [])
+    for check in checks:
+        for item in claim["evidence"]:
+            if check["decided"] and (item["kind"], item["name"]) == (check["kind"], check["evidence"]):
+                return {**check, "item": item, "of": len(checks)}
+    return None
+
+
+def reasons_of(claim: Claim, kind: str) -> list[str]:
+    """The recorded reasons that speak of one kind of evidence."""
+    return [text for key, text in claim["reasons"].items() if key in ("", kind)]
+
+
+def pictures(claim: Claim) -> dict[str, Items]:
+    """Each figure of the claim once, with the evidence that it shows."""
+    found: dict[str, Items] = {}
+    for item in in_card(claim["evidence"]):
+        for path in item["figures"]:
+            found.setdefault(path, []).append(item)
+    return found
+
+
+def first_picture(claim: Claim) -> str | None:
+    """The figure of the evidence that decided, or else the claim's first."""
+    found, found_by = decided(claim), pictures(claim)
+    own = [path for path in found["item"]["figures"] if path in found_by] if found else []
+    return next(iter([*own, *found_by]), None)
+
+
+def in_card(evidence: Sequence[Mapping[str, Any]]) -> Items:
+    """The evidence that is shown with its claim, not in a section of its own."""
+    return [item for item in evidence if not item.get("section")]
+
+
+def sections_of(claim: Claim) -> list[str]:
+    """Titles of the sections that hold evidence of the claim."""
+    return list(dict.fromkeys(item["section"] for item in claim["evidence"] if item.get("section")))
+
+
+def alt(claim: Claim, shown: Sequence[Mapping[str, Any]]) -> str:
+    """What a figure shows, in words and numbers."""
+    told = [
+        f"{words(e['name'])} {number(e['value'], e['interval'])}"
+        + (f", interval {bounds(e['interval'])}" if e["interval"] else "")
+        for e in shown[:4]
+        if table(e["value"]) is None
+    ]
+    more = f"; and {len(shown) - 4} more" if len(shown) > 4 else ""
+    return f"Figure for {claim['id']}, {claim['title']}: {'; '.join(told)}{more}. The tables hold the figures."
+
+
+def cited(text: str, rules: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | None]]:
+    """Text cut at its references `rules.name`: plain pieces with None, names with the rule they cite."""
+    pieces = re.split(r"rules\.(\w+)", text)
+    return [(piece, rules.get(piece) if i % 2 else None) for i, piece in enumerate(pieces)]
+
+
+def table(value: Any) -> Items | None:
+    """The value if it is a list of records with the same fields, else None."""
+    if not isinstance(value, list) or not value or not all(isinstance(row, Mapping) for row in value):
+        return None
+    return value if all(list(row) == list(value[0]) for row in value) else None
+
+
+def topics_of(audit: Mapping[str, Any]) -> list[tuple[str, str, Items]]:
+    """Topics that have claims, in the ledger's order: key, title, claims."""
+    groups = [(topic, [claim for claim in audit["claims"] if claim["topic"] == topic]) for topic in TOPICS]
+    return [(topic, TOPIC_TITLES[topic], claims) for topic, claims in groups if claims]
+
+
+def sections(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Evidence shown apart from its claims' cards, in the order it was recorded.
+
+    Each: title, whether it is a finding of the project, and by claim the items.
+    """
+    found: dict[str, list[tuple[Claim, Items]]] = {}
+    for claim in audit["claims"]:
+        for title in sections_of(claim):
+            items = [item for item in claim["evidence"] if item.get("section") == title]
+            found.setdefault(title, []).append((claim, items))
+    return [{"title": t, "finding": t.startswith(FINDING), "groups": groups} for t, groups in found.items()]
+
+
+def unblocking(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is missing, by the command that brings it: the claims that wait for it, and those with other evidence."""
+    found: dict[str, dict[str, Any]] = {}
+    for claim in audit["claims"]:
+        for block in claim["blocked"]:
+            entry = found.setdefault(block["command"], {**block, "waiting": {}, "more": {}})
+            entry["waiting" if claim["verdict"] == "blocked" else "more"][claim["id"]] = claim["title"]
+    return sorted(found.values(), key=lambda entry: (-len(entry["waiting"]), -len(entry["more"])))
+
+
+def surprises(audit: Mapping[str, Any]) -> list[tuple[str, Items]]:
+    """Claims that surprise, as groups: changed first, then refuted, then inconclusive; none stands twice."""
+    changed = [claim for claim in audit["claims"] if claim["changed"] or claim["outside"] or claim["error"]]
+    known = {claim["id"] for claim in changed}
+    groups = [("changed", changed)]
+    for verdict in SURPRISES:
+        groups.append((verdict, [c for c in audit["claims"] if c["verdict"] == verdict and c["id"] not in known]))
+    return [(name, claims) for name, claims in groups if claims]

@@ -1,0 +1,81 @@
+"""Reads `audit.json` back, and refuses what is no audit of this schema with one line that says where it differs."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError
+from reports.judge import VERDICTS
+from reports.ledger import TOPICS
+from reports.record import SCHEMA
+
+TEXT, WORDS = (str,), (str, type(None))
+AUDIT: Mapping[str, tuple[type, ...]] = {
+    "created": TEXT,
+    "scale": TEXT,
+    "seconds": (int, float),
+    "project": (dict,),
+    "environment": (dict,),
+    "inputs": (list,),
+    "counts": (dict,),
+    "claims": (list,),
+}
+CLAIM: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "title", "topic", "source", "statement", "rule", "threshold_source", "fixed"), TEXT),
+    **dict.fromkeys(("aliases", "kinds", "reported", "evidence", "because", "blocked", "controls", "outside"), (list,)),
+    **dict.fromkeys(("verdicts", "recorded_by_kind", "reasons"), (dict,)),
+    **dict.fromkeys(("recorded", "reason", "error", "nodeid"), WORDS),
+    **dict.fromkeys(("changed", "judged_by_a_test"), (bool,)),
+    "rule_changes": (list,),
+    "verdict": TEXT,
+    "seconds": (int, float, type(None)),
+}
+EVIDENCE: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("kind", "name"), TEXT),
+    **dict.fromkeys(("interval_method", "seeds", "varies", "unit", "note"), WORDS),
+    "interval": (list, type(None)),
+    "n": (int, type(None)),
+    "figures": (list,),
+}
+
+
+def load_audit(path: Path | str) -> dict[str, Any]:
+    """The content of an `audit.json`, checked so far that a page can be made of it.
+
+    Raises:
+        InputError: naming the file, what was found and what was expected.
+    """
+    try:
+        audit = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error}); expected an audit.json that `pytest audit/` wrote") from error
+    schema = audit.get("schema") if isinstance(audit, dict) else type(audit).__name__
+    if schema != SCHEMA:
+        raise InputError(f"{path}: found schema {schema!r}; expected {SCHEMA!r}")
+    _fields(audit, AUDIT, str(path))
+    for k, claim in enumerate(audit["claims"]):
+        where = f"{path}: claim {k + 1}"
+        _fields(claim, CLAIM, where)
+        _one_of(claim["verdict"], VERDICTS, f"{where}: verdict")
+        _one_of(claim["topic"], TOPICS, f"{where}: topic")
+        for item in claim["evidence"]:
+            _fields(item, EVIDENCE, f"{where} ({claim['id']}): evidence")
+            if "value" not in item:
+                raise InputError(f"{where} ({claim['id']}): evidence {item['name']!r} has no value; expected one")
+    return audit
+
+
+def _fields(found: Any, expected: Mapping[str, tuple[type, ...]], where: str) -> None:
+    if not isinstance(found, dict):
+        raise InputError(f"{where}: found {type(found).__name__}; expected an object")
+    for name, types in expected.items():
+        if not isinstance(found.get(name, ...), types):
+            told = "nothing" if name not in found else type(found[name]).__name__
+            known = " or ".join("null" if one is type(None) else one.__name__ for one in types)
+            raise InputError(f"{where}: {name}: found {told}; expected {known}")
+
+
+def _one_of(found: str, known: tuple[str, ...], where: str) -> None:
+    if found not in known:
+        raise InputError(f"{where}: found {found!r}; expected one of {', '.join(known)}")

@@ -1,0 +1,46 @@
+"""The number that decided: for every verdict the check that it hangs on, and no other."""
+
+from datetime import date
+
+import pytest
+
+from reports.deciding import checks_of
+from reports.judge import Evidence, judge_claim
+from reports.ledger import Check, Claim
+
+
+def row(*checks: Check) -> Claim:
+    text = {"title": "t", "topic": "data", "source": "s", "statement": "s", "rule": "r", "threshold_source": "t"}
+    return Claim(id="T-a", evidence=("synthetic",), fixed=date(2026, 11, 23), checks=checks, **text)  # type: ignore[arg-type]
+
+
+def number(name: str, value: float, half: float | None) -> Evidence:
+    interval = None if half is None else (value - half, value + half)
+    return Evidence("synthetic", name, value, n=50, interval=interval, interval_method="t", level=0.95)
+
+
+CHECKS = tuple(Check(name, "above", value=0.0) for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict", "decided"),
+    [
+        ({"a": (5, 1), "b": (1.1, 1), "c": (9, None)}, "reproduced", "b"),  # nearest to its boundary
+        ({"a": (9, None), "b": (8, None), "c": (7, None)}, "reproduced", "a"),  # all certain: the first
+        ({"a": (5, 1), "b": (-1.1, 1), "c": (-5, 1)}, "refuted", "c"),  # the clearest that fails
+        ({"a": (0, 1), "b": (9, 1), "c": (0, 1)}, "inconclusive", "a"),  # the first that is open
+    ],
+)
+def test_one_check_decides(values: dict[str, tuple[float, float | None]], verdict: str, decided: str) -> None:
+    evidence = [number(name, *found) for name, found in values.items()]
+    judgement = judge_claim(row(*CHECKS), evidence)
+    assert judgement.verdict == verdict
+    found = checks_of(row(*CHECKS), evidence, judgement)
+    assert [check["evidence"] for check in found] == list("abc")
+    assert [check["evidence"] for check in found if check["decided"]] == [decided]
+    assert {check["expected"] for check in found} == {"above 0"}
+
+
+def test_nothing_measured_decides_nothing() -> None:
+    assert checks_of(row(*CHECKS), [], None) == []
+    assert checks_of(row(*CHECKS), [], judge_claim(row(*CHECKS), [])) == []

@@ -1,0 +1,68 @@
+"""Figures beside the report: vectors for curves, every pixel of an image as it was, the same bytes again."""
+
+import base64
+import io
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from reports.drawing import compact, drawn, smallest_png
+
+
+def curve(points: int = 5) -> Figure:
+    figure, axes = plt.subplots()
+    rng = np.random.default_rng(0)
+    axes.plot(rng.normal(size=points), rng.normal(size=points), "o", label="measured 0.12345")
+    axes.legend()
+    plt.close(figure)
+    return figure
+
+
+def test_a_curve_is_drawn_as_a_vector_with_its_words_as_text() -> None:
+    suffix, data = drawn(curve())
+    assert suffix == ".svg" and data.startswith(b"<?xml") and b"measured 0.12345" in data
+    assert b"<metadata" not in data and b"DejaVu" not in data
+
+
+def test_the_same_figure_has_the_same_bytes() -> None:
+    assert drawn(curve()) == drawn(curve())
+
+
+def test_a_cloud_of_points_is_kept_as_pixels_where_these_are_fewer_bytes() -> None:
+    suffix, data = drawn(curve(50_000))
+    assert suffix == ".png" and data.startswith(b"\x89PNG")
+
+
+def test_a_tile_keeps_its_pixels_unsmoothed() -> None:
+    rng = np.random.default_rng(0)
+    tile = rng.integers(0, 256, (20, 30), dtype=np.uint8)
+    figure, axes = plt.subplots()
+    axes.imshow(tile, cmap="gray", vmin=0, vmax=255)
+    plt.close(figure)
+    suffix, data = drawn(figure)
+    assert suffix == ".svg" and b"image-rendering" in data
+    (found,) = re.findall(rb"data:image/png;base64,([A-Za-z0-9+/=]+)", data)
+    kept = Image.open(io.BytesIO(base64.b64decode(found)))
+    assert kept.mode == "L" and np.abs(np.asarray(kept).astype(int) - tile).max() <= 1  # the colour map rounds
+
+
+@pytest.mark.parametrize("colours", [2, 200, 5000])
+def test_fewer_bytes_of_a_picture_are_the_same_pixels(colours: int) -> None:
+    rng = np.random.default_rng(colours)
+    palette = rng.integers(0, 256, (colours, 3), dtype=np.uint8)
+    pixels = palette[rng.integers(0, colours, (80, 80))]
+    out = io.BytesIO()
+    Image.fromarray(pixels).convert("RGBA").save(out, format="PNG")
+    small = smallest_png(out.getvalue())
+    assert (
+        len(small) < len(out.getvalue()) and (np.asarray(Image.open(io.BytesIO(small)).convert("RGB")) == pixels).all()
+    )
+
+
+def test_numbers_in_words_stay_whole() -> None:
+    svg = '<svg><path d="M 1.23456 2\nL 3.99999 4"/><text>1.23456</text></svg>'
+    assert compact(svg) == '<svg><path d="M 1.23 2 L 3.99 4"/><text>1.23456</text></svg>'

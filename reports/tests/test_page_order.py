@@ -1,0 +1,125 @@
+"""What a reader meets first: surprises, what is blocked, and on each card the one number that decided."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import render as module
+from reports.parts import decided, first_picture, surprises, unblocking
+from reports.render import render
+from reports.tests.test_render import PIXEL, Page, audit, check, claim, full, item
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M 0 0 L 9 9"/></svg>'
+
+
+def needs(kind: str, command: str) -> dict[str, str]:
+    return {"kind": kind, "needs": f"what {kind} takes", "command": command}
+
+
+def short(page: str, claim_id: str) -> str:
+    """The text of a card that is not folded away."""
+    start = page.index(f'data-claim="{claim_id}"')
+    card = page[page.rindex("<article", 0, start) : page.index("</article>", start) + 10]
+    return " ".join(Page(re.sub(r'<details class="more".*</details>', "", card, flags=re.DOTALL)).text.split())
+
+
+def test_a_card_shows_the_number_that_decided_and_folds_the_rest(tmp_path: Path) -> None:
+    text = short(render(full(tmp_path), tmp_path), "T-a")
+    for told in ("It is so. T 1", "agreement 0.411 [0.382, 0.440]", "Expected above 0.5: it does not.",
+                 "synthetic, n = 64, varies: seed; the only check"):  # fmt: skip
+        assert told in text, told
+    for folded in ("000001.jpg", "BCa bootstrap", "Above 0.", "test_a_positive", "it was so once", "202,599"):
+        assert folded not in text, folded
+
+
+def test_surprises_stand_before_the_table_each_with_its_number(tmp_path: Path) -> None:
+    text = render(full(tmp_path), tmp_path)
+    start = text.index('<h2 id="surprises"')
+    section = Page("<section>" + text[start : text.index("</section>", start)] + "</section>")
+    told = " ".join(section.text.split())
+    assert start < text.index('<h2 id="blocked"') < text.index('<h2 id="verdicts"') < text.index("<article")
+    assert "Title of T-a: agreement 0.411 [0.382, 0.440]; expected above 0.5 (synthetic)" in told
+    assert "Now refuted, the ledger records nothing yet." in told or "the ledger records" in told
+    assert "Title of T-e: RuntimeError: broken" in told and "Title of T-c" in told and "Title of T-b" not in told
+    assert "Nothing: no claim changed" in Page(render(audit(claim()), tmp_path)).text
+
+
+def test_a_claim_surprises_once() -> None:
+    claims = [
+        claim("T-1", verdict="refuted", changed=True),
+        claim("T-2", verdict="refuted"),
+        claim("T-3", verdict="inconclusive"),
+        claim("T-4", verdict="reproduced", outside=["left"]),
+        claim("T-5", verdict="reproduced"),
+    ]
+    found = {name: [c["id"] for c in group] for name, group in surprises(audit(*claims))}
+    assert found == {"changed": ["T-1", "T-4"], "refuted": ["T-2"], "inconclusive": ["T-3"]}
+
+
+def test_what_is_blocked_is_grouped_by_the_command_that_brings_it() -> None:
+    claims = [
+        claim("T-1", verdict="reproduced", blocked=[needs("celeba", "bring images")]),
+        claim("T-2", verdict="blocked", blocked=[needs("celeba", "bring images"), needs("full", "train")]),
+        claim("T-3", verdict="reproduced", blocked=[needs("full", "train")]),
+    ]
+    found = unblocking(audit(*claims))
+    assert [(e["command"], list(e["waiting"]), list(e["more"])) for e in found] == [
+        ("bring images", ["T-2"], ["T-1"]),
+        ("train", ["T-2"], ["T-3"]),
+    ]
+
+
+def test_the_picture_of_a_card_is_that_of_the_deciding_number() -> None:
+    evidence = [item("other", figures=["a.svg"]), item("judged", figures=["b.svg", "c.svg"])]
+    judged = claim(evidence=evidence, checks=[check("other", "above 0", "holds", False), check("judged", "x", "holds")])
+    found = decided(judged)
+    assert found is not None and (found["item"]["name"], found["of"]) == ("judged", 2)
+    assert first_picture(judged) == "b.svg"
+    assert first_picture(claim(evidence=evidence)) == "a.svg" and first_picture(claim()) is None
+    older = {key: value for key, value in judged.items() if key != "checks"}
+    assert decided(older) is None
+
+
+def test_a_picture_stands_on_the_page_once(tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        (tmp_path / name).write_text(SVG)
+    claims = [claim(f"T-{name}", evidence=[item(figures=[f"{name}.svg"])]) for name in "ab"]
+    page = Page(render(audit(*claims), tmp_path))
+    (shown,) = page.of("img")
+    assert str(shown["src"]).startswith("data:image/svg+xml,") and shown["class"] == "curves"
+    assert [a["href"] for a in page.of("a")].count("#figure-a-svg") == 1
+    assert page.of("figure")[0]["id"] == "figure-a-svg"
+
+
+def test_a_vector_is_an_image_and_nothing_in_it_reaches_the_page(tmp_path: Path) -> None:
+    (tmp_path / "a.svg").write_text('<svg xmlns="x"><script>alert("1")</script></svg>"><script>2</script>')
+    page = Page(render(audit(claim(evidence=[item(figures=["a.svg"])])), tmp_path))
+    assert not page.of("script") and len(page.of("img")) == 1
+
+
+def test_findings_stand_apart_from_claims(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(PIXEL)
+    apart = [item("pull", value=0.123, section="finding: what faces do"), item("roc", section="Calibration")]
+    text = render(audit(claim(evidence=apart)), tmp_path)
+    start = text.index('<h2 id="findings"')
+    findings = text[start : text.index("</section>", start)]
+    assert text.rindex("</article>") < start
+    assert "No document claims these" in findings and "0.123" in findings and "roc" not in findings
+    assert '<h3 id="section-finding-what-faces-do">what faces do</h3>' in findings
+    assert '<h2 id="section-Calibration">Calibration</h2>' in text
+
+
+def test_a_page_whose_words_alone_are_too_long_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    genuine = module.template
+
+    def counted(*words: Any) -> Any:
+        made.append(words)
+        return genuine(*words)
+
+    monkeypatch.setattr(module, "template", counted)
+    claims = [claim(f"T-{k}", statement="It is so. " * 200) for k in range(1_500)]
+    page = render(audit(*claims), tmp_path)
+    assert len(page) > module.LIMIT and len(made) == 1 and page.count("<article") == len(claims)
