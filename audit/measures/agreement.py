@@ -128,6 +128,11 @@ def halves(desk: Experiment, protocol: str, n: int, **how: Any) -> Replicates:
     return across(a, b)
 
 
+def beside(found: Measures) -> Measures:
+    """What Heun's method shows, named apart from what the published sampler does, by which T's rows are judged."""
+    return {f"{name}, sampler without noise": item for name, item in found.items()}
+
+
 def at_size(desk: Experiment, n: int, sampler: str = PUBLISHED) -> AtSize:
     """Agreement, ceiling, floor and what is beyond it, of random halves of `n` images."""
     need_replicates(desk)

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
-from audit.measures.agreement import FACTORS, as_share, halves, need_replicates, samples_of, told
+from audit.measures.agreement import FACTORS, as_share, beside, halves, need_replicates, samples_of, told
 from audit.measures.agreement_tables import CLASSES, CUT, mixture_row
 from audit.measures.attribute_reader import ReadAttribute, attribute_reader
 from audit.measures.networks import EQUIVALENCE_IMAGES, JUDGED_LEVELS, JUDGED_SIGMAS, cell_psnr
@@ -61,8 +61,7 @@ def record_weaker(evidence: ClaimRecord, desk: Experiment, kind: str, protocol: 
     record_agreements(evidence, desk, kind, (RANDOM, n), (protocol, n))
     by = {sampler: weaker(*(halves(desk, p, n, sampler=sampler) for p in (RANDOM, protocol))) for sampler in SAMPLERS}
     published, deterministic = by.values()
-    beside = {f"{name}, sampler without noise": item for name, item in deterministic.items()}
-    record(evidence, beside, kind=kind, **over_trainings(desk))
+    record(evidence, beside(deterministic), kind=kind, **over_trainings(desk))
     return published
 
 
@@ -181,12 +180,16 @@ def start_measures(group: Replicates, shared: Replicates) -> Measures:
 def record_starts(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """The largest N over all trainings; the smallest, most affected, also without any mean, by the first of each."""
     need_replicates(desk)
-    group, shared = (halves(desk, RANDOM, desk.sizes[-1], start=start) for start in ("group", "shared"))
+    by = [
+        start_measures(*(halves(desk, RANDOM, desk.sizes[-1], start=start, sampler=s) for start in ("group", "shared")))
+        for s in SAMPLERS
+    ]
     for n in desk.sizes[:-1]:
         plain, one = (desk.agreement(RANDOM, n, start=start) for start in ("group", "shared"))
         item = {f"group means minus one mean, N = {n}": float((plain.same - one.same).mean())}
         record(evidence, item, kind=kind, note="first training of each group", **over_seeds(desk))
-    record(evidence, start_measures(group, shared), kind=kind, **over_trainings(desk))
+    for found in (by[0], beside(by[1])):
+        record(evidence, found, kind=kind, **over_trainings(desk))
 
 
 def coarse_measures(split: dict[str, Replicates], baseline: dict[str, Replicates], name: str) -> Measures:
@@ -212,8 +215,15 @@ def record_coarse(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     need_replicates(desk)
     for attribute, name in (("Eyeglasses", "glasses"), ("Male", "sex")):
         n = desk.largest(attribute)
-        by_band: list[dict[str, Replicates]] = []
-        for protocol in (attribute, RANDOM):
-            a, b = (samples_of(desk, protocol, n, group) for group in GROUPS)
-            by_band.append({band: across(a, b, partial(agreement, frequencies=span)) for band, span in BANDS.items()})
-        record(evidence, coarse_measures(by_band[0], by_band[1], name), kind=kind, **over_trainings(desk))
+        published, deterministic = (
+            coarse_measures(by_band(desk, attribute, n, sampler), by_band(desk, RANDOM, n, sampler), name)
+            for sampler in SAMPLERS
+        )
+        for found in (published, beside(deterministic)):
+            record(evidence, found, kind=kind, **over_trainings(desk))
+
+
+def by_band(desk: Experiment, protocol: str, n: int, sampler: str) -> dict[str, Replicates]:
+    """Agreement of the halves of a protocol by band of `BANDS`."""
+    a, b = (samples_of(desk, protocol, n, group, sampler=sampler) for group in GROUPS)
+    return {band: across(a, b, partial(agreement, frequencies=span)) for band, span in BANDS.items()}
