@@ -7,7 +7,14 @@ import pytest
 # Threads that wait must not spin while processes that train need their core: read when torch loads OpenMP, after this.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-pytest_plugins = ["reports.plugin", "fixtures.plugin", "fixtures.groups", "reports.kept", "fixtures.follows"]
+pytest_plugins = [
+    "reports.plugin",
+    "fixtures.plugin",
+    "fixtures.trained",
+    "fixtures.groups",
+    "reports.kept",
+    "fixtures.follows",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,6 +20,7 @@ from audit.measures.rank_inversion import (
     record_sensitivity,
 )
 from audit.measures.record import SEED, record_pairs, record_published
+from audit.measures.small_end import record_faces, record_small_end
 from audit.published.lpips import published_lpips_exhaustive, published_rank_inversion
 from audit.published.neighbours import with_random_trunk
 from core.metrics.lpips import Embedding, rerank
@@ -27,6 +28,7 @@ from core.metrics.retrieval import identity_retrieval
 from core.metrics.ssim import ssim
 from fixtures.experiments.desk import TrainedExperiment
 from fixtures.experiments.experiment import Experiment
+from fixtures.experiments.small_end import SmallEnd
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -40,6 +42,7 @@ def test_lpips_picks_another_nearest(
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
     photographs_or_none: Experiment | None,
+    small_end_or_none: SmallEnd | None,
 ) -> None:
     record_published(evidence, published_or_none, published_rank_inversion)
     if lpips is not None:
@@ -47,6 +50,7 @@ def test_lpips_picks_another_nearest(
         record_order_of_copies(evidence, ranked, desk.kind)
         record_sensitivity(evidence, desk, lpips, ranked[desk.sizes[-1]])
         record_same_person(evidence, desk, lpips)
+        record_small_end(evidence, small_end_or_none, partial(record_faces, lpips=lpips))
 
 
 @pytest.mark.control("T-rank-inversion", "positive")
