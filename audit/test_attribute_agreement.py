@@ -21,8 +21,8 @@ from audit.measures.attribute_agreement import (
 )
 from audit.measures.made_up import made_up_trainings, strong, weak
 from audit.measures.planted import read_glasses, worn
-from audit.measures.record import record_pairs, record_published
-from audit.measures.small_end import record_people, record_small_end
+from audit.measures.record import record_pairs, record_photographs, record_published
+from audit.measures.small_end import record_people
 from audit.published.figures import (
     published_attribute_respected,
     published_eyeglasses_convergence,
@@ -157,7 +157,7 @@ def test_identity_overlap_is_not_needed(
 ) -> None:
     record_published(evidence, published_or_none, published_identity_convergence)
     record_pairs(evidence, trained_or_none, desk, record_identity, photographs_or_none)
-    record_small_end(evidence, small_end_or_none, record_people)
+    record_photographs(evidence, small_end_or_none, record_people)
 
 
 @pytest.mark.control("T-identity-convergence", "positive")

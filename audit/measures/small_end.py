@@ -1,6 +1,5 @@
 """What the ORL faces show at the small end: halves with and without common people, nearest faces by every metric."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,15 +23,6 @@ from fixtures.photographs.orl import CREDIT, SIDE
 from reports.record import ClaimRecord
 
 NAMES = ("without a common person", "random halves")
-
-
-def record_small_end(
-    evidence: ClaimRecord, pairs: SmallEnd | None, measure: Callable[[ClaimRecord, SmallEnd, str], object]
-) -> None:
-    """Evidence of kind `photographs`, where the ORL faces are at hand; pairs that are missing block it alone."""
-    if pairs is not None:
-        with evidence.attempt(pairs.kind):
-            measure(evidence, pairs, pairs.kind)
 
 
 def by_person(values: np.ndarray, who: np.ndarray) -> np.ndarray:
