@@ -85,18 +85,22 @@ def in_words(pairs: SmallEnd) -> str:
     said = (
         f"{CREDIT}: halves of {pairs.sizes[-1]} photographs, {train.epochs * train.exposures:,} shown to each network"
     )
-    return said if pairs.preset.name == LONG else f"{said}; --scale {LONG} shows eight times as many"
+    return said if pairs.preset.name == LONG else f"{said}; --scale {LONG} shows eleven times as many"
 
 
-def inversion_rows(distances: dict[str, np.ndarray], who: np.ndarray) -> list[dict[str, Any]]:
+def inversion_rows(
+    distances: dict[str, np.ndarray], who: np.ndarray, among: str = "all others", apart: np.ndarray | None = None
+) -> list[dict[str, Any]]:
     """One row a metric: of each photograph's ten nearest by correlation, whether another one comes first.
 
     Args:
         distances: (n, n) by metric, one of them `correlation`.
         who: (n,) whose face each is; intervals are over people.
+        among: what the ten are chosen from, in words.
+        apart: (n, n) bool, which photographs they are not chosen from; by default each from all but itself.
     """
     own = distances["correlation"].copy()
-    np.fill_diagonal(own, np.inf)
+    own[np.eye(len(who), dtype=bool) if apart is None else apart] = np.inf
     index = np.argsort(own, axis=1, kind="stable")[:, :CANDIDATES]
     rows = []
     for name, distance in distances.items():
@@ -107,6 +111,7 @@ def inversion_rows(distances: dict[str, np.ndarray], who: np.ndarray) -> list[di
         order = rank_agreement(first, second, seed=SEED, clusters=who)
         rows.append(
             {
+                "among": among,
                 "metric": name,
                 "share whose nearest changes": change.share,
                 "from": change.interval.low,
@@ -134,8 +139,10 @@ def record_faces(evidence: ClaimRecord, pairs: SmallEnd, kind: str, *, lpips: Em
         f"{CREDIT}: {len(faces)} photographs of {people} people at {faces.images.shape[-1]} pixels a side",
         *missing,
     ]
-    rows = inversion_rows(distances, faces.identities)
-    note = "; ".join([*said, "each photograph's ten nearest others by correlation; intervals clustered by person"])
+    who = faces.identities
+    rows = inversion_rows(distances, who)
+    rows += inversion_rows(distances, who, "other people", who[:, None] == who)
+    note = "; ".join([*said, "each photograph's ten nearest by correlation; intervals clustered by person"])
     evidence.add("nearest photograph, by metric", rows, note=note, **about)
     retrieved, differences = identity_rows(distances, faces.identities)
     note = "; ".join([*said, "BCa bootstrap over people"])

@@ -49,3 +49,16 @@ def test_an_order_that_is_correlation_changes_nothing_and_an_unrelated_one_almos
     same, other = inversion_rows({"correlation": 1 - r, "twice": 2 * (1 - r), "drawn": unrelated}, who)
     assert same["share whose nearest changes"] == 0 and same["tau from"] > 0.99
     assert other["from"] > 0.7 and other["tau from"] < 0 < other["tau to"]
+
+
+def test_the_same_person_is_left_out_where_others_are_asked_for() -> None:
+    """Numbers of people as a metric: near oneself it orders as correlation does, among others it says little."""
+    images, who = known_faces()
+    r = np.corrcoef(images.flatten(1).double().numpy())
+    by_number = np.abs(who[:, None] - who).astype(float) + 1e-3 * np.random.default_rng(0).random((len(who), len(who)))
+    distances = {"correlation": 1 - r, "number": by_number}
+    (near,) = inversion_rows(distances, who)
+    (apart,) = inversion_rows(distances, who, "other people", who[:, None] == who)
+    assert apart["among"] == "other people" and near["among"] == "all others"
+    assert apart["share whose nearest changes"] > near["share whose nearest changes"] - 0.1
+    assert abs(apart["Kendall's tau with correlation"]) < 0.3 < near["Kendall's tau with correlation"]
