@@ -14,10 +14,8 @@ from audit.measures.rank_inversion import (
     PEOPLE,
     candidates,
     inversion_measures,
+    record_beside_order,
     record_order,
-    record_order_of_copies,
-    record_same_person,
-    record_sensitivity,
 )
 from audit.measures.record import SEED, record_pairs, record_photographs, record_published
 from audit.measures.small_end import record_faces
@@ -47,9 +45,7 @@ def test_lpips_picks_another_nearest(
     record_published(evidence, published_or_none, published_rank_inversion)
     if lpips is not None:
         ranked = record_pairs(evidence, trained_or_none, desk, partial(record_order, lpips=lpips), photographs_or_none)
-        record_order_of_copies(evidence, ranked, desk.kind)
-        record_sensitivity(evidence, desk, lpips, ranked[desk.sizes[-1]])
-        record_same_person(evidence, desk, lpips)
+        record_beside_order(evidence, desk, lpips, ranked)
         record_photographs(evidence, small_end_or_none, partial(record_faces, lpips=lpips))
 
 

@@ -147,6 +147,15 @@ def record_same_person(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Em
     record(evidence, {f"same person, {name}": item for name, item in differences.items()}, **about)
 
 
+def record_beside_order(
+    evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding, ranked: Mapping[int, Ranked]
+) -> None:
+    """What no check of T-rank-inversion hangs on: copies, what the order depends on, whether LPIPS knows people."""
+    record_order_of_copies(evidence, ranked, desk.kind)
+    record_sensitivity(evidence, desk, lpips, ranked[desk.sizes[-1]])
+    record_same_person(evidence, desk, lpips)
+
+
 def record_order(evidence: ClaimRecord, desk: Experiment, kind: str, lpips: Embedding) -> dict[int, Ranked]:
     """At the largest size everything the claim is judged by, with a picture.
 
