@@ -7,7 +7,14 @@ import pytest
 # Threads that wait must not spin while processes that train need their core: read when torch loads OpenMP, after this.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-pytest_plugins = ["reports.plugin", "fixtures.plugin", "fixtures.groups", "reports.kept", "fixtures.follows"]
+pytest_plugins = [
+    "reports.plugin",
+    "fixtures.plugin",
+    "fixtures.trained",
+    "fixtures.groups",
+    "reports.kept",
+    "fixtures.follows",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,6 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what the documents' authors published: one checkout, or several side by side",
     )
     group.addoption("--celeba", metavar="DIR", help="CelebA: img_align_celeba/, list_attr_celeba.txt, ...")
+    group.addoption(
+        "--idx",
+        metavar="DIR",
+        help="Fashion-MNIST in MNIST's files, or other images in that form (found where Debian's package puts them)",
+    )
     group.addoption("--runs", metavar="DIR", help="store of trained models and samples (default: runs/)")
     group.addoption(
         "--scale",

@@ -21,7 +21,8 @@ from audit.measures.attribute_agreement import (
 )
 from audit.measures.made_up import made_up_trainings, strong, weak
 from audit.measures.planted import read_glasses, worn
-from audit.measures.record import record_pairs, record_published
+from audit.measures.record import record_pairs, record_photographs, record_published
+from audit.measures.small_end import record_people
 from audit.published.figures import (
     published_attribute_respected,
     published_eyeglasses_convergence,
@@ -31,6 +32,7 @@ from audit.published.figures import (
 from core.metrics.replicates import Replicates, across
 from fixtures.experiments.desk import GROUPS, RANDOM, TrainedExperiment, pairs_of, random_pairs
 from fixtures.experiments.experiment import Experiment
+from fixtures.experiments.small_end import SmallEnd
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -151,9 +153,11 @@ def test_identity_overlap_is_not_needed(
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
     photographs_or_none: Experiment | None,
+    small_end_or_none: SmallEnd | None,
 ) -> None:
     record_published(evidence, published_or_none, published_identity_convergence)
     record_pairs(evidence, trained_or_none, desk, record_identity, photographs_or_none)
+    record_photographs(evidence, small_end_or_none, record_people)
 
 
 @pytest.mark.control("T-identity-convergence", "positive")

@@ -12,7 +12,7 @@ from audit.measures.made_up import made_up_passage, made_up_size, made_up_traine
 from audit.measures.networks import CURVE_IMAGES
 from audit.measures.planted import shifted, with_other_samples
 from audit.measures.psnr import psnr_gap_measures, record_gap, trained_curves
-from audit.measures.record import SEED, record_pairs, record_published
+from audit.measures.record import SEED, record_pairs, record_photographs, record_published
 from audit.published.figures import published_convergence, published_psnr_gap
 from core.metrics.lpips import Embedding
 from fixtures.experiments.desk import TrainedExperiment, random_pairs
@@ -30,10 +30,12 @@ def test_same_noise_gives_the_same_image(
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
     photographs_or_none: Experiment | None,
+    clothes_or_none: Experiment | None,
     lpips: Embedding | None,
 ) -> None:
     here = desk if desk.kind == "synthetic" else None
     record_published(evidence, published_or_none, partial(published_convergence, desk=here))
+    record_photographs(evidence, clothes_or_none, record_convergence)
     record_pairs(evidence, trained_or_none, desk, record_convergence, photographs_or_none)
     record_tables(evidence, desk, lpips)
     evidence.input("generated faces", sha256=desk.raw.fingerprint, rows=len(desk.raw))

@@ -30,6 +30,7 @@ from core.data.corpus import Corpus
 from core.dedup.pairs import THRESHOLD, Pairs, kept
 from core.dedup.published import remove_repeats
 from core.dedup.search import near_duplicates
+from fixtures.experiments.clothes import Clothes
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -141,8 +142,10 @@ def test_one_missed_image_is_another_count(judge: Judge) -> None:
 
 
 @pytest.mark.claim("T-dedup-precision")
-def test_precision(evidence: ClaimRecord, orl_or_none: Corpus | None, celeba_dir: Path | None) -> None:
-    record_dedup_precision(evidence, orl_or_none, celeba_dir)
+def test_precision(
+    evidence: ClaimRecord, orl_or_none: Corpus | None, celeba_dir: Path | None, clothes_or_none: Clothes | None
+) -> None:
+    record_dedup_precision(evidence, orl_or_none, celeba_dir, clothes_or_none)
 
 
 @pytest.mark.control("T-dedup-precision", "positive")

@@ -14,19 +14,19 @@ from audit.measures.rank_inversion import (
     PEOPLE,
     candidates,
     inversion_measures,
+    record_beside_order,
     record_order,
-    record_order_of_copies,
-    record_same_person,
-    record_sensitivity,
 )
-from audit.measures.record import SEED, record_pairs, record_published
+from audit.measures.record import SEED, record_pairs, record_photographs, record_published
+from audit.measures.small_end import record_faces
 from audit.published.lpips import published_lpips_exhaustive, published_rank_inversion
 from audit.published.neighbours import with_random_trunk
 from core.metrics.lpips import Embedding, rerank
 from core.metrics.retrieval import identity_retrieval
 from core.metrics.ssim import ssim
-from fixtures.experiments.desk import TrainedExperiment
+from fixtures.experiments.desk import TrainedExperiment, random_pairs
 from fixtures.experiments.experiment import Experiment
+from fixtures.experiments.small_end import SmallEnd
 from fixtures.published.files import Published
 from reports.judge import Judge
 from reports.record import ClaimRecord
@@ -40,13 +40,13 @@ def test_lpips_picks_another_nearest(
     published_or_none: Published | None,
     trained_or_none: Experiment | None,
     photographs_or_none: Experiment | None,
+    small_end_or_none: SmallEnd | None,
 ) -> None:
     record_published(evidence, published_or_none, published_rank_inversion)
     if lpips is not None:
         ranked = record_pairs(evidence, trained_or_none, desk, partial(record_order, lpips=lpips), photographs_or_none)
-        record_order_of_copies(evidence, ranked, desk.kind)
-        record_sensitivity(evidence, desk, lpips, ranked[desk.sizes[-1]])
-        record_same_person(evidence, desk, lpips)
+        record_beside_order(evidence, desk, lpips, ranked)
+        record_photographs(evidence, small_end_or_none, partial(record_faces, lpips=lpips))
 
 
 @pytest.mark.control("T-rank-inversion", "positive")
@@ -91,11 +91,18 @@ def test_a_metric_that_knows_nobody_retrieves_at_chance(desk: TrainedExperiment)
 
 
 @pytest.mark.claim("T-lpips-exhaustive")
+@pytest.mark.trains(jobs=random_pairs)
 def test_lpips_over_the_whole_training_set(
-    evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding | None, published_or_none: Published | None
+    evidence: ClaimRecord,
+    desk: TrainedExperiment,
+    lpips: Embedding | None,
+    published_or_none: Published | None,
+    photographs_or_none: Experiment | None,
 ) -> None:
     record_published(evidence, published_or_none, published_lpips_exhaustive)
-    record_exhaustive(evidence, desk, lpips)
+    if lpips is not None:
+        record_photographs(evidence, photographs_or_none, partial(record_exhaustive, lpips=lpips))
+        record_exhaustive(evidence, desk, "synthetic", lpips=lpips)
 
 
 @pytest.mark.control("T-lpips-exhaustive", "positive")

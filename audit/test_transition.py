@@ -8,7 +8,7 @@ import pytest
 from audit.measures.agreement import beyond_measures, by_sampler, independence_measures
 from audit.measures.made_up import Notebook, made_up_passage, made_up_size
 from audit.measures.planted import leaking_jobs, linear, shifted, trained_on_a, untrained, with_other_samples
-from audit.measures.record import SEED, record_pairs
+from audit.measures.record import SEED, record_pairs, record_photographs
 from audit.measures.transition import (
     record_beyond,
     record_crossing,
@@ -93,7 +93,9 @@ def test_it_no_longer_matters_which_images(
     desk: TrainedExperiment,
     trained_or_none: Experiment | None,
     photographs_or_none: Experiment | None,
+    clothes_or_none: Experiment | None,
 ) -> None:
+    record_photographs(evidence, clothes_or_none, record_same_data)
     record_pairs(evidence, trained_or_none, desk, record_same_data, photographs_or_none)
 
 
@@ -125,7 +127,9 @@ def test_networks_share_more_than_mean_and_covariance(
     desk: TrainedExperiment,
     trained_or_none: Experiment | None,
     photographs_or_none: Experiment | None,
+    clothes_or_none: Experiment | None,
 ) -> None:
+    record_photographs(evidence, clothes_or_none, record_beyond)
     record_pairs(evidence, trained_or_none, desk, record_beyond, photographs_or_none)
 
 

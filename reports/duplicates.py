@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
-from core.dedup.confirmed import bands_above, told
-from core.dedup.on_disk.results import Seen
+from core.dedup.confirmed import Names, Seen, bands_above, told
 from core.dedup.pairs import Pairs
 
 SHOWN = 24  # pairs in each list
@@ -54,7 +53,7 @@ def png(image: np.ndarray) -> str:
 
 def duplicates_page(
     pairs: Pairs,
-    names: tuple[Sequence[str], Sequence[str]],
+    names: Names,
     picture: tuple[Callable[[int], np.ndarray], Callable[[int], np.ndarray]],
     summary: str,
     seen: Seen | None = None,
@@ -86,25 +85,36 @@ def duplicates_page(
     return _PAGE.format(summary=html.escape(summary), sections=sections or "<p>No pair is above the threshold.</p>")
 
 
-def _bands(seen: Seen, names: tuple[Sequence[str], Sequence[str]]) -> str:
-    """What the second look says, and of each band of correlation the pairs nearest to its threshold, at full size."""
-    look, pairs, pictures = seen.look, seen.pairs, seen.pictures
-    strength, confirms = np.abs(pairs.correlation[look.index]), look.confirms
-    lines = "<br>".join(html.escape(line) for line in told(look.counts(pairs)))
+def _bands(seen: Seen, names: Names) -> str:
+    """What the second look says, and pictures of each band."""
+    lines = "<br>".join(html.escape(line) for line in told(seen.look.counts(seen.pairs)))
     text = f"<h2>The second look, at full size and in colour</h2><p>{lines}<br>{MEANS}</p>\n"
-    for low, high in reversed(bands_above(pairs.threshold)):
-        for word, kind in (("confirmed", confirms), ("not confirmed", ~confirms)):
-            inside = np.flatnonzero((strength > low) & (strength <= high) & kind & np.isfinite(look.value))
-            if not len(inside) or pictures is None:
+    return text + band_pictures(seen, names)
+
+
+def band_pictures(seen: Seen, names: Names) -> str:
+    """HTML: of each band of correlation the pairs nearest to the second look's threshold, at full size, by kind.
+
+    Args:
+        seen: the second look and what reads the pictures; without these the HTML is empty.
+        names: of the images that i and j of its pairs count.
+    """
+    if seen.pictures is None:
+        return ""
+    text = ""
+    for low, high in reversed(bands_above(seen.pairs.threshold)):
+        for word, confirmed in (("confirmed", True), ("not confirmed", False)):
+            nearest, count = seen.nearest((low, high), confirmed, EACH)
+            if not count:
                 continue
-            nearest = inside[np.argsort(np.abs(look.value[inside] - look.parting.threshold), kind="stable")][:EACH]
             items = []
             for q in nearest.tolist():
-                p = int(look.index[q])
-                ends = (int(pairs.i[p]), int(pairs.j[p]))
-                shown = "".join(f'<img alt="" src="{png(get(k))}">' for get, k in zip(pictures, ends, strict=True))
+                p = int(seen.look.index[q])
+                ends = (int(seen.pairs.i[p]), int(seen.pairs.j[p]))
+                shown = "".join(f'<img alt="" src="{png(get(k))}">' for get, k in zip(seen.pictures, ends, strict=True))
                 called = " &middot; ".join(html.escape(str(own[k])) for own, k in zip(names, ends, strict=True))
-                value = f"{pairs.correlation[p]:+.4f}, second look {look.value[q]:.3f}"
+                value = f"{seen.pairs.correlation[p]:+.4f}, second look {seen.look.value[q]:.3f}"
                 items.append(f"<li>{shown}<br><b>{value}</b><br>{called}</li>")
-            text += f"<h3>{low:g} to {high:g}: {word} ({len(inside):,} pairs)</h3><ul>{''.join(items)}</ul>\n"
+            title = f"{low:g} to {high:g}: {word} ({count:,} pairs)"
+            text += f'<h3>{title}</h3><ul class="pairs">{"".join(items)}</ul>\n'
     return text

@@ -15,6 +15,7 @@ STRIP = "samples from the same noise, shown"
 CORPORA = {
     "celeba": "photographs of CelebA",
     "photographs": "photographs of faces",
+    "clothes": "photographs of clothes",
     "synthetic": "generated faces",
     "full": "networks of the published size",
 }

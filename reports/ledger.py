@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import InputError
 
-KINDS = ("arithmetic", "property", "published", "synthetic", "photographs", "celeba", "full")
+KINDS = ("arithmetic", "property", "published", "synthetic", "photographs", "clothes", "celeba", "full")
 OPS = ("equals", "above", "at_least", "below", "contains", "excludes", "within")
 TOPICS = ("data", "duplicates", "splits", "model", "behaviour", "theory", "dynamics")
 RECORDABLE = ("reproduced", "refuted", "inconclusive")

@@ -9,6 +9,7 @@ from reports.ledger import TOPICS
 
 FINDING = "finding: "  # what the title of a section begins with that no document claims
 SURPRISES = ("refuted", "inconclusive")
+UNASKED = ("clothes",)  # of which nothing is said where nothing was measured
 TOPIC_TITLES = {
     "data": "Data and metadata",
     "duplicates": "Near-duplicate removal",
@@ -30,6 +31,8 @@ def by_kind(claim: Claim) -> list[dict[str, Any]]:
         verdict = claim["verdicts"].get(kind) or ("blocked" if needs else "not yet tested")
         evidence = [e for e in claim["evidence"] if e["kind"] == kind]
         recorded = claim["recorded_by_kind"].get(kind)
+        if kind in UNASKED and not (evidence or needs):
+            continue
         groups.append({"kind": kind, "verdict": verdict, "evidence": evidence, "needs": needs, "recorded": recorded})
     return groups
 

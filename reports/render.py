@@ -44,6 +44,7 @@ KIND_WORDS = {
     "published": "what the authors published",
     "synthetic": "the project's own corpus, trained on the spot",
     "photographs": "photographs that a package index carries",
+    "clothes": "photographs of clothes, where they are installed",
     "celeba": "the real images",
     "full": "training at the paper's scale",
 }
@@ -87,7 +88,7 @@ def rerun(claim: Mapping[str, Any], audit: Mapping[str, Any]) -> str | None:
     """The command that measures one claim again."""
     if not claim.get("nodeid"):
         return None
-    brings = {"published": "--published DIR", "celeba": "--celeba DIR", "full": "--runs DIR"}
+    brings = {"published": "--published DIR", "clothes": "--idx DIR", "celeba": "--celeba DIR", "full": "--runs DIR"}
     options = [option for kind, option in brings.items() if kind in claim["verdicts"]]
     chosen = {"scale": (audit["scale"], "desk"), "device": (audit["environment"].get("device"), "cpu")}
     options += [f"--{key} {value}" for key, (value, default) in chosen.items() if value not in (None, default)]

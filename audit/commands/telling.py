@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import InputError
 from core.files import sha256_file, write_atomic
@@ -18,6 +18,9 @@ from core.splits.places import Leak, Near, leaks
 from core.splits.requirements import violations
 from core.splits.sentences import count_lines
 from reports.leakage_text import lines
+
+if TYPE_CHECKING:
+    from core.dedup.confirmed import Names, Seen
 
 SCHEMA = "samenoise/leakage/2"
 Format = Literal["text", "github", "sarif"]
@@ -50,7 +53,12 @@ class Groups:
 
 @dataclass(frozen=True)
 class Telling:
-    """What is required of the groups, where the answer goes, and what a second look said of near-duplicates."""
+    """What is required of the groups, where the answer goes, and what a second look said of near-duplicates.
+
+    Attributes:
+        second_look: its counts.
+        seen: the look itself and the images' names, for the page.
+    """
 
     required: tuple[str, ...]
     strict: bool = False
@@ -59,6 +67,7 @@ class Telling:
     html_out: Path | None = None
     sarif_out: Path | None = None
     second_look: Mapping[str, Any] | None = None
+    seen: "tuple[Seen, Names] | None" = None
 
 
 def tell(groups: Groups, near: Near | None, threshold: float | None, telling: Telling) -> bool:
@@ -73,7 +82,7 @@ def tell(groups: Groups, near: Near | None, threshold: float | None, telling: Te
     if telling.html_out is not None:
         from reports.leakage import page
 
-        write_atomic(telling.html_out, page(result).encode("utf-8", "xmlcharrefreplace"))
+        write_atomic(telling.html_out, page(result, telling.seen).encode("utf-8", "xmlcharrefreplace"))
     if telling.sarif_out is not None or telling.format == "sarif":
         from reports.annotations import sarif
 

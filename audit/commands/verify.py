@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from core.splits.membership import Membership
 from core.splits.notes import Note
 from core.splits.reading import Given, read_groups
 from core.splits.requirements import PROPERTIES
+
+if TYPE_CHECKING:
+    from core.splits.near_duplicates import Again
 
 
 def command(
@@ -108,8 +111,8 @@ def command(
             raise InputError("--confirm: goes with --images DIR")
         near = None
         if images is not None:
-            near, notes, looked = _near(groups.membership, images, threshold, fit, confirm)
-            telling = replace(telling, second_look=looked)
+            near, notes, again = _near(groups.membership, images, threshold, fit, confirm)
+            telling = replace(telling, second_look=again.counts, seen=again.seen)
             groups = replace(groups, notes=(*groups.notes, *notes))
         holds = tell(groups, near, threshold, telling)
     if not holds:
@@ -155,7 +158,7 @@ def _annotated(form: Format) -> Iterator[None]:
 
 def _near(
     membership: Membership, images: Path, threshold: float, fit: str | None, confirm: bool
-) -> tuple[Any, list[Note], dict[str, Any] | None]:
+) -> "tuple[Any, list[Note], Again]":
     """Near-duplicates across the groups, what of the pictures a reader should know, and what a second look says."""
     from rich.console import Console
     from rich.progress import Progress
@@ -177,4 +180,4 @@ def _near(
             tell=lambda what, count: notes.append(Note("assumed", f"{count:,} {what}", str(images))),
             again=again,
         )
-    return found, notes, again.counts
+    return found, notes, again

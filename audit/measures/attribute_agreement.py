@@ -132,17 +132,19 @@ def record_sex(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     record(evidence, varies_measures(split, baseline), kind=kind, figures=figures, **over_trainings(desk))
 
 
-def identity_measures(split: np.ndarray, overlap: np.ndarray, a: Replicates, b: Replicates) -> Measures:
+def identity_measures(
+    split: np.ndarray, overlap: np.ndarray, a: Replicates, b: Replicates, *, over: str = "images"
+) -> Measures:
     """PSNR on the same images and noise, agreement of most seeds, the weakest tenth of seeds.
 
-    `split` and `overlap` are output PSNR, (trainings, judged levels, images); `a` is agreement of halves without a
-    common person, `b` of random ones.
+    `split` and `overlap` are output PSNR, (trainings, judged levels, images), or means over what `over` names; `a` is
+    agreement of halves without a common person, `b` of random ones.
     """
     found: Measures = {}
     names = ("without a common person", "random halves")
     for row, level in enumerate(JUDGED_LEVELS):
         difference = crossed_difference(
-            split[:, row], overlap[:, row], names=names, sides=("training seeds",), over="images"
+            split[:, row], overlap[:, row], names=names, sides=("training seeds",), over=over
         )
         test = difference.equivalence(PSNR_MARGIN)
         found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval, test.pvalue)

@@ -13,7 +13,8 @@ from audit.plots.shared import plot_rows
 from core.metrics.lpips import Embedding
 from core.metrics.retrieval import recall_by_k
 from core.stats import clopper_pearson
-from fixtures.experiments.desk import Cell, TrainedExperiment
+from fixtures.experiments.desk import Cell
+from fixtures.experiments.experiment import Experiment
 from reports.record import ClaimRecord
 
 DIFFERENCE = "largest relative difference from the lpips package"
@@ -32,20 +33,16 @@ def outside_ten(correlation_index: np.ndarray, lpips_nearest: np.ndarray) -> Mea
     return {"share whose LPIPS-nearest is outside the ten": share}
 
 
-def record_exhaustive(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding | None) -> None:
+def record_exhaustive(evidence: ClaimRecord, desk: Experiment, kind: str, *, lpips: Embedding) -> None:
     """The LPIPS-nearest of all training images, against the ten nearest by correlation (T-lpips-exhaustive)."""
-    needs = "samples of denoisers trained on CelebA, in the run store"
-    evidence.block(kind="celeba", needs=needs, command="samenoise train --corpus DIR --scale workstation --runs DIR")
-    if lpips is None:
-        return
     cell = Cell("random", desk.sizes[-1], "A")
     samples, train = desk.samples(cell).clamp(0, 1), desk.images(cell)
     true = lpips_neighbours(desk, lpips, cell).samples
     _, index = candidates(samples, train)
-    about: dict[str, Any] = {"kind": "synthetic", "n": len(samples), "seeds": f"0:{len(samples)}", "varies": "sample"}
+    about: dict[str, Any] = {"kind": kind, "n": len(samples), "seeds": f"0:{len(samples)}", "varies": "sample"}
     package = by_package(lpips, samples[:16], train[true.index[:16, 0]])
     difference = float(((true.value[:16, 0] - package) / package).abs().max())
-    evidence.add(DIFFERENCE, difference, kind="synthetic", n=16, note=f"{len(train)} training images ranked")
+    evidence.add(DIFFERENCE, difference, kind=kind, n=16, note=f"{len(train)} training images ranked")
     recall = [
         {"k": k, "recall": value, "from": interval.low, "to": interval.high}
         for k, (value, interval) in enumerate(recall_by_k(true.index[:, 0], index), start=1)
@@ -56,6 +53,6 @@ def record_exhaustive(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Emb
         ("nearest by r", train[index[:12, 0]]),
         ("by LPIPS, all", train[true.index[:12, 0]]),
     ]
-    figures = [evidence.figure("nearest", plot_rows(rows))]
+    figures = [evidence.figure(f"nearest-{kind}", plot_rows(rows))]
     for name, (value, interval) in outside_ten(index.numpy(), true.index[:, 0].numpy()).items():
         evidence.add(name, value, interval=interval, figures=figures, **about)

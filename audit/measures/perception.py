@@ -21,6 +21,7 @@ from core.metrics.retrieval import (
     rank_agreement,
     retrieval_difference,
 )
+from core.metrics.ssim import ssim_matrix
 from core.stats import Interval
 from fixtures.experiments.measured import measured
 
@@ -157,25 +158,34 @@ def people(corpus: Corpus, count: int, each: int) -> tuple[Tensor, np.ndarray]:
     return corpus.images[torch.from_numpy(place)], who[place]
 
 
-def identity_rows(
-    root: Path, images: Tensor, who: np.ndarray, lpips: Mapping[str, Embedding]
-) -> tuple[list[dict[str, Any]], dict[str, tuple[float, Interval]]]:
-    """Same-identity retrieval among `images`, each asking for the others of its identity, by metric.
-
-    Returns:
-        One row a metric, and the differences of every LPIPS from correlation, paired over identities.
-    """
+def distances_by_metric(root: Path, images: Tensor, lpips: Mapping[str, Embedding]) -> dict[str, np.ndarray]:
+    """Distances of all images from each other, (n, n), by metric; one minus the value where it is a similarity."""
     flat = images.reshape(len(images), -1).double()
-    distances = {
+    return {
         "correlation": 1 - correlation_matrix(images, images).numpy(),
+        "SSIM": 1 - ssim_matrix(images),
         "L2": torch.cdist(flat, flat).numpy(),
         **{f"LPIPS ({NETWORKS[net]})": kept_matrix(root, e, images) for net, e in lpips.items()},
     }
+
+
+def identity_rows(
+    distances: Mapping[str, np.ndarray], who: np.ndarray
+) -> tuple[list[dict[str, Any]], dict[str, tuple[float, Interval]]]:
+    """Same-identity retrieval among images, each asking for the others of its identity, by metric.
+
+    Args:
+        distances: (n, n) by metric, one of them `correlation`.
+        who: (n,) identities.
+
+    Returns:
+        One row a metric, and the differences of SSIM and every LPIPS from correlation, paired over identities.
+    """
     found = {name: identity_retrieval(d, who, who, seed=SEED, own=np.arange(len(who))) for name, d in distances.items()}
     differences = {
         f"{what}: {name} minus correlation": value
         for name, each in found.items()
-        if name.startswith("LPIPS")
+        if name.startswith(("LPIPS", "SSIM"))
         for what, value in retrieval_difference(each, found["correlation"], seed=SEED).items()
     }
     return [_retrieval(name, each) for name, each in found.items()], differences

@@ -11,6 +11,7 @@ from torch import Tensor
 from audit.measures.perception import (
     NETWORKS,
     RETRIEVAL_SIZE,
+    distances_by_metric,
     embeddings,
     identity_rows,
     kept_rerank,
@@ -139,11 +140,20 @@ def record_same_person(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Em
     """Does LPIPS find the same person better than correlation? On faces whose identity is known."""
     images, who = people(desk.corpus, PEOPLE, EACH)
     more, missing = embeddings({net: RETRIEVAL_SIZE.get(net) for net in NETWORKS if net != lpips.net})
-    rows, differences = identity_rows(desk.root, images, who, {lpips.net: lpips, **more})
+    rows, differences = identity_rows(distances_by_metric(desk.root, images, {lpips.net: lpips, **more}), who)
     about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "identity"}
     note = "; ".join([f"{PEOPLE} people, {EACH} faces each; BCa bootstrap over identities", *missing])
     evidence.add("same person retrieved, by metric", rows, note=note, **about)
     record(evidence, {f"same person, {name}": item for name, item in differences.items()}, **about)
+
+
+def record_beside_order(
+    evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding, ranked: Mapping[int, Ranked]
+) -> None:
+    """What no check of T-rank-inversion hangs on: copies, what the order depends on, whether LPIPS knows people."""
+    record_order_of_copies(evidence, ranked, desk.kind)
+    record_sensitivity(evidence, desk, lpips, ranked[desk.sizes[-1]])
+    record_same_person(evidence, desk, lpips)
 
 
 def record_order(evidence: ClaimRecord, desk: Experiment, kind: str, lpips: Embedding) -> dict[int, Ranked]:

@@ -15,11 +15,12 @@ from core.data.celeba import celeba_in_part, find_file, read_celeba, read_partit
 from core.data.corpus import Corpus
 from core.data.pictures import Fit, read_full
 from core.dedup.confirmed import MOST, SecondLook, bands_above, look_at, parting
-from core.dedup.pairs import Pairs
+from core.dedup.pairs import Pairs, kept
 from core.dedup.search import near_duplicates
 from core.files import sha256_file
 from core.machine import cores
 from core.stats import clopper_pearson
+from fixtures.experiments.clothes import Clothes
 from fixtures.photographs.orl import CREDIT, fetch
 from fixtures.published.files import Published
 from reports.record import ClaimRecord
@@ -101,7 +102,40 @@ def record_precision(evidence: ClaimRecord, found: Looked, kind: str, note: str)
         evidence.add("one photograph under two identities", int((confirms & ~same).sum()), kind=kind, unit="pairs")
 
 
-def record_dedup_precision(evidence: ClaimRecord, orl: Corpus | None, celeba: Path | None) -> None:
+def by_class(pairs: Pairs, classes: np.ndarray) -> list[dict[str, Any]]:
+    """How many pairs of the rule are of one class, by band of correlation, with exact binomial intervals.
+
+    Images of another class show another thing, so that a pair of two classes is no near-duplicate; one of a class may
+    be, or not.
+    """
+    strength, same = np.abs(pairs.correlation), classes[pairs.i] == classes[pairs.j]
+    rows = []
+    for low, high in bands_above(pairs.threshold):
+        inside = (strength > low) & (strength <= high)
+        k, n = int((same & inside).sum()), int(inside.sum())
+        if n:
+            interval = clopper_pearson(k, n)
+            row = {"correlation above": low, "to": high, "pairs": n, "of one class": k / n}
+            rows.append(row | {"from": interval.low, "up to": interval.high})
+    return rows
+
+
+def record_clothes(evidence: ClaimRecord, clothes: Clothes) -> None:
+    """What the rule does to photographs of clothes, beside what is judged."""
+    images = clothes.raw.images
+    pairs = near_duplicates(images)
+    stay = len(kept(pairs, len(images)).kept)
+    note = f"{len(images):,} different photographs of clothes (MNIST's files) at {images.shape[-1]} pixels a side"
+    about: dict[str, Any] = {"kind": "photographs", "n": len(images)}
+    evidence.add("clothes: share that the rule removes", 1 - stay / len(images), note=note, **about)
+    if clothes.classes is not None:
+        rows = by_class(pairs, clothes.classes)
+        evidence.add("clothes: pairs of the rule that are of one class", rows, note=f"{note}; Clopper-Pearson", **about)
+
+
+def record_dedup_precision(
+    evidence: ClaimRecord, orl: Corpus | None, celeba: Path | None, clothes: Clothes | None = None
+) -> None:
     """The precision of the rule on the photographs at hand (T-dedup-precision)."""
     if orl is not None:
         note = (
@@ -109,6 +143,8 @@ def record_dedup_precision(evidence: ClaimRecord, orl: Corpus | None, celeba: Pa
             "is the same photograph twice, and the others that pass differ in eyes or mouth"
         )
         record_precision(evidence, of_orl(orl), "photographs", note)
+        if clothes is not None:
+            record_clothes(evidence, clothes)
     if celeba is not None:
         corpus, found = of_celeba(celeba)
         part = celeba_in_part(celeba)

@@ -14,6 +14,7 @@ from reports.record import ClaimRecord
 SEED = 0  # of every bootstrap, and of whatever else is drawn once
 Measures = dict[str, Any]  # by name: a value, or (value, interval), or (value, interval, p-value)
 Recorded = TypeVar("Recorded")
+Pairs = TypeVar("Pairs", bound=Experiment)
 
 
 def record(evidence: ClaimRecord, found: Mapping[str, Any], *, kind: str, **about: Any) -> None:
@@ -84,10 +85,17 @@ def record_pairs(
     if trained is not None:
         with evidence.attempt("full"):
             measure(evidence, trained, "full")
-    if photographs is not None:
-        with evidence.attempt(photographs.kind):
-            measure(evidence, photographs, photographs.kind)
+    record_photographs(evidence, photographs, measure)
     return measure(evidence, desk, desk.kind)
+
+
+def record_photographs(
+    evidence: ClaimRecord, pairs: Pairs | None, measure: Callable[[ClaimRecord, Pairs, str], object]
+) -> None:
+    """Evidence from pairs on photographs, where these are at hand; what the pairs lack blocks their kind alone."""
+    if pairs is not None:
+        with evidence.attempt(pairs.kind):
+            measure(evidence, pairs, pairs.kind)
 
 
 def cite(evidence: ClaimRecord, *files: str) -> None:

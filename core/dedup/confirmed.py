@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -23,6 +23,8 @@ _SMOOTHING = 8  # bins, the deviation of the kernel
 _RESAMPLES = 400
 _EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 1.0)  # of bands of correlation
 Picture = Callable[[int], np.ndarray]  # number -> (3, h, w) 8-bit levels
+Pictures = tuple[Picture, Picture]  # of i and of j
+Names = tuple[Sequence[str] | Mapping[int, str], Sequence[str] | Mapping[int, str]]  # of what i and j count
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,27 @@ class SecondLook:
             "threshold_read_off_these_pairs": self.parting.read,
             "bands": bands,
         }
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A second look at the pairs of the rule, and what reads the full-size pictures of i and of j."""
+
+    look: SecondLook
+    pairs: Pairs
+    pictures: Pictures | None
+
+    def nearest(self, band: tuple[float, float], confirmed: bool, most: int) -> tuple[np.ndarray, int]:
+        """Of one band of correlation the pairs of one kind that lie nearest to the threshold of the second look.
+
+        Returns:
+            Where they stand in `look.index`, at most `most`, and how many of that kind the band holds.
+        """
+        strength, value = np.abs(self.pairs.correlation[self.look.index]), self.look.value
+        kind = self.look.confirms == confirmed
+        inside = np.flatnonzero((strength > band[0]) & (strength <= band[1]) & kind & np.isfinite(value))
+        away = np.abs(value[inside] - self.look.parting.threshold)
+        return inside[np.argsort(away, kind="stable")][:most], len(inside)
 
 
 def bands_above(threshold: float) -> list[tuple[float, float]]:

@@ -13,7 +13,7 @@ from core.data.collections.find import open_collection
 from core.data.corpus import load_corpus
 from core.data.pictures import KEEP, Fit, Stored, read_full
 from core.data.together import notes_of, read_all
-from core.dedup.confirmed import SecondLook, chosen_pairs, look_at, parting
+from core.dedup.confirmed import Names, SecondLook, Seen, chosen_pairs, look_at, parting
 from core.dedup.pairs import THRESHOLD, Pairs
 from core.dedup.search import near_duplicates
 from core.errors import InputError
@@ -48,10 +48,12 @@ class Again:
         confirm: keep only confirmed pairs.
         counts: what `core.dedup.confirmed.SecondLook.counts` says of all pairs across groups, or `not_looked` with
             the reason; set by the search.
+        seen: the look itself, with the names of the images that its pairs count; None where nothing was looked at.
     """
 
     confirm: bool = False
     counts: dict[str, Any] | None = None
+    seen: tuple[Seen, Names] | None = None
 
 
 def near_duplicates_across(
@@ -134,6 +136,7 @@ def _looked_again(
     value = look_at(pairs, index, picture, picture, threads=cores())
     look = SecondLook(index, value, parting(value))
     again.counts = {**look.counts(pairs), "only_confirmed_kept": again.confirm}
+    again.seen = Seen(look, pairs, (picture, picture)), (names, names)
     if not again.confirm:
         return found
     parts = np.split(look.confirms, np.cumsum([len(p) for p in every])[:-1])

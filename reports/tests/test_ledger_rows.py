@@ -29,7 +29,7 @@ TOPICS = {
     "dynamics": "V-setup V-gap V-levels V-figure V-order V-criterion B-generation-time B-memorisation-time "
     "B-memorised-fraction",
 }
-KINDS = {"arithmetic", "property", "published", "synthetic", "photographs", "celeba", "full"}
+KINDS = {"arithmetic", "property", "published", "synthetic", "photographs", "clothes", "celeba", "full"}
 HOW = {"printed", "read off a figure", "derived"}
 FIRST = date(2026, 11, 23)  # the day of the first rule
 VERDICTS = {"reproduced", "refuted", "inconclusive"}

@@ -370,3 +370,10 @@ def test_each_kind_has_a_verdict_or_what_it_needs() -> None:
     needs = [{"kind": "published", "needs": "x", "command": "y"}]
     groups = by_kind(claim(blocked=needs, evidence=[item()], verdicts={"synthetic": "refuted"}))
     assert [(g["kind"], g["verdict"]) for g in groups] == [("published", "blocked"), ("synthetic", "refuted")]
+
+
+def test_of_clothes_nothing_is_said_where_there_are_none() -> None:
+    kinds = ["clothes", "synthetic"]
+    assert [g["kind"] for g in by_kind(claim(kinds=kinds))] == ["synthetic"]
+    found = by_kind(claim(kinds=kinds, evidence=[item() | {"kind": "clothes"}], verdicts={"clothes": "reproduced"}))
+    assert [(g["kind"], g["verdict"]) for g in found] == [("clothes", "reproduced"), ("synthetic", "not yet tested")]

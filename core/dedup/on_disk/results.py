@@ -10,30 +10,19 @@ import numpy as np
 import pandas as pd
 
 from core.data.unusable import LISTED, REFUSED, reasons
-from core.dedup.confirmed import SecondLook
+from core.dedup.confirmed import Names, Pictures, Seen
 from core.dedup.equal import Equal
 from core.dedup.on_disk.second import look_table
 from core.dedup.pairs import Kept, Pairs, kept
 from core.dedup.sources import FileSource
 from core.files import sha256_bytes, write_atomic
 
-Pictures = tuple[Callable[[int], np.ndarray], Callable[[int], np.ndarray]]  # number -> (c, h, w), for i and for j
 EQUAL = "equal.parquet"  # images equal to an earlier one of their set
 LOOKED = "second_look.parquet"  # pairs that were looked at again at full size
 SAME = "same_files.txt"  # files met more than once
 PACKAGES = ("samenoise", "numpy", "numba", "torch", "pillow")
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A second look at the pairs of the rule, and the full-size pictures of i and of j."""
-
-    look: SecondLook
-    pairs: Pairs
-    pictures: Pictures | None
-
-
-Names = tuple[Sequence[str], Sequence[str]]
 Page = Callable[[Pairs, Names, Pictures, str, Seen | None], str]  # pairs, names, pictures, summary, second look
 
 

@@ -13,11 +13,12 @@ from typing import Any
 from core.data.gather import Headers, gather
 from core.data.pictures import read_picture
 from core.data.unusable import refuse
+from core.dedup.confirmed import Seen
 from core.dedup.join.tiles import Engine, local_engine
 from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.looked_at import pictures_looked_at, same_images
 from core.dedup.on_disk.options import SCHEMA, Options, StageProgress, stage
-from core.dedup.on_disk.results import PACKAGES, Page, Results, Seen, digest
+from core.dedup.on_disk.results import PACKAGES, Page, Results, digest
 from core.dedup.on_disk.second import full_pictures, looked_again, second_look
 from core.dedup.on_disk.sets import check_before_reading, look
 from core.dedup.on_disk.work import WORK, open_work, prepared, search

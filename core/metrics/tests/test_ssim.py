@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from core.errors import InputError
-from core.metrics.ssim import ssim
+from core.metrics.ssim import ssim, ssim_matrix
 
 
 def _images(n: int, seed: int, size: int = 12) -> torch.Tensor:
@@ -55,3 +55,13 @@ def test_an_image_is_most_like_itself_and_order_follows_noise() -> None:
 def test_bad_input(samples: torch.Tensor, candidates: torch.Tensor, window: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         ssim(samples, candidates, window)
+
+
+def test_the_matrix_holds_what_pairs_have_alone() -> None:
+    x = _images(5, 3)
+    found = ssim_matrix(x)
+    expected = ssim(x, x[None].expand(5, -1, -1, -1, -1))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert (found == found.T).all() and np.allclose(np.diag(found), 1)
+    with pytest.raises(InputError, match="ssim: found images"):
+        ssim_matrix(x.expand(-1, 3, -1, -1))

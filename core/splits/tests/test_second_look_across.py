@@ -1,7 +1,9 @@
 """Near-duplicates across groups, looked at again at full size: a planted copy is confirmed, a likeness is not."""
 
+import base64
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,22 @@ def test_both_counts_are_told_and_confirm_keeps_the_copy(groups: Path, capsys: p
     assert (looked["pairs"], looked["looked_at"], looked["confirmed"]) == (2, 2, 1)
     assert "second look at 2 pairs: 1 confirmed" in capsys.readouterr().out
     assert "what a second look confirms" in (groups / "plain.html").read_text()
+
+
+def test_the_page_shows_the_pairs_of_each_band(groups: Path) -> None:
+    """The copy under its heading, the likeness under another, both from the photographs and not from small images."""
+    with pytest.raises(SystemExit):
+        main(command(groups, "--html", str(groups / "page.html")))
+    page = (groups / "page.html").read_text()
+    confirmed, likeness = (
+        re.search(rf"{word} \(1 pairs\)</h3>(.*?)</ul>", page, re.DOTALL) for word in (": confirmed", "not confirmed")
+    )
+    assert confirmed is not None and "a.jpg &middot; c.jpg" in confirmed[1]
+    assert likeness is not None and "b.jpg &middot; d.jpg" in likeness[1]
+    assert "Confirmed means one photograph" in page and "img-src data:" in page
+    shown = re.search(r"data:image/png;base64,([^\"]+)", confirmed[1])
+    assert shown is not None
+    assert Image.open(io.BytesIO(base64.b64decode(shown[1]))).size == (160, 160)
 
 
 def test_a_required_property_is_lost_by_a_confirmed_pair_only(groups: Path) -> None:
