@@ -1,5 +1,7 @@
 """Agreement of halves that differ by an attribute or share no person (Topeza 2025, sections 5.2 and 5.3)."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,7 @@ from audit.measures.made_up import made_up_trainings, strong, weak
 from audit.measures.planted import read_glasses, worn
 from audit.measures.record import record_pairs, record_photographs, record_published
 from audit.measures.small_end import record_people
+from audit.published.bands import by_band, coarse, published_coarse_aligned
 from audit.published.figures import (
     published_attribute_respected,
     published_eyeglasses_convergence,
@@ -34,6 +37,7 @@ from fixtures.experiments.desk import GROUPS, RANDOM, TrainedExperiment, pairs_o
 from fixtures.experiments.experiment import Experiment
 from fixtures.experiments.small_end import SmallEnd
 from fixtures.published.files import Published
+from fixtures.published.notebooks import notebook_tiles
 from reports.judge import Judge
 from reports.record import ClaimRecord
 
@@ -223,10 +227,23 @@ def test_a_start_from_other_noise_is_caught(judge: Judge, desk: TrainedExperimen
 def test_outlines_align_and_details_diverge(
     evidence: ClaimRecord,
     desk: TrainedExperiment,
+    published_or_none: Published | None,
     trained_or_none: Experiment | None,
     photographs_or_none: Experiment | None,
 ) -> None:
+    record_published(evidence, published_or_none, published_coarse_aligned)
     record_pairs(evidence, trained_or_none, desk, record_coarse, photographs_or_none)
+
+
+@pytest.mark.control("T-coarse-aligned", "negative")
+def test_published_samples_of_shifted_seeds_are_caught(judge: Judge, published: Published) -> None:
+    """B's published samples moved on by one seed: not even outlines align."""
+    tiles = notebook_tiles(published)
+    baseline = by_band(tiles, "celeba")
+    found: dict[str, Any] = {}
+    for experiment, name in (("eyeglasses", "glasses"), ("male", "sex")):
+        found |= coarse(by_band(tiles, experiment, shift=1), baseline, name)
+    assert judge("T-coarse-aligned", found, "published") == "refuted"
 
 
 @pytest.mark.control("T-coarse-aligned", "positive")
