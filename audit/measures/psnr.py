@@ -105,8 +105,11 @@ def psnr_gap_measures(first: Trained, last: Trained) -> Measures:
         for k, side in enumerate(("train", "test"))
     }
     sizes: dict[str, int] = {}
+    together = set()
     for (n, group, side), table in tables.items():
-        sizes |= {f"trainings of {group}, {n}": len(table), f"{side} images of {group}, {n}": table.shape[-1]}
+        factors = {f"trainings of {group}, {n}": len(table), f"{side} images of {group}, {n}": table.shape[-1]}
+        sizes |= factors
+        together.add(frozenset(factors))
     signs = {"largest N": 1, "smallest N": -1, "train": 1, "test": -1}
 
     def change(weights: Weights, row: int) -> np.ndarray:
@@ -119,7 +122,7 @@ def psnr_gap_measures(first: Trained, last: Trained) -> Measures:
             total = total + signs[n] * signs[side] * ((i @ table[:, row]) * j).sum(axis=1) / len(GROUPS)
         return np.asarray(total)
 
-    found = {level: crossed(sizes, partial(change, row=row)) for row, level in enumerate(LEVELS)}
+    found = {level: crossed(sizes, partial(change, row=row), together=together) for row, level in enumerate(LEVELS)}
     return {f"change of the gap at {level:g} dB": (each.estimate, each.interval()) for level, each in found.items()}
 
 

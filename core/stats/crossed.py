@@ -14,7 +14,7 @@ trainings: where that is all that varies, the interval is up to twice as wide as
 seeds and 16 to 64 sampling seeds, whose effects are normal or (sampling seeds) exponential.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt
 
@@ -82,11 +82,19 @@ class Crossed:
         return Equivalence(self.estimate, margin, p, interval, p < alpha)
 
 
-def crossed(sizes: Mapping[str, int], statistic: Callable[[Weights], np.ndarray], *, least: int = 2) -> Crossed:
+def crossed(
+    sizes: Mapping[str, int],
+    statistic: Callable[[Weights], np.ndarray],
+    *,
+    least: int = 2,
+    together: Collection[frozenset[str]] | None = None,
+) -> Crossed:
     """The jackknife of `statistic` over every factor of `sizes` in turn.
 
     `statistic` gets, by factor, how much each level counts, (m, levels) with rows that add up to 1, and returns the m
     estimates, (m,). It should be a mean or a difference of means; each factor needs at least `least` levels.
+    `together` are the pairs of factors that one of these means is taken over; means that share no value have nothing
+    in common that varies with both. By default it is all pairs.
     """
     for name, size in sizes.items():
         if size < least:
@@ -109,7 +117,8 @@ def crossed(sizes: Mapping[str, int], statistic: Callable[[Weights], np.ndarray]
 
     rounding = (1e-13 * estimate) ** 2  # of equal values
     whole = {name: variance(name) for name in sizes}
-    own = {name: v if name == most else v - variance(name, most) for name, v in whole.items()}
+    alone = [name for name in sizes if name == most or (together is not None and {name, most} not in together)]
+    own = {name: v if name in alone else v - variance(name, most) for name, v in whole.items()}
     squares = sum(v**2 / (sizes[name] - 1) for name, v in whole.items())
     degrees = sum(whole.values()) ** 2 / squares if squares > 0 else float("inf")
     return Crossed(estimate, dict(sizes), {name: v if v > rounding else 0.0 for name, v in own.items()}, degrees)

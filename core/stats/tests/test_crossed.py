@@ -20,7 +20,9 @@ from core.stats.crossed import (
     SIDE_A,
     SIDE_B,
     Crossed,
+    Weights,
     ceiling_gap,
+    crossed,
     crossed_difference,
     crossed_mean,
     crossed_pairs_mean,
@@ -125,6 +127,28 @@ def test_variances_by_hand() -> None:
     of_rows, of_columns, of_both = rows.var(ddof=1) / 2, columns.var(ddof=1) / 3, (left**2).sum() / 2 / 6
     assert found.variances == pytest.approx({"rows": of_rows - of_both, "columns": of_columns})
     assert found.degrees == pytest.approx((of_rows + of_columns) ** 2 / (of_rows**2 / 1 + of_columns**2 / 2))
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_means_that_share_no_value_need_not_be_looked_at_together(apart: bool) -> None:
+    """A difference of two tables is the same with and without their factors looked at in pairs; one table is not."""
+    a, b = (np.random.default_rng(k).normal(size=size) for k, size in enumerate(((3, 40), (4, 9))))
+    names = (("networks of a", "images of a"), ("networks of b", "images of b"))
+    sizes = {
+        name: n for pair, table in zip(names, (a, b), strict=True) for name, n in zip(pair, table.shape, strict=True)
+    }
+
+    def difference(weights: Weights) -> np.ndarray:
+        return np.asarray(
+            sum(sign * ((weights[i] @ table) * weights[j]).sum(axis=1)
+                for sign, table, (i, j) in zip((1, -1), (a, b), names, strict=True))
+        )  # fmt: skip
+
+    together = [frozenset(pair) for pair in names[: 2 if apart else 0]]
+    every, some = crossed(sizes, difference), crossed(sizes, difference, together=together)
+    assert some.degrees == every.degrees
+    same = {name: some.variances[name] == pytest.approx(every.variances[name], rel=1e-9) for name in sizes}
+    assert same == dict.fromkeys(sizes, True) | {"networks of a": apart}
 
 
 def test_what_each_network_adds_to_both_sides_cancels_in_the_gap() -> None:
