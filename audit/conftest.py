@@ -1,9 +1,6 @@
 """Fixtures that controls share with tests of the measures behind them."""
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 from torch import Tensor
 
 from audit.measures.made_up import STRANGERS
@@ -15,12 +12,3 @@ def faces(desk: TrainedExperiment) -> tuple[Tensor, Tensor, Tensor]:
     """Training images, a training set of other images, and images held out from both."""
     halves = [desk.images(Cell("random", desk.sizes[-2], group)) for group in "AB"]
     return halves[0], halves[1], desk.held_out.images[:STRANGERS]
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """A network of a few weights computes longer with two threads, which wait for each other at every step."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

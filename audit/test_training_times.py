@@ -85,7 +85,6 @@ def test_trainings_that_end_too_early_decide_nothing(judge: Judge) -> None:
 
 
 @pytest.mark.control("B-memorisation-time", "negative")
-@pytest.mark.usefixtures("one_thread")
 def test_at_a_full_scale_the_published_network_alone_is_evidence(tmp_path: Path) -> None:
     """A stand-in for it whose trainings end before copies appear: that decides nothing, whatever small systems do."""
     study = FaceTimes(
