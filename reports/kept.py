@@ -104,7 +104,9 @@ def write(folder: Path, key: Key, found: Mapping[str, Any]) -> None:
 
 def _beside(config: pytest.Config) -> tuple[Path, Key]:
     root, surroundings = config.hook.pytest_kept_beside(config=config)
-    return root, surroundings | {"where": environment(config.getoption("--device"))}
+    where = environment(config.getoption("--device"))
+    del where["threads"]  # of this moment: how many a measure has is among what others say
+    return root, surroundings | {"where": where}
 
 
 def _name(key: Key) -> str:
