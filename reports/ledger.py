@@ -21,6 +21,7 @@ class Check:
 
     evidence: str
     op: str
+    shown: str | None = None  # what the page calls the evidence, where its name reads poorly
     kind: str | None = None  # None: holds for whichever kind was measured
     value: Any = None
     low: float | None = None
@@ -188,6 +189,8 @@ def _check(check: Mapping[str, Any], row: Mapping[str, Any], where: str) -> Chec
     made = Check(**{**check, "window": _window(check, row, f"{where}: check of {check['evidence']}")})
     where = f"{where}: check of {made.evidence}"
     _one_of(made.op, OPS, f"{where}: op")
+    if made.shown is not None and not (isinstance(made.shown, str) and made.shown):
+        raise InputError(f"{where}: shown: found {made.shown!r}; expected a text")
     if made.kind is not None:
         _one_of(made.kind, row["evidence"], f"{where}: kind")
     if made.op == "within" and (made.low is None or made.high is None):

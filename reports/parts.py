@@ -43,7 +43,7 @@ def decided(claim: Claim) -> dict[str, Any] | None:
     for check in checks:
         for item in claim["evidence"]:
             if check["decided"] and (item["kind"], item["name"]) == (check["kind"], check["evidence"]):
-                return {**check, "item": item, "of": len(checks)}
+                return {"shown": None, **check, "item": item, "of": len(checks)}
     return None
 
 
@@ -130,6 +130,12 @@ def unblocking(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
             entry = found.setdefault(block["command"], {**block, "waiting": {}, "more": {}})
             entry["waiting" if claim["verdict"] == "blocked" else "more"][claim["id"]] = claim["title"]
     return sorted(found.values(), key=lambda entry: (-len(entry["waiting"]), -len(entry["more"])))
+
+
+def read_back(audit: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How many claims' figures an earlier run measured, and when the oldest of them were; None where none were."""
+    moments = [claim["measured"] for claim in audit["claims"] if claim.get("measured")]
+    return {"claims": len(moments), "since": min(moments)} if moments else None
 
 
 def surprises(audit: Mapping[str, Any]) -> list[tuple[str, Items]]:

@@ -19,6 +19,7 @@ from reports.parts import (
     first_picture,
     in_card,
     pictures,
+    read_back,
     reasons_of,
     sections,
     sections_of,
@@ -64,7 +65,7 @@ def render(audit: Mapping[str, Any], folder: Path | str) -> str:
         raise InputError(f"audit.json: found schema {audit.get('schema')!r}; expected {SCHEMA!r}")
     try:
         parts: dict[str, Any] = {"headline": headline(audit), "topics": topics_of(audit), "sections": sections(audit)}
-        parts |= {"surprises": surprises(audit), "unblocking": unblocking(audit)}
+        parts |= {"surprises": surprises(audit), "unblocking": unblocking(audit), "read_back": read_back(audit)}
         return _below_limit(audit, Path(folder), parts)
     except (KeyError, UndefinedError) as error:
         raise InputError(

@@ -64,6 +64,7 @@ def test_a_reason_stands_for_all_kinds_or_for_one(tmp_path: Path) -> None:
         ('checks = [{ evidence = "x", op = "about", value = 1 }]', "op: found 'about'"),
         ('checks = [{ evidence = "x", op = "above" }]', "needs a value"),
         ('checks = [{ evidence = "x", op = "above", value = "much" }]', "needs a number"),
+        ('checks = [{ evidence = "x", op = "above", value = 1, shown = "" }]', "shown: found ''; expected a text"),
         ('checks = [{ op = "above", value = 1 }]', "has no evidence"),
         ('checks = [{ evidence = "x", value = 1 }]', "has no op"),
         ('checks = [{ evidence = "x", op = "within", low = 1.0 }]', "needs low and high"),
