@@ -8,10 +8,10 @@ import pytest
 
 from core.errors import InputError, Missing
 from core.files import write_atomic
-from reports.headline import headline
 from reports.judge import VERDICTS, Evidence, judge_claim
 from reports.ledger import Ledger, load_ledger
 from reports.record import TRAINED, AuditRun, ClaimRecord, as_pair
+from reports.terminal import ending
 
 RUN = pytest.StashKey[AuditRun]()
 LEDGER = pytest.StashKey[Ledger]()
@@ -184,7 +184,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The verdicts in one line each count, and where the report is."""
+    """The answer, verdicts by document, what changed, what is missing and how to bring it, and where the report is."""
     run = config.stash.get(RUN, None)
     if run is None:
         return
@@ -192,15 +192,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for message in config.stash[BAD_INPUT]:
         terminalreporter.write_line(f"bad input: {message}", red=True)
     audit = run.as_json()
+    for line in ending(audit):
+        terminalreporter.write_line(line)
     counts = audit["counts"]
-    for sentence in found.sentences if (found := headline(audit)) else ():
-        terminalreporter.write_line(sentence)
     terminalreporter.write_line("claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts))
-    if before := [record.measured for record in run.records.values() if record.measured]:
-        since = (
-            f"{len(before)} claims were measured before, by the same code on the same trainings (since {min(before)})"
-        )
-        terminalreporter.write_line(f"{since}; --measure-again measures them now")
     for name in ("index.html", "audit.json"):
         terminalreporter.write_line(f"{_shown(run.folder / name)}")
     if config.option.xmlpath:
