@@ -11,6 +11,7 @@ pytest_plugins = [
     "reports.plugin",
     "fixtures.plugin",
     "fixtures.trained",
+    "fixtures.status",
     "fixtures.groups",
     "reports.kept",
     "fixtures.follows",
