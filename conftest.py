@@ -8,6 +8,7 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest_plugins = [
+    "reports.own_ledger",
     "reports.plugin",
     "fixtures.plugin",
     "fixtures.trained",

@@ -1,5 +1,6 @@
 """The ledger: every claim, what would decide it, and the verdict it had when it was last understood."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -12,6 +13,7 @@ from core.errors import InputError
 KINDS = ("arithmetic", "property", "published", "synthetic", "photographs", "clothes", "celeba", "full")
 OPS = ("equals", "above", "at_least", "below", "contains", "excludes", "within")
 TOPICS = ("data", "duplicates", "splits", "model", "behaviour", "theory", "dynamics")
+EXPECTED = {"claim": "[[claim]]", "sources": "[sources.LETTER]", "rules": "[rules.NAME]", "title": "title = TEXT"}
 RECORDABLE = ("reproduced", "refuted", "inconclusive")
 
 
@@ -66,6 +68,7 @@ class Ledger:
     claims: tuple[Claim, ...]
     sources: Mapping[str, Mapping[str, Any]]
     rules: Mapping[str, Any]
+    title: str | None = None  # what the ledger asks as a whole
 
     def __getitem__(self, claim_id: str) -> Claim:
         for claim in self.claims:
@@ -83,8 +86,8 @@ def load_ledger(path: Path | str) -> Ledger:
     """Read and check `claims.toml`.
 
     Raises:
-        InputError: naming the row, for a duplicate id, an unknown key, kind, operation or verdict, a check that lacks
-            what its operation needs, or a recorded verdict other than `reproduced` without its reason.
+        InputError: naming the row, for a duplicate id, an unknown key, kind, operation, verdict or rule, a check that
+            lacks what its operation needs, or a recorded verdict other than `reproduced` without its reason.
     """
     path = Path(path)
     try:
@@ -93,6 +96,11 @@ def load_ledger(path: Path | str) -> Ledger:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected the ledger of claims") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
+    for key, kind in {"claim": list, "sources": dict, "rules": dict, "title": str}.items():
+        if not isinstance(data.get(key, kind()), kind):
+            raise InputError(f"{path}: {key}: found {data[key]!r}; expected {EXPECTED[key]}")
+    if unknown := sorted(data.keys() - EXPECTED.keys()):
+        raise InputError(f"{path}: found {', '.join(unknown)}; expected {', '.join(EXPECTED.values())}")
     claims = tuple(_claim(row, path) for row in data.get("claim", []))
     seen: set[str] = set()
     for claim in claims:
@@ -101,7 +109,14 @@ def load_ledger(path: Path | str) -> Ledger:
                 raise InputError(f"{path}: the id {name} stands in two rows; expected one row a claim")
             seen.add(name)
     rules = {name: _rule(rule, f"{path}: rule {name}") for name, rule in data.get("rules", {}).items()}
-    return Ledger(claims, data.get("sources", {}), rules)
+    for claim in claims:
+        for name in re.findall(r"rules\.(\w+)", claim.threshold_source):
+            if name not in rules:
+                raise InputError(
+                    f"{path}: row {claim.id}: threshold_source cites rules.{name}; expected one of "
+                    f"{', '.join(f'rules.{known}' for known in rules) or '[rules.NAME], of which there is none'}"
+                )
+    return Ledger(claims, data.get("sources", {}), rules, data.get("title"))
 
 
 def _rule(rule: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -19,8 +19,19 @@ TOPIC_TITLES = {
     "theory": "Theory",
     "dynamics": "Training dynamics",
 }
+ASKED = "What is claimed about memorisation and generalisation in diffusion models, and what could be shown"
 Claim = Mapping[str, Any]
 Items = list[Mapping[str, Any]]
+
+
+def owned(audit: Mapping[str, Any]) -> bool:
+    """Whether the claims are those of somebody's own ledger."""
+    return bool(audit.get("ledger"))
+
+
+def asked(audit: Mapping[str, Any]) -> str:
+    """What the page asks: as its ledger says, or what the project does."""
+    return audit.get("title") or ("What is claimed, and what could be shown" if owned(audit) else ASKED)
 
 
 def by_kind(claim: Claim) -> list[dict[str, Any]]:

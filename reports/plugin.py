@@ -1,5 +1,6 @@
 """The pytest side of the three layers: collect claims, hand out `evidence`, judge, write the report."""
 
+import json
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from core.errors import InputError, Missing
 from core.files import write_atomic
 from reports.judge import VERDICTS, Evidence, judge_claim
 from reports.ledger import Ledger, load_ledger
+from reports.own_ledger import choose_ledger, claims_folder, ledger_file, own_ledger
 from reports.record import TRAINED, AuditRun, ClaimRecord, as_pair
+from reports.schema import faults
 from reports.terminal import ending
 
 RUN = pytest.StashKey[AuditRun]()
 LEDGER = pytest.StashKey[Ledger]()
 BAD_INPUT = pytest.StashKey[list[str]]()
+UNSOUND = pytest.StashKey[list[str]]()
 RECORD = pytest.StashKey[ClaimRecord]()
 
 
@@ -23,7 +27,8 @@ RECORD = pytest.StashKey[ClaimRecord]()
 def pytest_configure(config: pytest.Config) -> None:
     """Check where the report goes and read the ledger; JUnit's file goes beside the report of an audit."""
     try:
-        config.stash[LEDGER] = load_ledger(_audit(config) / "claims.toml")
+        choose_ledger(config)
+        config.stash[LEDGER] = load_ledger(ledger_file(config))
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[BAD_INPUT] = []
@@ -37,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Ledger and tests must match one to one: checked before -k and -m take anything away; -k knows ids of rows."""
-    ledger = config.stash[LEDGER]
+    ledger, named = config.stash[LEDGER], _shown(ledger_file(config))
     judged: dict[str, str] = {}
     for item in items:
         item.extra_keyword_matches.update(
@@ -46,24 +51,27 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         for marker in item.iter_markers("control"):
             if marker.args[0] not in ledger.ids or marker.args[1:] not in (("positive",), ("negative",)):
                 raise pytest.UsageError(
-                    f"{item.nodeid}: control of {marker.args}; expected the id of a row in audit/claims.toml and "
+                    f"{item.nodeid}: control of {marker.args}; expected the id of a row in {named} and "
                     "'positive' or 'negative'"
                 )
         for marker in item.iter_markers("claim"):
             (claim,) = marker.args
             if claim not in ledger.ids:
-                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, which has no row in audit/claims.toml")
+                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, which has no row in {named}")
             if claim in judged:
                 raise pytest.UsageError(f"{item.nodeid}: judges {claim}, which {judged[claim]} judges already")
             if not ledger[claim].checks:
-                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, whose row in audit/claims.toml has no checks")
+                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, whose row in {named} has no checks")
             judged[claim] = item.nodeid
     if _collects_all_claims(config) and not session.testsfailed:
         for row in ledger.claims:
             if row.checks and row.id not in judged:
-                raise pytest.UsageError(f"audit/claims.toml: row {row.id} has checks, but no test in audit/ judges it")
+                raise pytest.UsageError(
+                    f"{named}: row {row.id} has checks, but no test in {_shown(claims_folder(config))}/ judges it"
+                )
     if judged and not config.option.collectonly:
-        config.stash[RUN] = AuditRun(ledger, _folder(config), config.getoption("--scale"), config.getoption("--device"))
+        scale, device = config.getoption("--scale"), config.getoption("--device")
+        config.stash[RUN] = AuditRun(ledger, _folder(config), scale, device, own_ledger(config))
 
 
 @pytest.fixture
@@ -172,14 +180,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write `audit.json` and the page, also after failures or an interruption; bad input ends as a usage error."""
-    run = session.config.stash.get(RUN, None)
+    config = session.config
+    run = config.stash.get(RUN, None)
     if run is None:
         return
     from reports.render import render
 
-    run.write()
-    write_atomic(run.folder / "index.html", render(run.as_json(), run.folder))
-    if session.config.stash[BAD_INPUT]:
+    audit = json.loads(run.write().read_text(encoding="utf-8"))
+    config.stash[UNSOUND] = faults(audit)
+    write_atomic(run.folder / "index.html", render(audit, run.folder))
+    if config.stash[UNSOUND] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if config.stash[BAD_INPUT]:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
@@ -191,6 +203,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("samenoise audit")
     for message in config.stash[BAD_INPUT]:
         terminalreporter.write_line(f"bad input: {message}", red=True)
+    for fault in config.stash.get(UNSOUND, []):
+        terminalreporter.write_line(f"audit.json is not as its schema says: {fault}", red=True)
     audit = run.as_json()
     for line in ending(audit):
         terminalreporter.write_line(line)
@@ -207,21 +221,17 @@ def _folder(config: pytest.Config) -> Path:
     return Path(given).resolve() if given else config.rootpath / "reports" / "out"
 
 
-def _audit(config: pytest.Config) -> Path:
-    return config.rootpath / "audit"
-
-
 def _targets(config: pytest.Config) -> list[Path]:
     return [Path(config.invocation_params.dir, arg.split("::")[0]).resolve() for arg in config.args]
 
 
 def _runs_the_audit(config: pytest.Config) -> bool:
-    audit = _audit(config)
+    audit = claims_folder(config)
     return any(path == audit or audit in path.parents or path in audit.parents for path in _targets(config))
 
 
 def _collects_all_claims(config: pytest.Config) -> bool:
-    audit = _audit(config)
+    audit = claims_folder(config)
     return any(path == audit or path in audit.parents for path in _targets(config))
 
 

@@ -13,11 +13,13 @@ from reports.judge import VERDICTS
 from reports.parts import (
     FINDING,
     alt,
+    asked,
     by_kind,
     cited,
     decided,
     first_picture,
     in_card,
+    owned,
     pictures,
     read_back,
     reasons_of,
@@ -92,6 +94,8 @@ def rerun(claim: Mapping[str, Any], audit: Mapping[str, Any]) -> str | None:
     brings = {"published": "--published DIR", "clothes": "--idx DIR", "celeba": "--celeba DIR", "full": "--runs DIR"}
     options = [option for kind, option in brings.items() if kind in claim["verdicts"]]
     chosen = {"scale": (audit["scale"], "desk"), "device": (audit["environment"].get("device"), "cpu")}
+    own = audit.get("ledger")
+    options += [f"--ledger {own['file']} --claims {own['claims']}"] if own else []
     options += [f"--{key} {value}" for key, (value, default) in chosen.items() if value not in (None, default)]
     return " ".join(["pytest audit/ -k", str(claim["nodeid"]).split("::")[-1].split("[")[0], *options])
 
@@ -129,6 +133,7 @@ def _environment(figures: Figures) -> Environment:
     functions = (
         number, bounds, pvalue, duration, day, words, slug, web, rerun, choices, by_kind, pictures, alt, cited, table,
         in_card, sections_of, reasons_of, decided, first_picture,
+        asked, owned,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in functions})
     environment.filters["finding"] = lambda title: str(title).removeprefix(FINDING)

@@ -19,10 +19,17 @@ fixed = 2026-11-23
 {more}
 """
 
+RULES = """
+[rules.grows]
+word = "grows"
+rule = "By the whole interval."
+fixed = 2026-11-23
+"""
+
 
 def ledger(tmp_path: Path, *rows: tuple[str, str]) -> Path:
     path = tmp_path / "claims.toml"
-    path.write_text("".join(ROW.format(id=name, more=more) for name, more in rows), encoding="utf-8")
+    path.write_text("".join(ROW.format(id=name, more=more) for name, more in rows) + RULES, encoding="utf-8")
     return path
 
 
