@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,16 @@ class Ledger:
     title: str | None = None  # what the ledger asks as a whole
 
     def __getitem__(self, claim_id: str) -> Claim:
-        for claim in self.claims:
-            if claim.id == claim_id:
-                return claim
-        raise KeyError(claim_id)
+        return self._by_id[claim_id]
 
-    @property
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         """Ids in the order of the file."""
         return tuple(claim.id for claim in self.claims)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Claim]:
+        return {claim.id: claim for claim in self.claims}
 
 
 def load_ledger(path: Path | str) -> Ledger:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError
+from reports.ledger import load_ledger
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +26,8 @@ def choose_ledger(config: pytest.Config) -> None:
         return
     if not ledger_file(config).is_file():
         raise InputError(f"--ledger: found no file at {own['file']}; expected a ledger like audit/claims.toml")
+    if not load_ledger(ledger_file(config)).claims:
+        raise InputError(f"{own['file']}: found no row; expected [[claim]] at least once")
     if not claims_folder(config).is_dir():
         raise InputError(f"--claims: found no directory at {own['claims']}; expected the tests of the ledger's claims")
     audit, start = config.rootpath / "audit", config.invocation_params.dir

@@ -43,20 +43,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Ledger and tests must match one to one: checked before -k and -m take anything away; -k knows ids of rows."""
     ledger, named = config.stash[LEDGER], _shown(ledger_file(config))
-    judged: dict[str, str] = {}
+    known, judged = set(ledger.ids), dict[str, str]()
     for item in items:
         item.extra_keyword_matches.update(
             mark.args[0] for name in ("claim", "control") for mark in item.iter_markers(name) if mark.args
         )
         for marker in item.iter_markers("control"):
-            if marker.args[0] not in ledger.ids or marker.args[1:] not in (("positive",), ("negative",)):
+            if marker.args[0] not in known or marker.args[1:] not in (("positive",), ("negative",)):
                 raise pytest.UsageError(
                     f"{item.nodeid}: control of {marker.args}; expected the id of a row in {named} and "
                     "'positive' or 'negative'"
                 )
         for marker in item.iter_markers("claim"):
             (claim,) = marker.args
-            if claim not in ledger.ids:
+            if claim not in known:
                 raise pytest.UsageError(f"{item.nodeid}: judges {claim}, which has no row in {named}")
             if claim in judged:
                 raise pytest.UsageError(f"{item.nodeid}: judges {claim}, which {judged[claim]} judges already")
