@@ -75,6 +75,21 @@ def render(audit: Mapping[str, Any], folder: Path | str) -> str:
         ) from error
 
 
+def summarise(audit: Mapping[str, Any]) -> str:
+    """The short form of one audit, a line a claim: what is claimed, on what evidence, the verdict, what it cost.
+
+    Raises:
+        InputError: if `audit` lacks what the page shows.
+    """
+    try:
+        made = template("summary.html", Figures(Path(), 0, 0))
+        return made.render(audit=audit, headline=headline(audit), read_back=read_back(audit))
+    except (KeyError, UndefinedError) as error:
+        raise InputError(
+            f"audit.json: a field that the page shows is missing ({error}); expected {SCHEMA!r}"
+        ) from error
+
+
 def _below_limit(audit: Mapping[str, Any], folder: Path, parts: Mapping[str, Any]) -> str:
     """The page with as many of its figures as fit."""
     budget = LIMIT

@@ -7,14 +7,18 @@ import typer
 
 from core.files import write_atomic
 from reports.read import load_audit
-from reports.render import render
+from reports.render import render, summarise
 
 
 def command(
     audit: Annotated[Path, typer.Argument(help="audit.json of a run; its figures/ lie beside it.")],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    summary: Annotated[
+        bool, typer.Option("--summary", help="The two-page form: claims, evidence, verdict, cost.")
+    ] = False,
 ) -> None:
     """Write the page of an audit from its JSON: one HTML file, the same bytes for the same JSON and figures."""
-    page = render(load_audit(audit), audit.parent)
+    found = load_audit(audit)
+    page = summarise(found) if summary else render(found, audit.parent)
     write_atomic(out, page)
     typer.echo(f"{out}: {len(page.encode()) / 1e6:.1f} MB")
