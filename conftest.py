@@ -8,9 +8,11 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest_plugins = [
+    "reports.own_ledger",
     "reports.plugin",
     "fixtures.plugin",
     "fixtures.trained",
+    "fixtures.status",
     "fixtures.groups",
     "reports.kept",
     "fixtures.follows",

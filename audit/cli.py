@@ -17,6 +17,7 @@ from reports.text import one_line
 COMMANDS = {
     "copies": "audit.commands.copies",
     "dedup": "audit.commands.dedup",
+    "diff": "audit.commands.diff",
     "import": "audit.commands.import_checkpoints",
     "photographs": "audit.commands.photographs",
     "prepare": "audit.commands.prepare",

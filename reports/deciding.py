@@ -11,7 +11,10 @@ DECIDES = {"reproduced": "holds", "refuted": "fails", "inconclusive": "open"}  #
 
 
 def checks_of(claim: Claim, evidence: Sequence[Evidence], judgement: Judgement | None) -> list[dict[str, Any]]:
-    """Every judged value: kind, evidence (its name), expected (in words), outcome, and whether it decided.
+    """Every judged value: kind, evidence (its name), shown (its name in words), expected, outcome, window, decided.
+
+    `window` is where the value was recorded to lie, or None; `expected` is in words, and `decided` says whether the
+    verdict hangs on it.
 
     One of them decided: of those whose outcome is that of the verdict, for `reproduced` the one with the least room
     to its boundary (the largest p-value), for `refuted` the clearest, for `inconclusive` the first. Values without an
@@ -37,8 +40,10 @@ def checks_of(claim: Claim, evidence: Sequence[Evidence], judgement: Judgement |
         {
             "kind": item.kind,
             "evidence": item.name,
+            "shown": check.shown,
             "expected": expectation(check),
             "outcome": outcome,
+            "window": list(check.window[item.kind]) if item.kind in check.window else None,
             "decided": k == decided,
         }
         for k, (check, item, outcome) in enumerate(found)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reports.judge import VERDICTS
+
 CLAIM = "K-same-data"
 GAP, GAP_BEFORE = "ceiling minus agreement, largest N", "ceiling minus agreement, smallest N without copies"
 LARGEST, BEFORE = "largest N", "smallest N without copies"
@@ -40,7 +42,7 @@ def headline(audit: Mapping[str, Any]) -> Headline | None:
     """The answer of one audit; None where that claim is none of its own or was not asked."""
     found = [claim for claim in audit["claims"] if claim["id"] == CLAIM]
     if not found:
-        return None
+        return counted(audit) if audit.get("ledger") else None
     claim, rule = found[0], audit.get("rules", {}).get("independent", {})
     sentences: list[str] = []
     figure = strip = None
@@ -59,6 +61,14 @@ def headline(audit: Mapping[str, Any]) -> Headline | None:
             f"This run did not measure whether two networks trained on disjoint images agree. {blocked}".strip()
         ]
     return Headline(tuple(sentences), figure, strip)
+
+
+def counted(audit: Mapping[str, Any]) -> Headline:
+    """The answer of a ledger of one's own: how many of its claims have which verdict."""
+    counts = audit["counts"]
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+    n = len(audit["claims"])
+    return Headline((f"Of {n:,} claim{'' if n == 1 else 's'}: {told}.",), None)
 
 
 def answer(items: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any], corpus: str, scale: str) -> str:

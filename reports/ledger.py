@@ -1,9 +1,11 @@
 """The ledger: every claim, what would decide it, and the verdict it had when it was last understood."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from core.errors import InputError
 KINDS = ("arithmetic", "property", "published", "synthetic", "photographs", "clothes", "celeba", "full")
 OPS = ("equals", "above", "at_least", "below", "contains", "excludes", "within")
 TOPICS = ("data", "duplicates", "splits", "model", "behaviour", "theory", "dynamics")
+EXPECTED = {"claim": "[[claim]]", "sources": "[sources.LETTER]", "rules": "[rules.NAME]", "title": "title = TEXT"}
 RECORDABLE = ("reproduced", "refuted", "inconclusive")
 
 
@@ -21,6 +24,7 @@ class Check:
 
     evidence: str
     op: str
+    shown: str | None = None  # what the page calls the evidence, where its name reads poorly
     kind: str | None = None  # None: holds for whichever kind was measured
     value: Any = None
     low: float | None = None
@@ -65,25 +69,27 @@ class Ledger:
     claims: tuple[Claim, ...]
     sources: Mapping[str, Mapping[str, Any]]
     rules: Mapping[str, Any]
+    title: str | None = None  # what the ledger asks as a whole
 
     def __getitem__(self, claim_id: str) -> Claim:
-        for claim in self.claims:
-            if claim.id == claim_id:
-                return claim
-        raise KeyError(claim_id)
+        return self._by_id[claim_id]
 
-    @property
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         """Ids in the order of the file."""
         return tuple(claim.id for claim in self.claims)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Claim]:
+        return {claim.id: claim for claim in self.claims}
 
 
 def load_ledger(path: Path | str) -> Ledger:
     """Read and check `claims.toml`.
 
     Raises:
-        InputError: naming the row, for a duplicate id, an unknown key, kind, operation or verdict, a check that lacks
-            what its operation needs, or a recorded verdict other than `reproduced` without its reason.
+        InputError: naming the row, for a duplicate id, an unknown key, kind, operation, verdict or rule, a check that
+            lacks what its operation needs, or a recorded verdict other than `reproduced` without its reason.
     """
     path = Path(path)
     try:
@@ -92,6 +98,11 @@ def load_ledger(path: Path | str) -> Ledger:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected the ledger of claims") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
+    for key, kind in {"claim": list, "sources": dict, "rules": dict, "title": str}.items():
+        if not isinstance(data.get(key, kind()), kind):
+            raise InputError(f"{path}: {key}: found {data[key]!r}; expected {EXPECTED[key]}")
+    if unknown := sorted(data.keys() - EXPECTED.keys()):
+        raise InputError(f"{path}: found {', '.join(unknown)}; expected {', '.join(EXPECTED.values())}")
     claims = tuple(_claim(row, path) for row in data.get("claim", []))
     seen: set[str] = set()
     for claim in claims:
@@ -100,7 +111,14 @@ def load_ledger(path: Path | str) -> Ledger:
                 raise InputError(f"{path}: the id {name} stands in two rows; expected one row a claim")
             seen.add(name)
     rules = {name: _rule(rule, f"{path}: rule {name}") for name, rule in data.get("rules", {}).items()}
-    return Ledger(claims, data.get("sources", {}), rules)
+    for claim in claims:
+        for name in re.findall(r"rules\.(\w+)", claim.threshold_source):
+            if name not in rules:
+                raise InputError(
+                    f"{path}: row {claim.id}: threshold_source cites rules.{name}; expected one of "
+                    f"{', '.join(f'rules.{known}' for known in rules) or '[rules.NAME], of which there is none'}"
+                )
+    return Ledger(claims, data.get("sources", {}), rules, data.get("title"))
 
 
 def _rule(rule: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -188,6 +206,8 @@ def _check(check: Mapping[str, Any], row: Mapping[str, Any], where: str) -> Chec
     made = Check(**{**check, "window": _window(check, row, f"{where}: check of {check['evidence']}")})
     where = f"{where}: check of {made.evidence}"
     _one_of(made.op, OPS, f"{where}: op")
+    if made.shown is not None and not (isinstance(made.shown, str) and made.shown):
+        raise InputError(f"{where}: shown: found {made.shown!r}; expected a text")
     if made.kind is not None:
         _one_of(made.kind, row["evidence"], f"{where}: kind")
     if made.op == "within" and (made.low is None or made.high is None):

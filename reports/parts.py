@@ -19,8 +19,19 @@ TOPIC_TITLES = {
     "theory": "Theory",
     "dynamics": "Training dynamics",
 }
+ASKED = "What is claimed about memorisation and generalisation in diffusion models, and what could be shown"
 Claim = Mapping[str, Any]
 Items = list[Mapping[str, Any]]
+
+
+def owned(audit: Mapping[str, Any]) -> bool:
+    """Whether the claims are those of somebody's own ledger."""
+    return bool(audit.get("ledger"))
+
+
+def asked(audit: Mapping[str, Any]) -> str:
+    """What the page asks: as its ledger says, or what the project does."""
+    return audit.get("title") or ("What is claimed, and what could be shown" if owned(audit) else ASKED)
 
 
 def by_kind(claim: Claim) -> list[dict[str, Any]]:
@@ -43,7 +54,7 @@ def decided(claim: Claim) -> dict[str, Any] | None:
     for check in checks:
         for item in claim["evidence"]:
             if check["decided"] and (item["kind"], item["name"]) == (check["kind"], check["evidence"]):
-                return {**check, "item": item, "of": len(checks)}
+                return {"shown": None, **check, "item": item, "of": len(checks)}
     return None
 
 
@@ -130,6 +141,12 @@ def unblocking(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
             entry = found.setdefault(block["command"], {**block, "waiting": {}, "more": {}})
             entry["waiting" if claim["verdict"] == "blocked" else "more"][claim["id"]] = claim["title"]
     return sorted(found.values(), key=lambda entry: (-len(entry["waiting"]), -len(entry["more"])))
+
+
+def read_back(audit: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How many claims' figures an earlier run measured, and when the oldest of them were; None where none were."""
+    moments = [claim["measured"] for claim in audit["claims"] if claim.get("measured")]
+    return {"claims": len(moments), "since": min(moments)} if moments else None
 
 
 def surprises(audit: Mapping[str, Any]) -> list[tuple[str, Items]]:

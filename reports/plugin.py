@@ -1,5 +1,6 @@
 """The pytest side of the three layers: collect claims, hand out `evidence`, judge, write the report."""
 
+import json
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,17 @@ import pytest
 
 from core.errors import InputError, Missing
 from core.files import write_atomic
-from reports.headline import headline
 from reports.judge import VERDICTS, Evidence, judge_claim
 from reports.ledger import Ledger, load_ledger
+from reports.own_ledger import choose_ledger, claims_folder, ledger_file, own_ledger
 from reports.record import TRAINED, AuditRun, ClaimRecord, as_pair
+from reports.schema import faults
+from reports.terminal import ending
 
 RUN = pytest.StashKey[AuditRun]()
 LEDGER = pytest.StashKey[Ledger]()
 BAD_INPUT = pytest.StashKey[list[str]]()
+UNSOUND = pytest.StashKey[list[str]]()
 RECORD = pytest.StashKey[ClaimRecord]()
 
 
@@ -23,7 +27,8 @@ RECORD = pytest.StashKey[ClaimRecord]()
 def pytest_configure(config: pytest.Config) -> None:
     """Check where the report goes and read the ledger; JUnit's file goes beside the report of an audit."""
     try:
-        config.stash[LEDGER] = load_ledger(_audit(config) / "claims.toml")
+        choose_ledger(config)
+        config.stash[LEDGER] = load_ledger(ledger_file(config))
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[BAD_INPUT] = []
@@ -37,33 +42,36 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Ledger and tests must match one to one: checked before -k and -m take anything away; -k knows ids of rows."""
-    ledger = config.stash[LEDGER]
-    judged: dict[str, str] = {}
+    ledger, named = config.stash[LEDGER], _shown(ledger_file(config))
+    known, judged = set(ledger.ids), dict[str, str]()
     for item in items:
         item.extra_keyword_matches.update(
             mark.args[0] for name in ("claim", "control") for mark in item.iter_markers(name) if mark.args
         )
         for marker in item.iter_markers("control"):
-            if marker.args[0] not in ledger.ids or marker.args[1:] not in (("positive",), ("negative",)):
+            if marker.args[0] not in known or marker.args[1:] not in (("positive",), ("negative",)):
                 raise pytest.UsageError(
-                    f"{item.nodeid}: control of {marker.args}; expected the id of a row in audit/claims.toml and "
+                    f"{item.nodeid}: control of {marker.args}; expected the id of a row in {named} and "
                     "'positive' or 'negative'"
                 )
         for marker in item.iter_markers("claim"):
             (claim,) = marker.args
-            if claim not in ledger.ids:
-                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, which has no row in audit/claims.toml")
+            if claim not in known:
+                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, which has no row in {named}")
             if claim in judged:
                 raise pytest.UsageError(f"{item.nodeid}: judges {claim}, which {judged[claim]} judges already")
             if not ledger[claim].checks:
-                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, whose row in audit/claims.toml has no checks")
+                raise pytest.UsageError(f"{item.nodeid}: judges {claim}, whose row in {named} has no checks")
             judged[claim] = item.nodeid
     if _collects_all_claims(config) and not session.testsfailed:
         for row in ledger.claims:
             if row.checks and row.id not in judged:
-                raise pytest.UsageError(f"audit/claims.toml: row {row.id} has checks, but no test in audit/ judges it")
+                raise pytest.UsageError(
+                    f"{named}: row {row.id} has checks, but no test in {_shown(claims_folder(config))}/ judges it"
+                )
     if judged and not config.option.collectonly:
-        config.stash[RUN] = AuditRun(ledger, _folder(config), config.getoption("--scale"), config.getoption("--device"))
+        scale, device = config.getoption("--scale"), config.getoption("--device")
+        config.stash[RUN] = AuditRun(ledger, _folder(config), scale, device, own_ledger(config))
 
 
 @pytest.fixture
@@ -172,35 +180,36 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write `audit.json` and the page, also after failures or an interruption; bad input ends as a usage error."""
-    run = session.config.stash.get(RUN, None)
+    config = session.config
+    run = config.stash.get(RUN, None)
     if run is None:
         return
     from reports.render import render
 
-    run.write()
-    write_atomic(run.folder / "index.html", render(run.as_json(), run.folder))
-    if session.config.stash[BAD_INPUT]:
+    audit = json.loads(run.write().read_text(encoding="utf-8"))
+    config.stash[UNSOUND] = faults(audit)
+    write_atomic(run.folder / "index.html", render(audit, run.folder))
+    if config.stash[UNSOUND] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if config.stash[BAD_INPUT]:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The verdicts in one line each count, and where the report is."""
+    """The answer, verdicts by document, what changed, what is missing and how to bring it, and where the report is."""
     run = config.stash.get(RUN, None)
     if run is None:
         return
     terminalreporter.section("samenoise audit")
     for message in config.stash[BAD_INPUT]:
         terminalreporter.write_line(f"bad input: {message}", red=True)
+    for fault in config.stash.get(UNSOUND, []):
+        terminalreporter.write_line(f"audit.json is not as its schema says: {fault}", red=True)
     audit = run.as_json()
+    for line in ending(audit):
+        terminalreporter.write_line(line)
     counts = audit["counts"]
-    for sentence in found.sentences if (found := headline(audit)) else ():
-        terminalreporter.write_line(sentence)
     terminalreporter.write_line("claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts))
-    if before := [record.measured for record in run.records.values() if record.measured]:
-        since = (
-            f"{len(before)} claims were measured before, by the same code on the same trainings (since {min(before)})"
-        )
-        terminalreporter.write_line(f"{since}; --measure-again measures them now")
     for name in ("index.html", "audit.json"):
         terminalreporter.write_line(f"{_shown(run.folder / name)}")
     if config.option.xmlpath:
@@ -212,21 +221,17 @@ def _folder(config: pytest.Config) -> Path:
     return Path(given).resolve() if given else config.rootpath / "reports" / "out"
 
 
-def _audit(config: pytest.Config) -> Path:
-    return config.rootpath / "audit"
-
-
 def _targets(config: pytest.Config) -> list[Path]:
     return [Path(config.invocation_params.dir, arg.split("::")[0]).resolve() for arg in config.args]
 
 
 def _runs_the_audit(config: pytest.Config) -> bool:
-    audit = _audit(config)
+    audit = claims_folder(config)
     return any(path == audit or audit in path.parents or path in audit.parents for path in _targets(config))
 
 
 def _collects_all_claims(config: pytest.Config) -> bool:
-    audit = _audit(config)
+    audit = claims_folder(config)
     return any(path == audit or path in audit.parents for path in _targets(config))
 
 

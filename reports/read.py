@@ -38,6 +38,11 @@ EVIDENCE: Mapping[str, tuple[type, ...]] = {
     "n": (int, type(None)),
     "figures": (list,),
 }
+CHECK: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("kind", "evidence", "expected", "outcome"), TEXT),
+    "decided": (bool,),
+}
+CONTROL: Mapping[str, tuple[type, ...]] = dict.fromkeys(("sign", "nodeid", "outcome"), TEXT)
 
 
 def load_audit(path: Path | str) -> dict[str, Any]:
@@ -59,11 +64,22 @@ def load_audit(path: Path | str) -> dict[str, Any]:
         _fields(claim, CLAIM, where)
         _one_of(claim["verdict"], VERDICTS, f"{where}: verdict")
         _one_of(claim["topic"], TOPICS, f"{where}: topic")
-        for item in claim["evidence"]:
-            _fields(item, EVIDENCE, f"{where} ({claim['id']}): evidence")
-            if "value" not in item:
-                raise InputError(f"{where} ({claim['id']}): evidence {item['name']!r} has no value; expected one")
+        _parts(claim, f"{where} ({claim['id']})")
     return audit
+
+
+def _parts(claim: Mapping[str, Any], where: str) -> None:
+    """Evidence, checks and controls of a claim."""
+    for item in claim["evidence"]:
+        _fields(item, EVIDENCE, f"{where}: evidence")
+        if "value" not in item:
+            raise InputError(f"{where}: evidence {item['name']!r} has no value; expected one")
+        ends = item["interval"]
+        if ends is not None and (len(ends) != 2 or not all(isinstance(end, int | float) for end in ends)):
+            raise InputError(f"{where}: evidence {item['name']!r}: interval: found {ends!r}; expected two numbers")
+    for name, expected in (("checks", CHECK), ("controls", CONTROL)):
+        for item in claim.get(name, []):
+            _fields(item, expected, f"{where}: {name}")
 
 
 def _fields(found: Any, expected: Mapping[str, tuple[type, ...]], where: str) -> None:

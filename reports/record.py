@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -226,9 +226,12 @@ class ClaimRecord:
 class AuditRun:
     """All records of one run, and the file they go to."""
 
-    def __init__(self, ledger: Ledger, folder: Path, scale: str | None, device: str) -> None:
+    def __init__(
+        self, ledger: Ledger, folder: Path, scale: str | None, device: str, own: Mapping[str, str] | None = None
+    ) -> None:
         scale = scale or DEFAULT_SCALE
         self.ledger = ledger
+        self.own = own  # file and claims, where the ledger is not the project's
         self.folder = folder
         self.scale = scale
         self.device = device
@@ -246,6 +249,8 @@ class AuditRun:
         claims = [record.as_json() for record in self.records.values()]
         return {
             "schema": SCHEMA,
+            "title": self.ledger.title,
+            "ledger": None if self.own is None else dict(self.own),
             "created": self.created,
             "project": self._project,
             "environment": self._environment,

@@ -13,12 +13,15 @@ from reports.judge import VERDICTS
 from reports.parts import (
     FINDING,
     alt,
+    asked,
     by_kind,
     cited,
     decided,
     first_picture,
     in_card,
+    owned,
     pictures,
+    read_back,
     reasons_of,
     sections,
     sections_of,
@@ -64,8 +67,23 @@ def render(audit: Mapping[str, Any], folder: Path | str) -> str:
         raise InputError(f"audit.json: found schema {audit.get('schema')!r}; expected {SCHEMA!r}")
     try:
         parts: dict[str, Any] = {"headline": headline(audit), "topics": topics_of(audit), "sections": sections(audit)}
-        parts |= {"surprises": surprises(audit), "unblocking": unblocking(audit)}
+        parts |= {"surprises": surprises(audit), "unblocking": unblocking(audit), "read_back": read_back(audit)}
         return _below_limit(audit, Path(folder), parts)
+    except (KeyError, UndefinedError) as error:
+        raise InputError(
+            f"audit.json: a field that the page shows is missing ({error}); expected {SCHEMA!r}"
+        ) from error
+
+
+def summarise(audit: Mapping[str, Any]) -> str:
+    """The short form of one audit, a line a claim: what is claimed, on what evidence, the verdict, what it cost.
+
+    Raises:
+        InputError: if `audit` lacks what the page shows.
+    """
+    try:
+        made = template("summary.html", Figures(Path(), 0, 0))
+        return made.render(audit=audit, headline=headline(audit), read_back=read_back(audit))
     except (KeyError, UndefinedError) as error:
         raise InputError(
             f"audit.json: a field that the page shows is missing ({error}); expected {SCHEMA!r}"
@@ -91,6 +109,8 @@ def rerun(claim: Mapping[str, Any], audit: Mapping[str, Any]) -> str | None:
     brings = {"published": "--published DIR", "clothes": "--idx DIR", "celeba": "--celeba DIR", "full": "--runs DIR"}
     options = [option for kind, option in brings.items() if kind in claim["verdicts"]]
     chosen = {"scale": (audit["scale"], "desk"), "device": (audit["environment"].get("device"), "cpu")}
+    own = audit.get("ledger")
+    options += [f"--ledger {own['file']} --claims {own['claims']}"] if own else []
     options += [f"--{key} {value}" for key, (value, default) in chosen.items() if value not in (None, default)]
     return " ".join(["pytest audit/ -k", str(claim["nodeid"]).split("::")[-1].split("[")[0], *options])
 
@@ -128,6 +148,7 @@ def _environment(figures: Figures) -> Environment:
     functions = (
         number, bounds, pvalue, duration, day, words, slug, web, rerun, choices, by_kind, pictures, alt, cited, table,
         in_card, sections_of, reasons_of, decided, first_picture,
+        asked, owned,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in functions})
     environment.filters["finding"] = lambda title: str(title).removeprefix(FINDING)

@@ -15,10 +15,10 @@ import tomlkit
 
 from core.errors import InputError
 from core.files import write_atomic
+from reports.compare import EXACT
 from reports.record import SCALE, SCHEMA
 
 REACH = 3  # times the distance to an end of the interval: images and sampling seeds vary there, trainings do not
-EXACT = 1e-6  # relative: float64 sums in another order
 ROUNDED = 0.01  # relative: float32 networks on fixed images
 FLOORS = {"dB": 0.3, None: 0.05}  # by unit: two trainings that differ in rounding alone may differ by as much
 LOOSE = 0.25  # relative: a trained amount in another unit

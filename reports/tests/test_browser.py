@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
-from reports.render import render
-from reports.tests.test_render import audit, claim, full, item
+from reports.compare import compare
+from reports.compare_page import page
+from reports.ledger import load_ledger
+from reports.render import render, summarise
+from reports.tests.test_render import audit, check, claim, full, item
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 AXE = importlib.util.find_spec("axe_core_python")
@@ -74,6 +77,16 @@ def test_the_page_is_accessible(tmp_path: Path, scheme: str) -> None:
     assert violations(text, tmp_path, *colours) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_summary_and_comparison_are_accessible(tmp_path: Path, scheme: str) -> None:
+    colours = [f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"]
+    before, after = full(tmp_path), full(tmp_path)
+    after["claims"][0] |= {"verdict": "reproduced", "verdicts": {"synthetic": "reproduced"}}
+    compared = page(compare(before, after), ("old.json", before), ("new.json", after))
+    for text in (summarise(long(tmp_path)), compared):
+        assert violations(text, tmp_path, *colours) == []
+
+
 def test_a_page_that_is_not_accessible_is_noticed(tmp_path: Path) -> None:
     text = render(audit(claim()), tmp_path)
     found = violations(
@@ -101,3 +114,18 @@ def test_paper_shows_what_decided_and_folds_the_rest(tmp_path: Path) -> None:
     told = " ".join(text.split())
     assert "expected above 0.5" in told.lower() and "It is so." in told
     assert "000030.jpg" not in told and "BCa bootstrap" not in told
+
+
+def test_the_summary_of_the_whole_ledger_has_two_pages(tmp_path: Path) -> None:
+    pypdf = pytest.importorskip("pypdf")
+    rows = []
+    for row in load_ledger(Path(__file__).parents[2] / "audit" / "claims.toml").claims:
+        name = max((one.shown or one.evidence for one in row.checks), key=len, default="")
+        measured = item(name, interval=[0.3821, 0.4402], interval_method="t", n=1024, unit="units")
+        decided = {**check(name, "inside [-0.25, 0.25]", "holds"), "shown": None}
+        more = {"title": row.title, "source": row.source, "checks": [decided], "seconds": 12.5, "topic": row.topic}
+        rows.append(claim(row.id, verdict="inconclusive", evidence=[measured], **more))
+    place = tmp_path / "page.html"
+    place.write_text(summarise(audit(*rows)))
+    browse(place, f"--print-to-pdf={tmp_path / 'page.pdf'}", "--no-pdf-header-footer")
+    assert len(pypdf.PdfReader(tmp_path / "page.pdf").pages) <= 2

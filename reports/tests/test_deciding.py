@@ -41,6 +41,14 @@ def test_one_check_decides(values: dict[str, tuple[float, float | None]], verdic
     assert {check["expected"] for check in found} == {"above 0"}
 
 
+def test_a_check_carries_its_window_and_what_the_page_calls_it() -> None:
+    rows = row(Check("a", "above", value=0.0, shown="people in both", window={"synthetic": (4.0, 6.0)}), CHECKS[1])
+    evidence = [number("a", 5, 1), number("b", 9, 1)]
+    first, second = checks_of(rows, evidence, judge_claim(rows, evidence))
+    assert (first["shown"], first["window"]) == ("people in both", [4.0, 6.0])
+    assert (second["shown"], second["window"]) == (None, None)
+
+
 def test_nothing_measured_decides_nothing() -> None:
     assert checks_of(row(*CHECKS), [], None) == []
     assert checks_of(row(*CHECKS), [], judge_claim(row(*CHECKS), [])) == []

@@ -19,10 +19,17 @@ fixed = 2026-11-23
 {more}
 """
 
+RULES = """
+[rules.grows]
+word = "grows"
+rule = "By the whole interval."
+fixed = 2026-11-23
+"""
+
 
 def ledger(tmp_path: Path, *rows: tuple[str, str]) -> Path:
     path = tmp_path / "claims.toml"
-    path.write_text("".join(ROW.format(id=name, more=more) for name, more in rows), encoding="utf-8")
+    path.write_text("".join(ROW.format(id=name, more=more) for name, more in rows) + RULES, encoding="utf-8")
     return path
 
 
@@ -64,6 +71,7 @@ def test_a_reason_stands_for_all_kinds_or_for_one(tmp_path: Path) -> None:
         ('checks = [{ evidence = "x", op = "about", value = 1 }]', "op: found 'about'"),
         ('checks = [{ evidence = "x", op = "above" }]', "needs a value"),
         ('checks = [{ evidence = "x", op = "above", value = "much" }]', "needs a number"),
+        ('checks = [{ evidence = "x", op = "above", value = 1, shown = "" }]', "shown: found ''; expected a text"),
         ('checks = [{ op = "above", value = 1 }]', "has no evidence"),
         ('checks = [{ evidence = "x", value = 1 }]', "has no op"),
         ('checks = [{ evidence = "x", op = "within", low = 1.0 }]', "needs low and high"),

@@ -34,6 +34,24 @@ def test_a_card_shows_the_number_that_decided_and_folds_the_rest(tmp_path: Path)
         assert folded not in text, folded
 
 
+def test_a_name_that_reads_poorly_is_shown_as_the_ledger_says(tmp_path: Path) -> None:
+    data = full(tmp_path)
+    data["claims"][0]["checks"][0]["shown"] = "likeness of <both>"
+    page = render(data, tmp_path)
+    assert "likeness of <both> 0.411" in short(page, "T-a") and "<both>" not in page
+
+
+def test_figures_that_were_read_back_say_when_they_were_measured(tmp_path: Path) -> None:
+    data = full(tmp_path)
+    assert "measured before" not in render(data, tmp_path)
+    for k, moment in enumerate(("2026-11-20T08:00:00+00:00", "2026-11-21T09:30:00+00:00")):
+        data["claims"][k]["measured"] = moment
+    page = render(data, tmp_path)
+    assert "The figures of 2 claims were measured before" in page and "the oldest on 20 November 2026, 08:00" in page
+    assert "figures measured on 21 November 2026, 09:30 UTC and read back" in page
+    assert "read back" not in short(page, "T-b")
+
+
 def test_surprises_stand_before_the_table_each_with_its_number(tmp_path: Path) -> None:
     text = render(full(tmp_path), tmp_path)
     start = text.index('<h2 id="surprises"')

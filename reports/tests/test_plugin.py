@@ -22,6 +22,12 @@ fixed = 2026-11-23
 reason = "understood"
 {more}
 """
+RULES = """
+[rules.grows]
+word = "grows"
+rule = "By the whole interval."
+fixed = 2026-11-23
+"""
 ABOVE = 'checks = [{{ evidence = "x", op = "above", value = 0.0 }}]\nrecorded = {{ synthetic = "{verdict}" }}'
 TEST = """
 import pytest
@@ -44,7 +50,7 @@ class Audit:
         pytester.mkdir("audit")
 
     def write(self, rows: str, tests: str) -> None:
-        (self.pytester.path / "audit" / "claims.toml").write_text(rows, encoding="utf-8")
+        (self.pytester.path / "audit" / "claims.toml").write_text(rows + RULES, encoding="utf-8")
         (self.pytester.path / "audit" / "test_claims.py").write_text(tests, encoding="utf-8")
 
     def one(self, body: str, recorded: str = "reproduced") -> tuple[pytest.RunResult, dict[str, Any]]:

@@ -74,7 +74,7 @@ def claim(claim_id: str = "T-a", **more: Any) -> dict[str, Any]:
         "reported": [{"name": "images", "value": 202599, "unit": "images", "how": "printed"}],
         "because": [], "checks": [], "recorded": None, "recorded_by_kind": {}, "changed": False, "reason": None,
         "blocked": [], "reasons": {}, "controls": [], "error": None, "judged_by_a_test": True, "nodeid": None,
-        "seconds": None, **more,
+        "seconds": None, "measured": None, **more,
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """`samenoise report`: the page again from its JSON, the same bytes, and one clear line for whatever is no audit."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from audit.cli import main
 from reports.render import render
-from reports.tests.test_render import full
+from reports.tests.test_render import Page, full
 
 
 def run(*words: object) -> int:
@@ -88,3 +89,25 @@ def test_what_is_no_audit_is_refused_in_one_line(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path / "none.json") == 2
     assert "none.json" in capsys.readouterr().err
+
+
+def test_the_summary_has_a_line_a_claim_with_what_decided_it_and_its_cost(tmp_path: Path) -> None:
+    data = full(tmp_path)
+    data["claims"][1] |= {"title": "<script>alert(1)</script>", "measured": "2026-11-20T08:00:00+00:00"}
+    assert run(write(tmp_path, data), "--summary", "--out", tmp_path / "form.html") == 0
+    text = (tmp_path / "form.html").read_text(encoding="utf-8")
+    page = Page(text)
+    rows = [" ".join(row.split()) for row in re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", text)]
+    assert len(rows) == len(data["claims"]) and "<script" not in text and "<img" not in text
+    told = [" ".join(Page(f"<table><tr><th>{row}</tr></table>").text.split()) for row in rows]
+    assert told[0].startswith("Title of T-a (T 1)synthetic: agreement 0.411 [0.382, 0.440], n 64; expected above 0.5")
+    assert told[0].endswith("refuted1.5 s") and told[1].endswith("reproducedbefore")
+    assert told[3].startswith("Title of T-d (T 1)needs the published lists")
+    assert "12 min 31 s in all, without the figures of 1 claim" in " ".join(page.text.split())
+
+
+def test_a_summary_of_what_lacks_a_field_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = full(tmp_path)
+    del data["project"]["version"]
+    assert run(write(tmp_path, data), "--summary", "--out", tmp_path / "form.html") == 2
+    assert "a field that the page shows is missing" in capsys.readouterr().err
