@@ -53,7 +53,7 @@ class Drawn:
 
 
 def check_alike(denoisers: Mapping[str, SigmaDenoiser]) -> None:
-    """InputError unless all draw images of one shape."""
+    """InputError unless all draw images of one shape and know noise levels in common."""
     first = denoisers["A"]
     for name, other in denoisers.items():
         if tuple(other.shape) != tuple(first.shape):
@@ -62,6 +62,7 @@ def check_alike(denoisers: Mapping[str, SigmaDenoiser]) -> None:
                 f"{name}: draws images of {two} (channels, height, width), A of {one}; expected one shape, as the same "
                 "noise is what they are compared from"
             )
+    levels_of(denoisers, 2)
 
 
 def admitted(denoisers: Mapping[str, SigmaDenoiser], sets: TrainingSets, *, seed: int) -> dict[str, Admission]:

@@ -22,6 +22,7 @@ from core.copies.options import StageProgress
 from core.copies.run import PACKAGES, Asked, Copies, find_copies
 from core.data.pictures import Fit
 from core.denoisers.protocol import SigmaDenoiser
+from core.errors import InputError
 from core.files import write_atomic
 from core.machine import versions
 
@@ -106,7 +107,10 @@ def _copies(
         write_atomic(file, stream.getvalue())
         fit = sets.inputs[name].fit if sets.inputs[name].pictures is not None else pair.fit
         which = Asked.of(file, pair.train[name], pair.held_out, fit, pair.axes)
-        found[name] = find_copies(which, asked, work / f"copies-{name}", partial(_told, progress, name))
+        try:
+            found[name] = find_copies(which, asked, work / f"copies-{name}", partial(_told, progress, name))
+        except InputError as error:
+            raise InputError(str(error).replace(str(file), f"samples of {name}")) from error
     return found
 
 
