@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from audit.commands.bars import Bars
-from audit.measures.rules import SAME_WITHIN, STRONG
+from audit.measures.rules import RESIDUAL_WITHIN, SAME_WITHIN, STRONG
 from core.compare.options import LEVELS, SEEDS, Options
 from core.compare.run import Pair, compare
 from core.compare.sentences import lines
@@ -83,7 +83,7 @@ def command(
 ) -> None:
     """Do two denoisers draw the same images from the same noise? Exit code 0; 1: --at-least or --at-most; 2: errors."""
     copies = CopiesOptions(at_most=at_most, lpips=lpips, value_range=parse_range(range_), seed=seed)
-    options = Options(STRONG, SAME_WITHIN, seeds, sampler, levels, batch, device, at_least, copies)
+    options = Options(STRONG, SAME_WITHIN, RESIDUAL_WITHIN, seeds, sampler, levels, batch, device, at_least, copies)
     said_shape, said_range = _shape(shape), None if model_range is None else _range(model_range)
     named = {"A": a, "B": b} | ({} if ceiling is None else {"ceiling": ceiling})
     denoisers = {

@@ -39,6 +39,13 @@ class Measured:
         return None if self.ceiling is None else over_seeds(self.ceiling.same - self.plain.same)
 
     @property
+    def residual_gap(self) -> Crossed | None:
+        """The same of what one Gaussian does not explain."""
+        if self.residual is None or self.residual_ceiling is None:
+            return None
+        return over_seeds(self.residual_ceiling.same - self.residual.same)
+
+    @property
     def above_floor(self) -> Crossed:
         """The agreement of A with B minus that of the linear denoisers, over sampling seeds."""
         return over_seeds(self.plain.same - self.floor.same)

@@ -22,6 +22,7 @@ class Options:
     Attributes:
         strong: same-noise correlation above which two samples are nearly identical.
         same_within: ceiling minus agreement, up to which both are equal.
+        residual_within: the same of what one Gaussian does not explain.
         seeds: images that each denoiser draws.
         sampler: one of `core.denoisers.samplers.SAMPLERS`.
         levels: noise levels of the sampler.
@@ -36,6 +37,7 @@ class Options:
 
     strong: float
     same_within: float
+    residual_within: float
     seeds: int = SEEDS
     sampler: str = "heun"
     levels: int = LEVELS

@@ -25,6 +25,7 @@ from core.denoisers.protocol import SigmaDenoiser
 from core.errors import InputError
 from core.files import write_atomic
 from core.machine import versions
+from core.stats.crossed import Crossed
 
 SHOWN = 12  # seeds whose images are shown
 
@@ -176,7 +177,13 @@ def _result(
 
 def _differences(found: Measured | None) -> dict[str, Any]:
     """The ceiling and the agreement beside each other, and the agreement and the floor."""
-    values = {} if found is None else {"ceiling_minus_agreement": found.gap, "agreement_minus_floor": found.above_floor}
+    values: dict[str, Crossed | None] = {}
+    if found is not None:
+        values = {
+            "ceiling_minus_agreement": found.gap,
+            "residual_ceiling_minus_agreement": found.residual_gap,
+            "agreement_minus_floor": found.above_floor,
+        }
     return {
         name: None if one is None else {"value": one.estimate, "low": one.interval().low, "high": one.interval().high}
         for name, one in values.items()

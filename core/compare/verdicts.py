@@ -14,6 +14,7 @@ from core.compare.overlap import NONE_FOUND, OVERLAP
 from core.copies.sentences import listed, percent, required, spread
 from core.denoisers.admission import Admission
 from core.errors import InputError
+from core.stats.crossed import Crossed
 
 YES, NO, UNKNOWN, LITTLE = "yes", "no", "cannot be told", "means little"
 CHANCE = "no more than false alarms"  # what is called a copy
@@ -84,53 +85,64 @@ def same_function(measured: Measured | None, options: Options) -> Answer:
     question = "Are they the same function?"
     if measured is None:
         return Answer(question, UNKNOWN, "Nothing was sampled, as a denoiser is not what it is said to be.")
-    rows = {row["measure"]: row for row in table(measured)}
-    row = rows["A with B"]
-    found = f"Same-noise agreement is {_number(row)}"
+    row, found = table(measured)[0], _found(measured)
+    noise = f"95 % of images of different noise lie below {row['mismatched_95']:.2f}"
     if options.seeds < LEAST_SEEDS:
-        return Answer(question, UNKNOWN, f"{found}, from {options.seeds} seeds; at least {LEAST_SEEDS} are needed.")
+        return Answer(question, UNKNOWN, f"{found} {options.seeds} seeds; at least {LEAST_SEEDS} are needed.")
     if row["high"] < row["mismatched_95"]:
-        return Answer(
-            question, NO, f"{found}, no more than images of different noise have (95 % of them below "
-            f"{row['mismatched_95']:.2f}).",
-        )  # fmt: skip
+        return Answer(question, NO, f"{found} No more than different noise gives: {noise}.")
     if row["low"] <= row["mismatched_95"]:
-        return Answer(
-            question, UNKNOWN,
-            f"{found}: whether more than of different noise (95 % below {row['mismatched_95']:.2f}) is open.",
-        )  # fmt: skip
+        return Answer(question, UNKNOWN, f"{found} Whether more than different noise gives is open: {noise}.")
+    return Answer(question, *(_alone if measured.gap is None else _beside_ceiling)(measured, row, found, options))
+
+
+def _found(measured: Measured) -> str:
+    row, beyond = table(measured)[0], "nothing is left beyond one Gaussian"
+    if measured.residual is not None:
+        value, interval = measured.residual.mean(seed=0)
+        beyond = f"what one Gaussian does not explain agrees by {value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+    linear = f"two linear denoisers by {measured.floor.same.mean():.2f}"
+    own = f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+    return f"They agree by {own} from the same noise, {linear}; {beyond}."
+
+
+GAUSSIAN = "That is no more than different noise gives: a shared mean and covariance may be all that agrees."
+
+
+def _alone(measured: Measured, row: Mapping[str, Any], found: str, options: Options) -> tuple[str, str]:
+    """Verdict and why without a ceiling: nothing is called the same."""
     if not beyond_gaussian(measured):
-        return Answer(
-            question, UNKNOWN,
-            f"{found}, but what one Gaussian does not explain agrees no more than from different noise: a shared mean "
-            f"and covariance may be all (two linear denoisers agree by {measured.floor.same.mean():.2f}).",
-        )  # fmt: skip
-    return _beside_ceiling(question, found, row, measured, options)
+        return UNKNOWN, f"{found} {GAUSSIAN}"
+    unknown = "what two trainings on the same images agree by is not known (--ceiling A2)"
+    if row["low"] > options.strong:
+        return "nearly", f"{found} Nearly identical images (above {options.strong:g}); {unknown}."
+    if row["high"] < options.strong:
+        return "alike", f"{found} Above different noise and not nearly identical (below {options.strong:g}); {unknown}."
+    return UNKNOWN, f"{found} Whether above {options.strong:g} is open; {unknown}."
 
 
-def _beside_ceiling(question: str, found: str, row: Mapping[str, Any], measured: Measured, options: Options) -> Answer:
-    """The verdict where agreement is above that of different noise and of one Gaussian."""
-    gap = measured.gap
-    if gap is None:
-        unknown = "what two trainings on the same images agree by is not known (--ceiling A2)"
-        if row["low"] > options.strong:
-            return Answer(
-                question, "nearly", f"{found}, nearly identical images (above {options.strong:g}); {unknown}."
-            )
-        if row["high"] < options.strong:
-            return Answer(question, "alike", f"{found}, above different noise and not nearly identical; {unknown}.")
-        return Answer(question, UNKNOWN, f"{found}: whether above {options.strong:g} is open; {unknown}.")
-    assert measured.ceiling is not None
-    ceiling = f"two trainings on A's images agree by {measured.ceiling.same.mean():.2f}"
-    test, interval = gap.equivalence(options.same_within), gap.interval()
-    beside = f"{ceiling}, {gap.estimate:.3f} more ({interval.low:.3f} to {interval.high:.3f})"
-    if test.equivalent:
-        return Answer(question, YES, f"{found}; {beside}: within {options.same_within:g}, as alike as the data allow.")
-    if interval.low > options.same_within:
-        return Answer(question, NO, f"{found}, alike and not the same: {beside}.")
-    if interval.high < -options.same_within:
-        return Answer(question, YES, f"{found}; {beside}: more alike than two trainings on A's images.")
-    return Answer(question, UNKNOWN, f"{found}; {beside}: whether within {options.same_within:g} is open.")
+def _beside_ceiling(measured: Measured, row: Mapping[str, Any], found: str, options: Options) -> tuple[str, str]:
+    """Verdict and why beside a second training on A's images; what one Gaussian does not explain must agree as well."""
+    assert measured.gap is not None and measured.ceiling is not None
+    tests = [(measured.gap, options.same_within), (measured.residual_gap, options.residual_within)]
+    told = f"{found} Two trainings on A's images agree by {measured.ceiling.same.mean():.2f}, more by {_gap(*tests[0])}"
+    if measured.residual_gap is not None:
+        told = f"{told}; beyond one Gaussian they agree more by {_gap(*tests[1])}"
+    if any(gap is not None and gap.interval().low > within for gap, within in tests):
+        return NO, f"{told}: alike, and not the same."
+    if any(gap is not None and gap.interval().high < -within for gap, within in tests):
+        return UNKNOWN, f"{told}: A and B are more alike than these. Was A2 trained as A was?"
+    if not beyond_gaussian(measured):
+        return UNKNOWN, f"{told}. {GAUSSIAN}"
+    if all(gap is not None and gap.equivalence(within).equivalent for gap, within in tests):
+        return YES, f"{told}: as alike as two trainings on the same images."
+    return UNKNOWN, f"{told}: whether that is within what is allowed is open."
+
+
+def _gap(gap: Crossed | None, within: float) -> str:
+    assert gap is not None
+    interval = gap.interval()
+    return f"{gap.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f}, {within:g} is allowed)"
 
 
 def beyond_gaussian(measured: Measured) -> bool:
@@ -256,10 +268,6 @@ def _at_most(result: Mapping[str, Any] | None, most: float) -> dict[str, Any]:
         return {"holds": False, "verdict": "is not shown: no kind of copy is seen"}
     found = required(result, most)
     return {"holds": found["holds"], "verdict": found["verdict"]}
-
-
-def _number(row: Mapping[str, Any]) -> str:
-    return f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
 
 
 def _capital(text: str) -> str:

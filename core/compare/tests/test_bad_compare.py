@@ -31,10 +31,6 @@ def broken():
     inner = linear(1)
     far = lambda x, s: torch.full_like(x, torch.nan)
     return Told(lambda x, s: far(x, s) if s[0] > 20 or x.isnan().any() else inner(x, s), shape=(1, 8, 8), **LEVELS)
-
-def gray():
-    inner = linear(0)
-    return Told(lambda x, s: inner(x, s) / (1 if s[0] > 0.011 else 100), shape=(1, 8, 8), **LEVELS)
 """
 
 
