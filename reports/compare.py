@@ -64,7 +64,7 @@ def _nearest(found: Comparison, name: str) -> list[dict[str, Any]]:
         {
             "seed": pair["sample"],
             "nearest": pair["nearest"],
-            "copy": bool(pair["called_a_copy_by"]),
+            "called": bool(pair["called_a_copy_by"]),
             "pictures": [png(picture.clamp(0, 1).numpy()) for picture in pictures],
         }
         for pair, pictures in pairs

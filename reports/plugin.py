@@ -11,6 +11,7 @@ from core.files import write_atomic
 from reports.headline import headline
 from reports.judge import VERDICTS, Evidence, judge_claim
 from reports.ledger import Ledger, load_ledger
+from reports.own import with_own
 from reports.record import TRAINED, AuditRun, ClaimRecord, as_pair
 
 RUN = pytest.StashKey[AuditRun]()
@@ -23,7 +24,8 @@ RECORD = pytest.StashKey[ClaimRecord]()
 def pytest_configure(config: pytest.Config) -> None:
     """Check where the report goes and read the ledger; JUnit's file goes beside the report of an audit."""
     try:
-        config.stash[LEDGER] = load_ledger(_audit(config) / "claims.toml")
+        ledger = load_ledger(_audit(config) / "claims.toml")
+        config.stash[LEDGER] = with_own(ledger) if config.getoption("--models-a") else ledger
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[BAD_INPUT] = []

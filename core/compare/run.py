@@ -37,11 +37,13 @@ class Comparison:
     Attributes:
         result: everything that was counted and measured, plain values as JSON holds them.
         drawn: the samples; None where a denoiser was refused.
+        measured: their similarities, seed by seed; None where a denoiser was refused.
         copies: of A and of B, with the nearest training images.
     """
 
     result: dict[str, Any]
     drawn: Drawn | None
+    measured: Measured | None
     copies: Mapping[str, Copies]
 
 
@@ -91,7 +93,7 @@ def compare(pair: Pair, options: Options, work: Path, progress: StageProgress | 
     drawn = None if problems else draw(pair.denoisers, sets, options, told)
     copies = {} if drawn is None else _copies(pair, drawn, sets, options, work, told)
     found = None if drawn is None else measure(drawn)
-    return Comparison(_result(pair, sets, shared, found, drawn, copies, problems, options), drawn, copies)
+    return Comparison(_result(pair, sets, shared, found, drawn, copies, problems, options), drawn, found, copies)
 
 
 def _copies(

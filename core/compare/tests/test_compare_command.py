@@ -9,6 +9,7 @@ import pytest
 
 from audit.cli import main
 from core.denoisers.tests.trained_unets import drawn, folder, trained
+from reports.compare import NEAREST
 
 GENERAL, FEW = 1500, 8  # images of which a network of this size learns the law, and which it learns by heart
 WORDS = ("--levels", 20)
@@ -85,8 +86,12 @@ def test_three_pairs_give_three_pages_each_right(here: Path) -> None:
     for result, page in ((general, first), (leaked, second), (copiers, third)):
         assert result["answer"] in page and "<script" not in page
         assert not re.search(r'(src|href)="(?!data:)', page) and "url(" not in page and "@import" not in page
+        called = sum(
+            bool(pair["called_a_copy_by"]) for one in result["copies"].values() for pair in one["nearest"][:NEAREST]
+        )
+        assert page.count("a copy</span>") == called
     assert "person-A-0" in second and "person-A-0" not in first
-    assert "a copy</span>" in third and third.count("a copy</span>") > 10
+    assert third.count("a copy</span>") == 2 * NEAREST
 
 
 def test_thresholds_decide_the_exit_code_and_a_leak_fails_them(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
