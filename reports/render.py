@@ -90,7 +90,13 @@ def rerun(claim: Mapping[str, Any], audit: Mapping[str, Any]) -> str | None:
     """The command that measures one claim again."""
     if not claim.get("nodeid"):
         return None
-    brings = {"published": "--published DIR", "clothes": "--idx DIR", "celeba": "--celeba DIR", "full": "--runs DIR", "own": OWN_OPTIONS}
+    brings = {
+        "published": "--published DIR",
+        "clothes": "--idx DIR",
+        "celeba": "--celeba DIR",
+        "full": "--runs DIR",
+        "own": OWN_OPTIONS,
+    }
     options = [option for kind, option in brings.items() if kind in claim["verdicts"]]
     chosen = {"scale": (audit["scale"], "desk"), "device": (audit["environment"].get("device"), "cpu")}
     options += [f"--{key} {value}" for key, (value, default) in chosen.items() if value not in (None, default)]

@@ -21,9 +21,10 @@ from core.compare.training_sets import GROUPS, TrainingSets, find_training_sets,
 from core.copies.options import StageProgress
 from core.copies.run import PACKAGES, Asked, Copies, find_copies
 from core.data.pictures import Fit
+from core.dedup.on_disk.inputs import Input
 from core.denoisers.protocol import SigmaDenoiser
 from core.errors import InputError
-from core.files import write_atomic
+from core.files import sha256_text, write_atomic
 from core.machine import versions
 from core.stats.crossed import Crossed
 
@@ -86,6 +87,7 @@ def compare(pair: Pair, options: Options, work: Path, progress: StageProgress | 
     check_alike(pair.denoisers)
     shape = pair.denoisers["A"].shape
     inputs = find_training_sets(pair.train, shape, pair.fit, pair.axes)
+    work = _place(work, inputs, options)
     sets = open_training_sets(inputs, shape, work, options.copies, told)
     shared = overlap(sets, pair.identities, work, options.copies, told)
     admission = admitted(pair.denoisers, sets, seed=options.copies.seed)
@@ -94,6 +96,12 @@ def compare(pair: Pair, options: Options, work: Path, progress: StageProgress | 
     copies = {} if drawn is None else _copies(pair, drawn, sets, options, work, told)
     found = None if drawn is None else measure(drawn)
     return Comparison(_result(pair, sets, shared, found, drawn, copies, problems, options), drawn, found, copies)
+
+
+def _place(work: Path, inputs: Mapping[str, Input], options: Options) -> Path:
+    """A folder of `work` for these sets, read in this way: what is kept of others is not taken for theirs."""
+    text = json.dumps([SCHEMA, asdict(options), {group: one.signature for group, one in inputs.items()}], default=str)
+    return work / sha256_text(text)[:16]
 
 
 def _copies(
