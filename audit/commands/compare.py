@@ -21,8 +21,8 @@ from core.denoisers import load
 from core.denoisers.protocol import Range, Shape
 from core.errors import InputError
 from core.files import write_atomic
-from reports.compare import compare_page
 from reports.text import printable
+from reports.two_denoisers import compare_page
 
 MODEL = (
     "A diffusers folder, a checkpoint, a model of the store (with --runs), an ONNX file, an exported program (.pt2) or "

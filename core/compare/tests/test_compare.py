@@ -19,7 +19,7 @@ from core.copies.options import Options as CopiesOptions
 from core.copies.tests.made_up import images
 from core.denoisers.oracles import Gaussian
 from core.denoisers.protocol import SigmaDenoiser, Told
-from reports.compare import compare_page
+from reports.two_denoisers import compare_page
 
 OPTIONS = Options(
     strong=0.9, same_within=0.03, residual_within=0.05, levels=12, seeds=40, copies=CopiesOptions(lpips="off")

@@ -9,7 +9,7 @@ import pytest
 
 from audit.cli import main
 from core.denoisers.tests.trained_unets import drawn, folder, trained
-from reports.compare import NEAREST
+from reports.two_denoisers import NEAREST
 
 GENERAL, FEW = 1500, 8  # images of which a network of this size learns the law, and which it learns by heart
 WORDS = ("--levels", 20)
