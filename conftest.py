@@ -41,5 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "with --runs and without this, nothing that is missing is trained",
     )
     group.addoption("--device", metavar="NAME", default="cpu", help="where to train and sample: cpu, cuda, mps")
+    group.addoption("--models-a", metavar="A", help="a denoiser of your own: claims judged on your pair, kind `own`")
+    group.addoption("--models-b", metavar="B", help="the other one, as `samenoise compare A B` takes them")
+    group.addoption("--train-a", metavar="DIR", help="what A was trained on")
+    group.addoption("--train-b", metavar="DIR", help="what B was trained on")
+    group.addoption("--ceiling", metavar="A2", help="a second training on A's images, for claims that need one")
     group.addoption("--data-docs", action="store_true", help="write Great Expectations' Data Docs beside the report")
     group.addoption("--report", metavar="DIR", help="where the report goes (default: reports/out)")

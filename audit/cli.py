@@ -15,6 +15,7 @@ from core.errors import InputError, Missing
 from reports.text import one_line
 
 COMMANDS = {
+    "compare": "audit.commands.compare",
     "copies": "audit.commands.copies",
     "dedup": "audit.commands.dedup",
     "diff": "audit.commands.diff",

@@ -10,10 +10,12 @@ from audit.measures.agreement_tables import agreement_table
 from audit.measures.convergence import convergence_measures, record_convergence, record_tables
 from audit.measures.made_up import made_up_passage, made_up_size, made_up_trained
 from audit.measures.networks import CURVE_IMAGES
+from audit.measures.own import record_own
 from audit.measures.planted import shifted, with_other_samples
 from audit.measures.psnr import psnr_gap_measures, record_gap, trained_curves
 from audit.measures.record import SEED, record_pairs, record_photographs, record_published
 from audit.published.figures import published_convergence, published_psnr_gap
+from core.compare.run import Comparison
 from core.metrics.lpips import Embedding
 from fixtures.experiments.desk import TrainedExperiment, random_pairs
 from fixtures.experiments.experiment import HEUN, PUBLISHED, Experiment
@@ -32,7 +34,9 @@ def test_same_noise_gives_the_same_image(
     photographs_or_none: Experiment | None,
     clothes_or_none: Experiment | None,
     lpips: Embedding | None,
+    own_or_none: Comparison | None,
 ) -> None:
+    record_own(evidence, own_or_none)
     here = desk if desk.kind == "synthetic" else None
     record_published(evidence, published_or_none, partial(published_convergence, desk=here))
     record_photographs(evidence, clothes_or_none, record_convergence)

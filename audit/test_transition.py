@@ -7,6 +7,7 @@ import pytest
 
 from audit.measures.agreement import beyond_measures, by_sampler, independence_measures
 from audit.measures.made_up import Notebook, made_up_passage, made_up_size
+from audit.measures.own import record_own
 from audit.measures.planted import leaking_jobs, linear, shifted, trained_on_a, untrained, with_other_samples
 from audit.measures.record import SEED, record_pairs, record_photographs
 from audit.measures.transition import (
@@ -16,6 +17,7 @@ from audit.measures.transition import (
     record_strong,
     strong_measures,
 )
+from core.compare.run import Comparison
 from core.theory.critical_size import crossing
 from core.training.samples import converged
 from fixtures.experiments.desk import TrainedExperiment, random_pairs
@@ -31,7 +33,9 @@ def test_beyond_a_critical_size_the_sample_does_not_matter(
     desk: TrainedExperiment,
     trained_or_none: Experiment | None,
     photographs_or_none: Experiment | None,
+    own_or_none: Comparison | None,
 ) -> None:
+    record_own(evidence, own_or_none)
     record_pairs(evidence, trained_or_none, desk, record_strong, photographs_or_none)
 
 
@@ -94,7 +98,9 @@ def test_it_no_longer_matters_which_images(
     trained_or_none: Experiment | None,
     photographs_or_none: Experiment | None,
     clothes_or_none: Experiment | None,
+    own_or_none: Comparison | None,
 ) -> None:
+    record_own(evidence, own_or_none)
     record_photographs(evidence, clothes_or_none, record_same_data)
     record_pairs(evidence, trained_or_none, desk, record_same_data, photographs_or_none)
 
@@ -128,7 +134,9 @@ def test_networks_share_more_than_mean_and_covariance(
     trained_or_none: Experiment | None,
     photographs_or_none: Experiment | None,
     clothes_or_none: Experiment | None,
+    own_or_none: Comparison | None,
 ) -> None:
+    record_own(evidence, own_or_none)
     record_photographs(evidence, clothes_or_none, record_beyond)
     record_pairs(evidence, trained_or_none, desk, record_beyond, photographs_or_none)
 

@@ -11,6 +11,7 @@ from core.errors import InputError, Missing
 from core.files import write_atomic
 from reports.judge import VERDICTS, Evidence, judge_claim
 from reports.ledger import Ledger, load_ledger
+from reports.own import with_own
 from reports.own_ledger import choose_ledger, claims_folder, ledger_file, own_ledger
 from reports.record import TRAINED, AuditRun, ClaimRecord, as_pair
 from reports.schema import faults
@@ -28,7 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check where the report goes and read the ledger; JUnit's file goes beside the report of an audit."""
     try:
         choose_ledger(config)
-        config.stash[LEDGER] = load_ledger(ledger_file(config))
+        ledger = load_ledger(ledger_file(config))
+        config.stash[LEDGER] = with_own(ledger) if config.getoption("--models-a") else ledger
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[BAD_INPUT] = []

@@ -22,7 +22,7 @@ from reports.ledger import Claim, Ledger
 from reports.multiplicity import holm_over
 
 SCHEMA = "samenoise/audit/1"
-BROUGHT = ("clothes", "celeba", "full")  # evidence that needs what only some users have
+BROUGHT = ("clothes", "celeba", "full", "own")  # evidence that needs what only some users have
 TRAINED, FULL = "synthetic", "full"  # evidence of what is trained on the spot; at the full scales it is the latter
 SCALED, SCALE = (TRAINED, "photographs"), DEFAULT_SCALE  # kinds whose verdict may depend on the scale; the recorded
 MOMENT = 5.0  # seconds between two writes of a run that goes on

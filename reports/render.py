@@ -10,6 +10,7 @@ from core.errors import InputError
 from reports.format import bounds, day, duration, number, pvalue, slug, web, words
 from reports.headline import headline
 from reports.judge import VERDICTS
+from reports.own import OPTIONS as OWN_OPTIONS
 from reports.parts import (
     FINDING,
     alt,
@@ -50,6 +51,7 @@ KIND_WORDS = {
     "clothes": "photographs of clothes, where they are installed",
     "celeba": "the real images",
     "full": "training at the paper's scale",
+    "own": "a pair of denoisers that was brought",
 }
 
 
@@ -106,7 +108,13 @@ def rerun(claim: Mapping[str, Any], audit: Mapping[str, Any]) -> str | None:
     """The command that measures one claim again."""
     if not claim.get("nodeid"):
         return None
-    brings = {"published": "--published DIR", "clothes": "--idx DIR", "celeba": "--celeba DIR", "full": "--runs DIR"}
+    brings = {
+        "published": "--published DIR",
+        "clothes": "--idx DIR",
+        "celeba": "--celeba DIR",
+        "full": "--runs DIR",
+        "own": OWN_OPTIONS,
+    }
     options = [option for kind, option in brings.items() if kind in claim["verdicts"]]
     chosen = {"scale": (audit["scale"], "desk"), "device": (audit["environment"].get("device"), "cpu")}
     own = audit.get("ledger")

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from audit.commands.bars import Bars
 from core.copies.options import LpipsSearch, Options, parse_range
 from core.copies.run import Asked, find_copies
 from core.copies.sentences import lines
@@ -94,7 +94,7 @@ def command(
     )
     asked = Asked.of(samples, train, held_out, chosen, axes)
     console = Console(stderr=True)
-    with _Bars(console) as show:
+    with Bars(console) as show:
         found = find_copies(asked, options, work, show)
     if json_out is not None:
         write_atomic(json_out, json.dumps(found.result, indent=1, allow_nan=False) + "\n")
@@ -107,17 +107,3 @@ def command(
         work.rmdir()
     if found.result["holds"] is False:
         raise typer.Exit(1)
-
-
-class _Bars(Progress):
-    """One bar a stage, made when the stage is first heard of."""
-
-    def __init__(self, console: Console) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        super().__init__(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self.stages: dict[str, TaskID] = {}
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage not in self.stages:
-            self.stages[stage] = self.add_task(stage, total=total)
-        self.update(self.stages[stage], completed=done, total=total)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from audit.measures.networks import ORACLE_LEVELS, nearest_training, oracle_samples
 from audit.measures.record import SEED, Measures
-from audit.measures.rules import COPY_CORRELATION, NOT_COPIES_BELOW, RULES
+from audit.measures.rules import COPY_CORRELATION, NOT_COPIES_BELOW, RESIDUAL_WITHIN, SAME_WITHIN
 from core.denoisers.oracles import Gaussian
 from core.denoisers.sampling import start_mean
 from core.errors import Missing
@@ -32,8 +32,6 @@ from reports.record import ClaimRecord
 
 FACTORS = (SIDE_A, SIDE_B, SAMPLING)
 LEAST_TRAININGS = 3  # that an interval over trainings takes
-SAME_MARGIN: float = RULES["independent"]["gap_within"]
-RESIDUAL_MARGIN: float = RULES["beyond_gaussian"]["gap_within"]
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,7 @@ def first_without_copies(sizes: Sequence[AtSize]) -> AtSize:
 def independence_measures(sizes: Sequence[AtSize]) -> Measures:
     """What the rule 'independent of the sample' is judged by; sizes rise."""
     last, first = sizes[-1].plain.gap, first_without_copies(sizes).plain.gap
-    test = last.equivalence(SAME_MARGIN)
+    test = last.equivalence(SAME_WITHIN)
     return {
         "ceiling minus agreement, largest N": (test.difference, test.interval, test.pvalue),
         "ceiling minus agreement, smallest N without copies": told(first),
@@ -190,7 +188,7 @@ def independence_measures(sizes: Sequence[AtSize]) -> Measures:
 
 def beyond_measures(largest: AtSize) -> Measures:
     """What the rule 'more than shared mean and covariance' is judged by."""
-    test = largest.residual.gap.equivalence(RESIDUAL_MARGIN)
+    test = largest.residual.gap.equivalence(RESIDUAL_WITHIN)
     return {
         "agreement of residuals above mismatched seeds": told(largest.residual.above_mismatched),
         "ceiling minus agreement of residuals": (test.difference, test.interval, test.pvalue),

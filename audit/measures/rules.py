@@ -16,3 +16,5 @@ CANDIDATES: int = RULES["rerank"]["candidates"]  # nearest training images of wh
 FEASIBLE_HOURS: float = RULES["infeasible"]["hours_above"]  # of one machine; what takes longer is out of reach
 NEW_IMAGE_WITHIN: float = RULES["new_image"]["distance_within"]  # of a new image's distance; within it as far as one
 NO_PULL_WITHIN: float = RULES["pulled"]["pull_within"]  # within it training faces do not pull, above it they do
+SAME_WITHIN: float = RULES["independent"]["gap_within"]  # ceiling minus agreement; within it both are equal
+RESIDUAL_WITHIN: float = RULES["beyond_gaussian"]["gap_within"]  # the same of what one Gaussian does not explain

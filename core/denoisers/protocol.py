@@ -130,7 +130,9 @@ class Blind(Told):
     """A denoiser that infers the noise level from the image, such as this project's networks; `sigma` is passed over.
 
     Example: `Blind(lambda y: y - unet(y), shape=(1, 40, 40))`. The defaults are the levels of the published
-    networks: trained up to 1 on images in [0, 1], and sampled down to 0.1.
+    networks: trained up to 1 on images in [0, 1], and sampled down to 0.1. The lowest was 0.02 until 2026-11-28: the
+    admission test, written then, tries every level from the lowest on, and it was set to where the published sampler
+    ends.
     """
 
     def __init__(

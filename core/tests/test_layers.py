@@ -9,7 +9,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOPS = ("audit", "reports", "fixtures", "core")
-PACKAGES = ("theory", "training", "splits", "copies", "dedup", "denoisers", "metrics", "data", "stats", "basics")
+PACKAGES = (
+    "theory",
+    "training",
+    "compare",
+    "splits",
+    "copies",
+    "dedup",
+    "denoisers",
+    "metrics",
+    "data",
+    "stats",
+    "basics",
+)
 BASICS = ("cache", "errors", "files", "machine", "package_index", "packages", "progress", "seeds", "tensors")
 
 

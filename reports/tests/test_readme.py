@@ -17,8 +17,8 @@ from audit.cli import COMMANDS, main
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for path in (ROOT / "README.md", *ROOT.glob("[acfr]*/**/README.md")) if ".venv" not in path.parts)
 FOLDERS = (
-    "audit", "audit/bench", "core", "core/copies", "core/data", "core/dedup", "core/splits", "core/theory",
-    "core/training", "fixtures", "reports",
+    "audit", "audit/bench", "core", "core/compare", "core/copies", "core/data", "core/dedup", "core/splits",
+    "core/theory", "core/training", "fixtures", "reports",
 )  # fmt: skip
 
 

@@ -1,0 +1,110 @@
+"""`pytest audit/ --models-a A --models-b B ...`: claims judged on a pair that somebody brings, as kind `own`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from audit.measures.own import record_own
+from core.compare.options import Options
+from core.compare.run import compare
+from core.compare.tests.made_up import learnt, of_kinds, pair_of
+from core.copies.options import Options as CopiesOptions
+from reports.ledger import load_ledger
+from reports.own import JUDGED, with_own
+from reports.record import ClaimRecord
+
+ROOT = Path(__file__).parents[2]
+MINE = """
+from core.compare.tests.made_up import learnt
+
+a = lambda: learnt(0)
+b = lambda: learnt(1)
+half = lambda: learnt(1, last=12)
+a2 = lambda: learnt(2)
+"""
+CLAIMS = ("K-strong-generalization", "K-same-data", "K-beyond-gaussian")
+TESTS = ("the_sample_does_not_matter", "no_longer_matters_which_images", "share_more_than_mean")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """Denoisers in a file of the user's own, their training sets, and an empty store, so that nothing is trained."""
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "runs").mkdir()
+    np.save(tmp_path / "a.npy", of_kinds(500, 0).numpy())
+    np.save(tmp_path / "b.npy", of_kinds(500, 1).numpy())
+    np.save(tmp_path / "half.npy", of_kinds(500, 1, last=12).numpy())
+    return tmp_path
+
+
+def audited(here: Path, *words: str) -> tuple[int, str, dict[str, Any]]:
+    """Exit code, what was printed, and the claims of `audit.json` by id."""
+    paths = [str(ROOT / "audit" / "test_transition.py"), "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
+    chosen = ["-q", "-p", "no:cacheprovider", "-k", " or ".join(TESTS), "--runs=runs", "--report=out"]
+    command = [sys.executable, "-m", "pytest", *paths, *chosen, *words]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    audit = here / "out" / "audit.json"
+    claims = json.loads(audit.read_text())["claims"] if audit.exists() else []
+    return done.returncode, done.stdout + done.stderr, {claim["id"]: claim for claim in claims}
+
+
+def test_a_pair_is_judged_and_the_ledger_keeps_nothing_of_it(here: Path) -> None:
+    pair = ("--models-a=mine:a", "--models-b=mine:b", "--train-a=a.npy", "--train-b=b.npy", "--ceiling=mine:a2")
+    code, told, claims = audited(here, *pair)
+    assert code == 0, told
+    for name in CLAIMS:
+        assert claims[name]["verdicts"] == {"own": "reproduced"}, (name, claims[name]["because"])
+        assert not claims[name]["changed"] and "own" not in claims[name]["recorded_by_kind"]
+    assert "--models-a A --models-b B" in (here / "out" / "index.html").read_text()
+
+
+def test_a_network_of_half_of_the_kinds_refutes_and_passes(here: Path) -> None:
+    """What is brought has no recorded verdict: a run of it is green whatever it says."""
+    pair = ("--models-a=mine:a", "--models-b=mine:half", "--train-a=a.npy", "--train-b=half.npy", "--ceiling=mine:a2")
+    code, told, claims = audited(here, *pair)
+    assert code == 0, told
+    assert claims["K-beyond-gaussian"]["verdicts"] == {"own": "refuted"}
+    assert claims["K-same-data"]["verdicts"]["own"] != "reproduced"
+
+
+def blocked(tmp: Path, b: Tensor, claim: str) -> str:
+    """What kind `own` needs where B was trained on these images and no ceiling is given; nothing if it is judged."""
+    pair = pair_of(tmp, {"A": learnt(0), "B": learnt(1)}, of_kinds(500, 0), b)
+    options = Options(0.9, 0.03, 0.05, levels=8, copies=CopiesOptions(lpips="off"))
+    record = ClaimRecord(with_own(load_ledger(ROOT / "audit" / "claims.toml"))[claim], tmp, {})
+    record_own(record, compare(pair, options, tmp / claim))
+    assert bool(record.evidence) != bool(record.blocked)
+    return "".join(block["needs"] for block in record.blocked if block["kind"] == "own")
+
+
+def test_without_a_ceiling_or_with_shared_images_a_kind_is_blocked(tmp_path: Path) -> None:
+    assert blocked(tmp_path, of_kinds(500, 1), "K-strong-generalization") == ""
+    assert blocked(tmp_path, of_kinds(500, 1), "K-same-data").startswith("a second training on A's images")
+    for claim in JUDGED:
+        assert "500 of 500 images of B are images of A" in blocked(tmp_path, of_kinds(500, 0), claim)
+
+
+def test_half_of_the_options_is_no_pair(here: Path) -> None:
+    code, told, _ = audited(here, "--models-a=mine:a")
+    assert code == 4 and "--models-b, --train-a, --train-b: not given" in told
+
+
+def test_rows_judge_a_pair_by_their_own_numbers() -> None:
+    ledger = load_ledger(ROOT / "audit" / "claims.toml")
+    for before, after in zip(ledger.claims, with_own(ledger).claims, strict=True):
+        if before.id not in JUDGED:
+            assert after == before
+            continue
+        own = [check for check in after.checks if check.kind == "own"]
+        assert [check.evidence for check in own] == list(JUDGED[before.id])
+        numbers = {(c.evidence, c.op, c.value, c.low, c.high) for c in before.checks}
+        assert {(c.evidence, c.op, c.value, c.low, c.high) for c in own} <= numbers
+        for kind in before.evidence:
+            judged = [c.evidence for c in before.checks if c.kind in (None, kind)]
+            assert [c.evidence for c in after.checks if c.kind == kind] == judged
