@@ -10,6 +10,7 @@ import pytest
 
 from reports.judge import VERDICTS
 from reports.ledger import KINDS, TOPICS
+from reports.own import OWN
 from reports.read import AUDIT, CHECK, CLAIM, CONTROL, EVIDENCE
 from reports.record import SCHEMA
 from reports.schema import faults, validator
@@ -76,7 +77,7 @@ def test_schema_and_code_know_the_same_words() -> None:
     schema = validator().schema
     parts = schema["$defs"]
     assert schema["properties"]["schema"]["const"] == SCHEMA
-    assert parts["verdict"]["enum"] == list(VERDICTS) and parts["kind"]["enum"] == list(KINDS)
+    assert parts["verdict"]["enum"] == list(VERDICTS) and parts["kind"]["enum"] == [*KINDS, OWN]
     assert parts["claim"]["properties"]["topic"]["enum"] == list(TOPICS)
     reads = {"claim": CLAIM, "evidence": EVIDENCE, "check": CHECK}
     for name, fields in reads.items():
