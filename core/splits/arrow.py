@@ -40,3 +40,23 @@ def positions(indices: pa.Array) -> np.ndarray:
 def scalar(value: str, kind: pa.DataType) -> pa.Scalar:
     """One text as a value of an Arrow type of text."""
     return strings([value]).cast(kind)[0]
+
+
+def bits(chunks: Sequence[pa.Array]) -> np.ndarray:
+    """(n,) bool of arrays of truth values, none of them missing."""
+    parts = []
+    for chunk in chunks:
+        data = np.frombuffer(chunk.buffers()[1], np.uint8)
+        parts.append(np.unpackbits(data, bitorder="little")[chunk.offset : chunk.offset + len(chunk)])
+    return np.concatenate(parts).view(bool) if parts else np.zeros(0, dtype=bool)
+
+
+def taken(values: pa.Array | pa.ChunkedArray, rows: np.ndarray) -> pa.Array:
+    """Some values of a column, of ascending rows, a piece at a time: pyarrow joins all pieces before it takes any."""
+    parts, start = [], 0
+    for chunk in values.chunks if isinstance(values, pa.ChunkedArray) else [values]:
+        low, high = np.searchsorted(rows, [start, start + len(chunk)])
+        if high > low:
+            parts.append(chunk.take(integers(rows[low:high] - start)))
+        start += len(chunk)
+    return pa.concat_arrays(parts) if parts else strings([]).cast(values.type)

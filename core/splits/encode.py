@@ -7,12 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.splits.arrow import positions, scalar
+from core.splits.arrow import bits, positions, scalar, taken
+from core.splits.fingerprints import any_block, fingerprints, repeated
 from core.splits.grid import as_text
 from core.splits.membership import Column, ordered
 from core.splits.notes import Note
 
 MOST_DISTINCT = 1000  # values up to which they are sorted
+_SEEN = 1 << 16  # rows by which a column is taken for one of names
 
 
 def cleaned(
@@ -27,16 +29,16 @@ def cleaned(
     if not _is_text(values.type):
         return (as_text(values) if names else values), notes
     probe = _distinct(values)
-    trimmed = pc.utf8_trim_whitespace(probe)
-    if changed := _changed(trimmed, probe):
+    blank = any_block(lambda block: pc.not_equal(pc.utf8_trim_whitespace(block), block), probe)
+    if blank and (changed := _changed(pc.utf8_trim_whitespace(probe), probe)):
         values = pc.utf8_trim_whitespace(as_text(values))
         notes.append(Note("assumed", f"blanks around {changed:,} values of {what} are not part of them", str(path)))
     if names:
         probe = _distinct(values)
-        if _any(pc.match_substring(probe, "\\")):
+        if any_block(lambda block: pc.match_substring(block, "\\"), probe):
             values = pc.replace_substring(as_text(values), "\\", "/")
             notes.append(Note("assumed", f"'\\' in {what} is read as '/'", str(path)))
-        if _any(pc.match_substring_regex(_distinct(values), r"(^|/)\./|//|/$")):
+        if any_block(lambda block: pc.match_substring_regex(block, r"(^|/)\./|//|/$"), _distinct(values)):
             values = pc.replace_substring_regex(as_text(values), r"/(\./)+|//+", "/")
             values = pc.replace_substring_regex(values, r"^(\./+)+|/+$", "")
             notes.append(
@@ -46,7 +48,12 @@ def cleaned(
 
 
 def coded(values: pa.ChunkedArray, *, in_order: bool = False) -> Column:
-    """The codes of a column, -1 where there is no value; `in_order` sorts its values, numbers as numbers."""
+    """The codes of a column, -1 where there is no value; `in_order` sorts its values, numbers as numbers.
+
+    Of a long column of texts that hardly repeat the codes are rows, the first that shows a text for all that do.
+    """
+    if not in_order and _mostly_once(values):
+        return _by_row(values)
     encoded = _dictionary(values)
     codes = positions(encoded.indices)
     found = encoded.dictionary
@@ -62,6 +69,29 @@ def clean_name(name: str) -> str:
     return re.sub(r"^(\./+)+|/+$", "", name)
 
 
+def _mostly_once(values: pa.ChunkedArray) -> bool:
+    """Whether the first rows of a long column of texts hardly repeat."""
+    if len(values) <= _SEEN or pa.types.is_dictionary(values.type) or not _is_text(values.type):
+        return False
+    return len(np.unique(fingerprints(values.slice(0, _SEEN)))) > 0.98 * _SEEN
+
+
+def _by_row(values: pa.ChunkedArray) -> Column:
+    """Each text by the first row that shows it; only rows that may repeat another are compared."""
+    codes = np.arange(len(values), dtype=np.int32)
+    again = repeated(fingerprints(values))
+    if len(again):
+        encoded = _one(pa.chunked_array([taken(values, again)]).dictionary_encode())
+        same = positions(encoded.indices)
+        first = np.unique(same, return_index=True)[1][-len(encoded.dictionary) :]
+        codes[again] = np.append(codes[again[first]], np.int32(-1))[same]
+    lost = values.null_count or any_block(lambda block: pc.equal(block, scalar("", block.type)), values)
+    if lost:
+        none = [pc.or_kleene(pc.is_null(chunk), pc.equal(chunk, scalar("", chunk.type))) for chunk in values.chunks]
+        codes[np.flatnonzero(bits(none))] = -1
+    return Column(codes, values)
+
+
 def _is_text(kind: pa.DataType) -> bool:
     inner = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
@@ -74,10 +104,6 @@ def _distinct(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 def _changed(after: pa.ChunkedArray, before: pa.ChunkedArray) -> int:
     return int(pc.sum(pc.not_equal(after, before)).as_py() or 0)
-
-
-def _any(values: pa.ChunkedArray) -> bool:
-    return bool(pc.any(values).as_py())
 
 
 def _dictionary(chunks: pa.ChunkedArray) -> pa.DictionaryArray:

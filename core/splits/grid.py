@@ -129,6 +129,7 @@ def read_grid(path: Path | str, wanted: Sequence[str] = (), known: Collection[st
     dialect = sniff(text, wanted, known)
     notes = [*text.notes, *dialect.notes]
     table = _fast(text.data[dialect.offset :], dialect, wanted)
+    text.forget()
     if table is None or table.num_rows != text.lines(dialect.offset):
         table, more = read_irregular(text, dialect, MISSING)
         notes += more

@@ -16,11 +16,10 @@ from core.splits.grid import Grid, as_text, read_grid
 from core.splits.json_table import looks_like_json
 from core.splits.membership import OnUnknown, refuse_unless_skipped
 from core.splits.notes import Note
+from core.splits.plain_list import LABELLED, plain_names
 from core.splits.text import read_text_of
 
 WHOLE_LINE = "0"  # as a column: the line is the name, whatever is in it
-# a name, a mark and a label; behind a slash a short number alone, as other words there are files of a folder
-_LABELLED = re.compile(r".*\.[A-Za-z][A-Za-z0-9]{1,4}(?P<mark>\s*[:=]\s*(?=[^/\\.]+$)|/(?=-?[0-9]{1,3}$)).+")
 _APART = {"\t": "a tab", ";": "a semicolon", "|": "a vertical bar", ",": "a comma"}
 
 
@@ -57,6 +56,8 @@ def read_listed(
     text = read_text_of(path)
     if looks_like_json(text) and column != WHOLE_LINE:
         return read_names_of_table(path, column, on_unknown=on_unknown, beside=beside)
+    if column is None and (names_of_lines := plain_names(text)) is not None:
+        return Listed(path, names_of_lines, range(1, len(names_of_lines) + 1), notes=tuple(text.notes))
     numbered = [(n, line) for n, line in enumerate(_lines(text.decoded()), 1) if line.strip()]
     if not numbered:
         raise InputError(f"{path}: found no name or row in it; expected a line an image")
@@ -131,7 +132,7 @@ def _is_table(path: Path, numbered: list[tuple[int, str]]) -> bool:
                 f"{path}, line {number}: found {line.strip()[:60]!r}, with {marks[0]} that other lines lack; expected "
                 "one name a line, or a table (--name-column COLUMN; --name-column 0 takes whole lines)"
             )
-    if all(marked := [_LABELLED.fullmatch(line.strip()) for line in lines]) and (mark := marked[0]):
+    if all(marked := [LABELLED.fullmatch(line.strip()) for line in lines]) and (mark := marked[0]):
         raise InputError(
             f"{path}, line {numbered[0][0]}: found {lines[0].strip()[:60]!r}, a name and a label apart by "
             f"{mark['mark'].strip()!r}; expected one name a line, or a comma or a tab between the two (--name-column 0 "

@@ -36,7 +36,7 @@ class Column:
 
     def texts(self, codes: np.ndarray) -> np.ndarray:
         """(len(codes),) object: the values of these codes as text."""
-        if isinstance(self.values, pa.Array):
+        if isinstance(self.values, pa.Array | pa.ChunkedArray):
             values = self.values.take(integers(codes)).to_pylist()
         else:
             values = np.asarray(self.values, dtype=object)[codes].tolist()

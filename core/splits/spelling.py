@@ -1,15 +1,23 @@
 """Names and identities that may be one and are spelled as two: said before anything is said to hold."""
 
+import re
+from collections.abc import Callable
+from functools import reduce
 from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.splits.arrow import integers, positions, scalar, strings
+from core.splits.arrow import positions, scalar, strings, taken
+from core.splits.fingerprints import any_block, blocks, each_block, fingerprints, repeated
 from core.splits.membership import Column, Membership
 from core.splits.notes import Note
+from core.splits.presence import present
 
+Texts: TypeAlias = pa.Array | pa.ChunkedArray
+Change: TypeAlias = Callable[[pa.Array], pa.Array]
 _KIND = "spelling"
 _MARKS = r"[:=@#>^~(?|&]"  # marks that can stand between a name and a label
 
@@ -25,10 +33,8 @@ def spelling_notes(membership: Membership) -> list[Note]:
         notes += _loosely_equal(membership, membership.identity, "identities")
     used, names = _used_texts(membership.image)
     if names is not None:
-        notes += _last_words(membership, used, names)
-        notes += _marked(membership, used, names)
-        notes += _extensions(membership, used, names)
-        notes += _folders(membership, used, names)
+        for look in (_last_words, _marked, _extensions, _folders):
+            notes += look(membership, used, names)
     return notes
 
 
@@ -36,7 +42,7 @@ def _loosely_equal(membership: Membership, column: Column, what: str) -> list[No
     used, values = _used_texts(column)
     if values is None:
         return []
-    found = _across(membership, column, used, _loose(values))
+    found = _across(membership, column, used, *_loosened(values))
     if not found:
         return []
     (a, of_a), (b, of_b) = found[1]
@@ -50,11 +56,11 @@ def _loosely_equal(membership: Membership, column: Column, what: str) -> list[No
     ]
 
 
-def _last_words(membership: Membership, used: np.ndarray, names: pa.Array) -> list[Note]:
+def _last_words(membership: Membership, used: np.ndarray, names: Texts) -> list[Note]:
     """Names with blanks may be a label and a name."""
-    if not pc.any(pc.match_substring(names, " ")).as_py():
+    if not any_block(lambda block: pc.match_substring(block, " "), names):
         return []
-    found = _across(membership, membership.image, used, pc.replace_substring_regex(names, r"^.* ", ""))
+    found = _across(membership, membership.image, used, names, _replaced(r"^.* ", ""))
     if not found:
         return []
     (a, of_a), (b, of_b) = found[1]
@@ -63,12 +69,12 @@ def _last_words(membership: Membership, used: np.ndarray, names: pa.Array) -> li
     return [Note(_KIND, text)]
 
 
-def _marked(membership: Membership, used: np.ndarray, names: pa.Array) -> list[Note]:
+def _marked(membership: Membership, used: np.ndarray, names: Texts) -> list[Note]:
     """Names with a mark such as `:` or `@` in them may be a name and a label, or a label and a name."""
-    if not pc.any(pc.match_substring_regex(names, _MARKS)).as_py():
+    if not any_block(lambda block: pc.match_substring_regex(block, _MARKS), names):
         return []
     for pattern, where in ((rf"(.)-*{_MARKS}.*$", "behind"), (rf"^.*{_MARKS}(.)", "before")):
-        found = _across(membership, membership.image, used, pc.replace_substring_regex(names, pattern, r"\1"))
+        found = _across(membership, membership.image, used, names, _replaced(pattern, r"\1"))
         if found:
             (a, of_a), (b, of_b) = found[1]
             but = f"{found[0]:,} names are in two groups but for what stands {where} a mark"
@@ -76,14 +82,13 @@ def _marked(membership: Membership, used: np.ndarray, names: pa.Array) -> list[N
     return []
 
 
-def _extensions(membership: Membership, used: np.ndarray, names: pa.Array) -> list[Note]:
-    dotted = pc.match_substring_regex(names, r"[^/]\.[A-Za-z][A-Za-z0-9]{0,4}$")
-    ends = pc.if_else(dotted, pc.utf8_lower(pc.replace_substring_regex(names, r"^.*\.", "")), scalar("", pa.string()))
-    kinds = ends.dictionary_encode()
+def _extensions(membership: Membership, used: np.ndarray, names: Texts) -> list[Note]:
+    if _one_extension(names):
+        return []
+    kinds = _kinds(names, _extension)
     if len(kinds.dictionary) < 2:
         return []
-    stems = pc.if_else(dotted, pc.replace_substring_regex(names, r"\.[A-Za-z][A-Za-z0-9]{0,4}$", ""), names)
-    found = _across(membership, membership.image, used, _loose(stems))
+    found = _across(membership, membership.image, used, *_loosened(_apart(names, _stem)))
     count = found[0] if found else 0
     apart = _disjoint(membership, used, kinds)
     if apart:
@@ -99,61 +104,128 @@ def _extensions(membership: Membership, used: np.ndarray, names: pa.Array) -> li
     return []
 
 
-def _folders(membership: Membership, used: np.ndarray, names: pa.Array) -> list[Note]:
-    if not pc.any(pc.match_substring(names, "/")).as_py():
+def _one_extension(names: Texts) -> bool:
+    """Whether all names end as the first does, or none has a dot: the usual case, told without a pattern."""
+    first = names[0].as_py() if len(names) else ""
+    ending = re.fullmatch(r".*[^/](\.[A-Za-z][A-Za-z0-9]{0,4})", first)
+    if ending is None:
+        return not any_block(lambda block: pc.match_substring(block, "."), names)
+    end = ending[1]
+    if any_block(lambda block: pc.invert(pc.ends_with(block, end)), names):
+        return False
+    bare = any_block(
+        lambda block: pc.or_(pc.ends_with(block, f"/{end}"), pc.equal(block, scalar(end, names.type))), names
+    )
+    return not bare and not any_block(lambda block: pc.match_substring(block, "\n"), names)
+
+
+def _extension(names: pa.Array) -> pa.Array:
+    ends = pc.utf8_lower(pc.replace_substring_regex(names, r"^.*\.", ""))
+    return pc.if_else(_dotted(names), ends, scalar("", names.type))
+
+
+def _stem(names: pa.Array) -> pa.Array:
+    return pc.if_else(_dotted(names), pc.replace_substring_regex(names, r"\.[A-Za-z][A-Za-z0-9]{0,4}$", ""), names)
+
+
+def _dotted(names: pa.Array) -> pa.Array:
+    return pc.match_substring_regex(names, r"[^/]\.[A-Za-z][A-Za-z0-9]{0,4}$")
+
+
+def _folders(membership: Membership, used: np.ndarray, names: Texts) -> list[Note]:
+    if _one_folder(names) or not any_block(lambda block: pc.match_substring(block, "/"), names):
         return []
-    inside = pc.match_substring(names, "/")
-    tops = pc.if_else(inside, pc.replace_substring_regex(names, r"^(/?[^/]*)/.*$", r"\1/"), scalar("", pa.string()))
-    apart = _disjoint(membership, used, tops.dictionary_encode())
+    apart = _disjoint(membership, used, _kinds(names, _top))
     if not apart:
         return []
     a, b, of_a, of_b, more = apart
-    found = _across(membership, membership.image, used, _loose(pc.replace_substring_regex(names, r"^.*/", "")))
+    files = _apart(names, _replaced(r"^.*/", ""))
+    found = _across(membership, membership.image, used, *_loosened(files))
     said = f"{found[0]:,} file names are in both" if found else "no file name is in both"
     where = f"{of_a or 'no folder'}, {of_b or 'no folder'}"
     text = f"{a} and {b} share no folder ({where}){more}, so one image under two paths would not be seen; {said}"
     return [Note(_KIND, text)]
 
 
-def _loose(values: pa.Array) -> pa.Array:
-    """Values without what a spreadsheet or a script may have changed: case, blanks, quotes, signs, zeros, `.0`."""
-    if not pc.all(pc.string_is_ascii(values)).as_py():
-        values = pc.utf8_normalize(values, form="NFKC")
-        values = pc.replace_substring_regex(values, r"\p{Cf}+", "")
-    if pc.any(pc.match_substring_regex(values, r"^\s*[\"'+]")).as_py():
-        values = pc.replace_substring_regex(values, r"^\s*[\"']+|[\"']+\s*$", "")
-        values = pc.replace_substring_regex(values, r"^\s*\+([0-9])", r"\1")
-    values = pc.utf8_lower(values)
-    if pc.any(pc.match_substring_regex(values, r"\s")).as_py():
-        values = pc.replace_substring_regex(values, r"\s+", "")
-    if pc.any(pc.match_substring_regex(values, r"^-?[0-9]+\.0*$")).as_py():
-        values = pc.replace_substring_regex(values, r"^(-?[0-9]+)\.0*$", r"\1")
-    return pc.replace_substring_regex(values, r"(^|[^0-9.])0+([0-9])", r"\1\2")
+def _one_folder(names: Texts) -> bool:
+    """Whether all names begin with the first one's folder."""
+    top = re.match(r"/?[^/\n]+/", names[0].as_py() if len(names) else "")
+    if top is None or any_block(lambda block: pc.invert(pc.starts_with(block, top[0])), names):
+        return False
+    return not any_block(lambda block: pc.match_substring(block, "\n"), names)
 
 
-def _used_texts(column: Column) -> tuple[np.ndarray, pa.Array | None]:
+def _top(names: pa.Array) -> pa.Array:
+    tops = pc.replace_substring_regex(names, r"^(/?[^/]*)/.*$", r"\1/")
+    return pc.if_else(pc.match_substring(names, "/"), tops, scalar("", names.type))
+
+
+def _replaced(pattern: str, by: str) -> Change:
+    return lambda block: pc.replace_substring_regex(block, pattern, by)
+
+
+def _apart(values: Texts, change: Change) -> pa.ChunkedArray:
+    return pa.chunked_array(each_block(change, values), values.type)
+
+
+def _loosened(values: Texts) -> tuple[Texts, Change]:
+    """How values lose what a spreadsheet or a script may have changed: case, blanks, quotes, signs, zeros, `.0`.
+
+    What some values hold is looked for in all of them first; the values come back as other forms of letters leave them.
+    """
+    steps: list[Change] = []
+    if any_block(lambda block: pc.invert(pc.string_is_ascii(block)), values):
+        values = _apart(values, lambda block: pc.utf8_normalize(block, form="NFKC"))
+        values = _apart(values, _replaced(r"\p{Cf}+", ""))
+    if any_block(lambda block: pc.match_substring_regex(block, r"^\s*[\"'+]"), values):
+        values = _apart(values, _replaced(r"^\s*[\"']+|[\"']+\s*$", ""))
+        values = _apart(values, _replaced(r"^\s*\+([0-9])", r"\1"))
+    steps.append(pc.utf8_lower)
+    if any_block(lambda block: pc.match_substring_regex(block, r"\s"), values):
+        values = _apart(values, _replaced(r"\s+", ""))
+    if any_block(lambda block: pc.match_substring_regex(block, r"^-?[0-9]+\.0*$"), values):
+        steps.append(_replaced(r"^(-?[0-9]+)\.0*$", r"\1"))
+    steps.append(_replaced(r"(^|[^0-9.])0+([0-9])", r"\1\2"))
+    return values, lambda block: reduce(lambda found, step: step(found), steps, block)
+
+
+def _used_texts(column: Column) -> tuple[np.ndarray, Texts | None]:
     """The codes that rows show and their values; no values where they are numbers, which have one spelling."""
-    codes = column.codes[column.codes >= 0]
-    used = np.flatnonzero(np.bincount(codes, minlength=len(column.values)))
-    if isinstance(column.values, pa.Array):
+    there = present(column.codes, len(column.values))
+    used = np.flatnonzero(there).astype(np.int32)
+    if isinstance(column.values, pa.Array | pa.ChunkedArray):
         text = pa.types.is_string(column.values.type) or pa.types.is_large_string(column.values.type)
-        return used, (column.values.take(integers(used)) if text else None)
+        return used, _kept(column.values, there) if text else None
     values = np.asarray(column.values, dtype=object)[used]
     if not all(isinstance(value, str) for value in values):
         return used, None
     return used, strings(values.tolist())
 
 
+def _kept(values: Texts, there: np.ndarray) -> pa.ChunkedArray:
+    """The values that are marked, without a copy of blocks that are whole."""
+    parts, start = [], 0
+    for block in blocks(values):
+        mine = there[start : start + len(block)]
+        parts.append(block if mine.all() else taken(block, np.flatnonzero(mine)))
+        start += len(block)
+    return pa.chunked_array(parts, values.type)
+
+
 def _across(
-    membership: Membership, column: Column, used: np.ndarray, keys: pa.Array
+    membership: Membership, column: Column, used: np.ndarray, values: Texts, change: Change
 ) -> tuple[int, tuple[tuple[str, str], tuple[str, str]]] | None:
-    """How many keys stand for two values in two groups, and the first two such values with their groups."""
-    encoded = keys.dictionary_encode()
+    """How many changed values stand for two values in two groups, and the first two such values with their groups."""
+    again = repeated(fingerprints(values, change))
+    if not len(again):
+        return None
+    used = used[again]
+    encoded = change(taken(values, again)).dictionary_encode()
     key_of_used = positions(encoded.indices)
     values_a_key = np.bincount(key_of_used)
     if len(values_a_key) == len(used):
         return None
-    key = np.full(len(column.values) + 1, -1, dtype=np.int64)  # the last entry is for the code -1
+    key = np.full(len(column.values) + 1, -1, dtype=np.int32)  # the last entry is for the code -1
     key[used] = np.where(values_a_key[key_of_used] > 1, key_of_used, -1)
     rows = np.flatnonzero(key[column.codes] >= 0)
     keys_of_rows, groups, codes = key[column.codes[rows]], membership.group[rows], column.codes[rows]
@@ -173,22 +245,28 @@ def _across(
     return len(spread), (shown[0], shown[1])
 
 
+def _kinds(names: Texts, kind: Change) -> pa.DictionaryArray:
+    parts = each_block(lambda block: kind(block).dictionary_encode(), names)
+    return pa.concat_arrays(pa.chunked_array(parts).unify_dictionaries().chunks)
+
+
 def _disjoint(
     membership: Membership, used: np.ndarray, kinds: pa.DictionaryArray
 ) -> tuple[str, str, str, str, str] | None:
     """The first two groups that share none of the kinds: their names, a kind of each, and how many more pairs do."""
-    place = np.zeros(len(membership.image.values), dtype=np.int64)
+    place = np.zeros(len(membership.image.values), dtype=np.int32)
     place[used] = positions(kinds.indices)
-    n = len(kinds.dictionary)
-    pairs = np.unique(membership.group.astype(np.int64) * n + place[membership.image.codes])
-    there = [pairs[pairs // n == g] % n for g in range(len(membership.groups))]
-    sets = [set(kind.tolist()) for kind in there]
+    codes, group = membership.image.codes, membership.group
+    seen = [
+        np.flatnonzero(present(place[codes[group == g]], len(kinds.dictionary))) for g in range(len(membership.groups))
+    ]
+    sets = [set(kind.tolist()) for kind in seen]
     apart = [(a, b) for a, b in combinations(range(len(sets)), 2) if sets[a] and sets[b] and not sets[a] & sets[b]]
     if not apart:
         return None
     a, b = apart[0]
     more = f", nor do {len(apart) - 1:,} more pairs of groups" if len(apart) > 1 else ""
-    shown = [kinds.dictionary[int(there[g][0])].as_py() for g in (a, b)]
+    shown = [kinds.dictionary[int(seen[g][0])].as_py() for g in (a, b)]
     return membership.groups[a], membership.groups[b], shown[0], shown[1], more
 
 

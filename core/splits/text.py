@@ -71,7 +71,13 @@ class Text:
             before = np.concatenate([[ended], end[:-1]])
             count += int((~end & before).sum())
             ended = bool(end[-1])
+            del piece
+            self.forget()
         return count
+
+    def forget(self) -> None:
+        """Let the system take back the memory of a mapped file's pages; they are read again when they are asked for."""
+        _forget(self.data)
 
 
 def read_text_of(path: Path | str) -> Text:
@@ -123,9 +129,15 @@ def _as_utf8(path: Path, data: memoryview, notes: list[Note]) -> Text:
         zero = bytes(data[at : at + _PIECE]).find(b"\0")
         if zero >= 0:
             raise InputError(f"{path}: found a zero byte at {at + zero + 1:,}; expected UTF-8 text")
+        _forget(data)
     if not bytes(data[:_PIECE]).strip():
         raise InputError(f"{path}: found no name or row but blanks in it; expected a line an image")
     return Text(path, data, notes)
+
+
+def _forget(data: memoryview) -> None:
+    if isinstance(data.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        data.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def _unpack(path: Path, how: str) -> bytes:
