@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.splits.arrow import bits, positions, scalar, taken
-from core.splits.fingerprints import any_block, fingerprints, repeated
+from core.splits.fingerprints import any_block, fingerprints, letters, repeated
 from core.splits.grid import as_text
 from core.splits.membership import Column, ordered
 from core.splits.notes import Note
@@ -29,16 +29,17 @@ def cleaned(
     if not _is_text(values.type):
         return (as_text(values) if names else values), notes
     probe = _distinct(values)
-    blank = any_block(lambda block: pc.not_equal(pc.utf8_trim_whitespace(block), block), probe)
-    if blank and (changed := _changed(pc.utf8_trim_whitespace(probe), probe)):
+    inside, _ = letters(probe)
+    if _blank(inside) and (changed := _changed(pc.utf8_trim_whitespace(probe), probe)):
         values = pc.utf8_trim_whitespace(as_text(values))
         notes.append(Note("assumed", f"blanks around {changed:,} values of {what} are not part of them", str(path)))
     if names:
-        probe = _distinct(values)
-        if any_block(lambda block: pc.match_substring(block, "\\"), probe):
+        if inside[ord("\\")]:
             values = pc.replace_substring(as_text(values), "\\", "/")
             notes.append(Note("assumed", f"'\\' in {what} is read as '/'", str(path)))
-        if any_block(lambda block: pc.match_substring_regex(block, r"(^|/)\./|//|/$"), _distinct(values)):
+        if (inside[ord("/")] or inside[ord("\\")]) and any_block(
+            lambda block: pc.match_substring_regex(block, r"(^|/)\./|//|/$"), _distinct(values)
+        ):
             values = pc.replace_substring_regex(as_text(values), r"/(\./)+|//+", "/")
             values = pc.replace_substring_regex(values, r"^(\./+)+|/+$", "")
             notes.append(
@@ -67,6 +68,11 @@ def clean_name(name: str) -> str:
     """One name as `cleaned` makes it."""
     name = re.sub(r"/(\./)+|//+", "/", name.strip().replace("\\", "/"))
     return re.sub(r"^(\./+)+|/+$", "", name)
+
+
+def _blank(inside: np.ndarray) -> bool:
+    """Whether any byte may be part of a blank."""
+    return bool(inside[:33].any() or inside[127:].any())
 
 
 def _mostly_once(values: pa.ChunkedArray) -> bool:

@@ -16,6 +16,7 @@ ROWS = 1 << 15  # of a block: its numbers stay in a core's cache
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _LOW = np.array([(1 << (8 * n)) - 1 for n in range(9)], dtype=np.uint64)  # the first n bytes of a word
 _BITS = 24
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 T = TypeVar("T")
 
 
@@ -47,6 +48,21 @@ def fingerprints(
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
 
 
+def letters(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """(256,) bool twice: which bytes stand anywhere in the texts, and which are the last one of a text."""
+    inside, last = np.zeros(256, dtype=bool), np.zeros(256, dtype=bool)
+    for piece, ends in each_block(_bytes_of_block, values):
+        inside |= piece
+        last |= ends
+    return inside, last
+
+
+def one_shape(values: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether all texts are equal but for their digits, which stand at the same places in each."""
+    first = values[0].as_py().encode().translate(_DIGITS) if len(values) else b""
+    return all(each_block(lambda block: _has_shape(block, first), values))
+
+
 def repeated(found: np.ndarray) -> np.ndarray:
     """(m,) positions, ascending, of the fingerprints that occur more than once."""
     ordered = np.sort(found)
@@ -66,20 +82,39 @@ def repeated(found: np.ndarray) -> np.ndarray:
     return near[twice[place] == found[near]]
 
 
-def _of_block(texts: pa.Array) -> np.ndarray:
-    """From the bytes of each text, eight at a time."""
+def _raw(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of a block's texts one after the other, and where each begins, with the end of the last one."""
     wide = np.int64 if pa.types.is_large_string(texts.type) else np.int32
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, wide)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-    first, last = int(ends[0]), int(ends[-1])
-    piece = np.zeros(last - first + 8, dtype=np.uint8)
-    if last > first:
-        piece[:-8] = np.frombuffer(data, np.uint8)[first:last]
+    if ends[-1] == ends[0]:
+        return np.zeros(0, dtype=np.uint8), ends - ends[0]
+    return np.frombuffer(data, np.uint8)[ends[0] : ends[-1]], ends - ends[0]
+
+
+def _bytes_of_block(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    raw, ends = _raw(texts)
+    inside, last = np.zeros(256, dtype=bool), np.zeros(256, dtype=bool)
+    inside[raw] = True
+    last[raw[ends[1:][np.diff(ends) > 0] - 1]] = True
+    return inside, last
+
+
+def _has_shape(texts: pa.Array, shape: bytes) -> bool:
+    raw, ends = _raw(texts)
+    alike = bool((np.diff(ends) == len(shape)).all())
+    return alike and raw.tobytes().translate(_DIGITS) == shape * len(texts)
+
+
+def _of_block(texts: pa.Array) -> np.ndarray:
+    """From the bytes of each text, eight at a time."""
+    raw, ends = _raw(texts)
+    piece = np.append(raw, np.zeros(8, dtype=np.uint8))
     words = np.ndarray((len(piece) - 7,), np.dtype("<u8"), piece.data, 0, (1,))  # eight bytes from every byte on
-    starts, lengths = ends[:-1] - first, np.diff(ends)
+    starts, lengths = ends[:-1], np.diff(ends)
     found = lengths.astype(np.uint64) * _FACTOR
     for done in range(0, int(lengths.max(initial=0)), 8):
-        word = words[np.minimum(starts + done, last - first)] & _LOW[np.clip(lengths - done, 0, 8)]
+        word = words[np.minimum(starts + done, len(raw))] & _LOW[np.clip(lengths - done, 0, 8)]
         found = (found ^ word) * _FACTOR
         found ^= found >> np.uint64(29)
     found *= _FACTOR

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +14,7 @@ from core.splits.dialect import Dialect, sniff
 from core.splits.irregular import read_irregular
 from core.splits.json_table import columns_of_json, looks_like_json
 from core.splits.notes import Note
-from core.splits.text import read_text_of
+from core.splits.text import Text, read_text_of
 
 # read as 'no value' in a text table
 MISSING = ("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NaN", "nan", "-nan", "null", "NULL", "None")
@@ -128,7 +127,7 @@ def read_grid(path: Path | str, wanted: Sequence[str] = (), known: Collection[st
         return Grid(path, tuple(columns), rows, True, None, nested, (*text.notes, *notes), loaded)
     dialect = sniff(text, wanted, known)
     notes = [*text.notes, *dialect.notes]
-    table = _fast(text.data[dialect.offset :], dialect, wanted)
+    table = _fast(text, dialect, wanted)
     text.forget()
     if table is None or table.num_rows != text.lines(dialect.offset):
         table, more = read_irregular(text, dialect, MISSING)
@@ -167,27 +166,29 @@ def _parquet(path: Path) -> Grid:
     return Grid(path, tuple(schema.names), rows, True, None, nested)
 
 
-def _fast(data: Any, dialect: Dialect, wanted: Collection[str]) -> pa.Table | None:
+def _fast(text: Text, dialect: Dialect, wanted: Collection[str]) -> pa.Table | None:
     """All rows at once, or None where they are not all as the header says."""
-    if dialect.delimiter == " " or bytes(data[:1]) == b"#":
+    start = bytes(text.data[dialect.offset : dialect.offset + 1])
+    if dialect.delimiter == " " or start == b"#":
         return None
-    if not len(data):
+    if not start:
         return pa.table(
             [pa.array([], pa.string()) for _ in dialect.names], [f"c{i}" for i in range(len(dialect.names))]
         )
     few = pa.dictionary(pa.int32(), pa.string())
     many = [name in wanted or str(i + 1) in wanted for i, name in enumerate(dialect.names)]
     try:
-        return pyarrow.csv.read_csv(
-            pa.BufferReader(pa.py_buffer(data)),
-            read_options=pyarrow.csv.ReadOptions(column_names=[f"c{i}" for i in range(len(dialect.names))]),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=dialect.delimiter),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={f"c{i}": pa.string() if it else few for i, it in enumerate(many)},
-                null_values=list(MISSING),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
+        with text.stream(dialect.offset) as stream:
+            return pyarrow.csv.read_csv(
+                stream,
+                read_options=pyarrow.csv.ReadOptions(column_names=[f"c{i}" for i in range(len(dialect.names))]),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=dialect.delimiter),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types={f"c{i}": pa.string() if it else few for i, it in enumerate(many)},
+                    null_values=list(MISSING),
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                ),
+            )
     except (pa.ArrowException, OSError):
         return None

@@ -51,12 +51,15 @@ def _surely_name(first: str) -> bool:
 def _lines(text: Text) -> pa.ChunkedArray | None:
     """All lines but empty ones."""
     try:
-        table = pyarrow.csv.read_csv(
-            pa.BufferReader(pa.py_buffer(text.data)),
-            read_options=pyarrow.csv.ReadOptions(column_names=["name"]),
-            parse_options=pyarrow.csv.ParseOptions(delimiter="\x01", quote_char=False),
-            convert_options=pyarrow.csv.ConvertOptions(column_types={"name": pa.string()}, strings_can_be_null=False),
-        )
+        with text.stream() as stream:
+            table = pyarrow.csv.read_csv(
+                stream,
+                read_options=pyarrow.csv.ReadOptions(column_names=["name"]),
+                parse_options=pyarrow.csv.ParseOptions(delimiter="\x01", quote_char=False),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types={"name": pa.string()}, strings_can_be_null=False
+                ),
+            )
     except pa.ArrowException:
         return None
     return table.column(0)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.splits.arrow import positions, scalar, strings, taken
-from core.splits.fingerprints import any_block, blocks, each_block, fingerprints, repeated
+from core.splits.fingerprints import any_block, blocks, each_block, fingerprints, letters, one_shape, repeated
 from core.splits.membership import Column, Membership
 from core.splits.notes import Note
 from core.splits.presence import present
@@ -42,6 +42,8 @@ def _loosely_equal(membership: Membership, column: Column, what: str) -> list[No
     used, values = _used_texts(column)
     if values is None:
         return []
+    if one_shape(values):  # whatever is taken from one is taken from all: they stay apart
+        return []
     found = _across(membership, column, used, *_loosened(values))
     if not found:
         return []
@@ -58,7 +60,7 @@ def _loosely_equal(membership: Membership, column: Column, what: str) -> list[No
 
 def _last_words(membership: Membership, used: np.ndarray, names: Texts) -> list[Note]:
     """Names with blanks may be a label and a name."""
-    if not any_block(lambda block: pc.match_substring(block, " "), names):
+    if not letters(names)[0][ord(" ")]:
         return []
     found = _across(membership, membership.image, used, names, _replaced(r"^.* ", ""))
     if not found:
@@ -71,7 +73,7 @@ def _last_words(membership: Membership, used: np.ndarray, names: Texts) -> list[
 
 def _marked(membership: Membership, used: np.ndarray, names: Texts) -> list[Note]:
     """Names with a mark such as `:` or `@` in them may be a name and a label, or a label and a name."""
-    if not any_block(lambda block: pc.match_substring_regex(block, _MARKS), names):
+    if not letters(names)[0][list(_MARKS[1:-1].encode())].any():
         return []
     for pattern, where in ((rf"(.)-*{_MARKS}.*$", "behind"), (rf"^.*{_MARKS}(.)", "before")):
         found = _across(membership, membership.image, used, names, _replaced(pattern, r"\1"))
@@ -174,18 +176,23 @@ def _loosened(values: Texts) -> tuple[Texts, Change]:
     What some values hold is looked for in all of them first; the values come back as other forms of letters leave them.
     """
     steps: list[Change] = []
-    if any_block(lambda block: pc.invert(pc.string_is_ascii(block)), values):
+    inside, last = letters(values)
+    if inside[128:].any():
         values = _apart(values, lambda block: pc.utf8_normalize(block, form="NFKC"))
         values = _apart(values, _replaced(r"\p{Cf}+", ""))
-    if any_block(lambda block: pc.match_substring_regex(block, r"^\s*[\"'+]"), values):
+        inside, last = letters(values)
+    quoted = inside[list(b"\"'+")].any()
+    if quoted and any_block(lambda block: pc.match_substring_regex(block, r"^\s*[\"'+]"), values):
         values = _apart(values, _replaced(r"^\s*[\"']+|[\"']+\s*$", ""))
         values = _apart(values, _replaced(r"^\s*\+([0-9])", r"\1"))
     steps.append(pc.utf8_lower)
-    if any_block(lambda block: pc.match_substring_regex(block, r"\s"), values):
+    if inside[:33].any() and any_block(lambda block: pc.match_substring_regex(block, r"\s"), values):
         values = _apart(values, _replaced(r"\s+", ""))
-    if any_block(lambda block: pc.match_substring_regex(block, r"^-?[0-9]+\.0*$"), values):
+    whole = quoted or inside[:33].any() or last[list(b".0")].any()
+    if whole and any_block(lambda block: pc.match_substring_regex(block, r"^-?[0-9]+\.0*$"), values):
         steps.append(_replaced(r"^(-?[0-9]+)\.0*$", r"\1"))
-    steps.append(_replaced(r"(^|[^0-9.])0+([0-9])", r"\1\2"))
+    if inside[ord("0")]:
+        steps.append(_replaced(r"(^|[^0-9.])0+([0-9])", r"\1\2"))
     return values, lambda block: reduce(lambda found, step: step(found), steps, block)
 
 

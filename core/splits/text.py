@@ -75,6 +75,14 @@ class Text:
             self.forget()
         return count
 
+    def stream(self, start: int = 0) -> Any:
+        """An open file at byte `start`: unlike a mapped one its pages do not count as memory in use."""
+        if not isinstance(self.data.obj, mmap.mmap):
+            return pa.BufferReader(pa.py_buffer(self.data[start:]))
+        stream = self.path.open("rb")
+        stream.seek(len(self.data.obj) - len(self.data) + start)
+        return stream
+
     def forget(self) -> None:
         """Let the system take back the memory of a mapped file's pages; they are read again when they are asked for."""
         _forget(self.data)
