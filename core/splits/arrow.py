@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+POOL = pa.system_memory_pool()  # for text read in pieces: pyarrow's own pool keeps half as much again for itself
 _MOST = 2**31 - 1  # bytes that the offsets of one text array can count
 
 

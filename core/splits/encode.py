@@ -84,8 +84,8 @@ def _mostly_once(values: pa.ChunkedArray) -> bool:
 
 def _by_row(values: pa.ChunkedArray) -> Column:
     """Each text by the first row that shows it; only rows that may repeat another are compared."""
-    codes = np.arange(len(values), dtype=np.int32)
     again = repeated(fingerprints(values))
+    codes = np.arange(len(values), dtype=np.int32)
     if len(again):
         encoded = _one(pa.chunked_array([taken(values, again)]).dictionary_encode())
         same = positions(encoded.indices)

@@ -10,6 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from core.errors import InputError
+from core.splits.arrow import POOL
 from core.splits.dialect import Dialect, sniff
 from core.splits.irregular import read_irregular
 from core.splits.json_table import columns_of_json, looks_like_json
@@ -129,6 +130,7 @@ def read_grid(path: Path | str, wanted: Sequence[str] = (), known: Collection[st
     notes = [*text.notes, *dialect.notes]
     table = _fast(text, dialect, wanted)
     text.forget()
+    POOL.release_unused()  # what reading took besides the columns
     if table is None or table.num_rows != text.lines(dialect.offset):
         table, more = read_irregular(text, dialect, MISSING)
         notes += more
@@ -181,6 +183,7 @@ def _fast(text: Text, dialect: Dialect, wanted: Collection[str]) -> pa.Table | N
         with text.stream(dialect.offset) as stream:
             return pyarrow.csv.read_csv(
                 stream,
+                memory_pool=POOL,
                 read_options=pyarrow.csv.ReadOptions(column_names=[f"c{i}" for i in range(len(dialect.names))]),
                 parse_options=pyarrow.csv.ParseOptions(delimiter=dialect.delimiter),
                 convert_options=pyarrow.csv.ConvertOptions(

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from core.splits.arrow import taken
+from core.splits.arrow import POOL, taken
 from core.splits.dialect import FILE_LIKE
 from core.splits.fingerprints import any_block, fingerprints, repeated
 from core.splits.text import Text
@@ -54,6 +54,7 @@ def _lines(text: Text) -> pa.ChunkedArray | None:
         with text.stream() as stream:
             table = pyarrow.csv.read_csv(
                 stream,
+                memory_pool=POOL,
                 read_options=pyarrow.csv.ReadOptions(column_names=["name"]),
                 parse_options=pyarrow.csv.ParseOptions(delimiter="\x01", quote_char=False),
                 convert_options=pyarrow.csv.ConvertOptions(

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.errors import InputError
+from core.splits.arrow import POOL
 from core.splits.encode import cleaned, coded
 from core.splits.grid import as_text
 from core.splits.listed import Listed, read_listed, read_names_of_table
@@ -82,6 +83,7 @@ def read_groups(given: Given) -> tuple[Membership, list[Note], dict[str, tuple[P
     else:
         listed = _tables(given, inputs) if given.tables else _lists(given, inputs)
         membership = _joined(listed, given)
+    POOL.release_unused()  # columns that are codes by now
     said = list(membership.said)
     membership = _with_files(membership, given, inputs, said)
     if given.merge is not None:

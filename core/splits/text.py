@@ -20,7 +20,7 @@ from core.files import read_bytes
 from core.splits.notes import Note
 
 _LARGEST = 1 << 33  # bytes that a compressed file may unpack to
-_PIECE = 1 << 24
+_PIECE = 1 << 20
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"(\xb5/\xfd": "zstd", b"PK\x03\x04": "zip"}
 _UNPACKING = (
     OSError, EOFError, RuntimeError, NotImplementedError, ValueError, LookupError, struct.error, zlib.error,
