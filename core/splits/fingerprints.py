@@ -115,7 +115,8 @@ def _of_block(texts: pa.Array) -> np.ndarray:
     found = lengths.astype(np.uint64) * _FACTOR
     for done in range(0, int(lengths.max(initial=0)), 8):
         word = words[np.minimum(starts + done, len(raw))] & _LOW[np.clip(lengths - done, 0, 8)]
-        found = (found ^ word) * _FACTOR
-        found ^= found >> np.uint64(29)
+        mixed = (found ^ word) * _FACTOR
+        mixed ^= mixed >> np.uint64(29)
+        found = np.where(lengths > done, mixed, found)  # a text's own rounds alone, however long its neighbours are
     found *= _FACTOR
     return found ^ (found >> np.uint64(32))
