@@ -30,6 +30,7 @@ _SQL = """select count(*), count(distinct name), count(distinct identity),
 PEERS = {
     "duckdb": f"""
 import duckdb, json, sys
+duckdb.sql("set enable_progress_bar = false")
 many = ["read_{{}}('{{}}')".format(sys.argv[1], path) for path in sys.argv[2:]]
 print(json.dumps(duckdb.sql('''{_SQL}'''.replace("from t", "from " + many[0])).fetchall()[0]))
 """,
@@ -57,6 +58,7 @@ def made_up(rows: int, folder: Path, padded: bool) -> None:
     numbers[again[1::2]] = numbers[again[: 2 * (len(again) // 2) : 2]]
     names = [f"images/{number:08d}.jpg" if padded else f"images/{number}.jpg" for number in numbers.tolist()]
     who = rng.integers(0, rows // 20, rows)
+    who[again[1::2]] = who[again[: 2 * (len(again) // 2) : 2]]  # one image is of one identity
     group = np.where((who < rows * 0.045) ^ (rng.random(rows) < 0.001), "train", "test")
     columns = {"name": names, "identity": [f"p{one:07d}" for one in who.tolist()], "split": group.tolist()}
     table = pa.table(columns)
