@@ -1,5 +1,7 @@
 """Columns of names: what fingerprints tell apart is what a table of all texts tells apart."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,7 +14,7 @@ from core.splits.fingerprints import ROWS, fingerprints, letters, one_shape, rep
 NAMES = [f"images/{i}.jpg" for i in range(2 * ROWS + 7)]
 
 
-def pieces(values: list[str | None]) -> pa.ChunkedArray:
+def pieces(values: Sequence[str | None]) -> pa.ChunkedArray:
     """Chunks of uneven size, the second a slice whose bytes do not begin at the first."""
     table = pa.array(["x", *values], pa.string())
     return pa.chunked_array([table.slice(1, 5), table.slice(6, 3), table.slice(9)])
