@@ -37,12 +37,10 @@ def test_same_noise_gives_the_same_image(
     own_or_none: Comparison | None,
 ) -> None:
     record_own(evidence, own_or_none)
-    here = desk if desk.kind == "synthetic" else None
-    record_published(evidence, published_or_none, partial(published_convergence, desk=here))
+    record_published(evidence, published_or_none, partial(published_convergence, desk=desk))
     record_photographs(evidence, clothes_or_none, record_convergence)
     record_pairs(evidence, trained_or_none, desk, record_convergence, photographs_or_none)
     record_tables(evidence, desk, lpips)
-    evidence.input("generated faces", sha256=desk.raw.fingerprint, rows=len(desk.raw))
 
 
 @pytest.mark.control("T-convergence", "positive")

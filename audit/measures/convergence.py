@@ -44,6 +44,7 @@ def convergence_measures(published: Sequence[AtSize], deterministic: Sequence[At
 
 def record_tables(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Embedding | None) -> None:
     """Agreement in every way it is measured, seeds by class, and samples under every criterion of replication, by N."""
+    evidence.input("generated faces", sha256=desk.raw.fingerprint, rows=len(desk.raw))
     agreements, classes, replication = [], [], []
     for n in (n for n in desk.sizes if n > 2):  # with fewer there is no second nearest of another image
         a, b = (desk.samples(Cell("random", n, g)) for g in GROUPS)

@@ -1,6 +1,7 @@
 """The examples of the README, run as they stand, one after the other."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def test_every_example_runs(
     for kind in ("onnx", "pt2"):
         exported(tmp_path, kind, Scaled())
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)  # a module of this name that another test brought
     examples = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(examples) == 8
     names: dict[str, object] = {}
