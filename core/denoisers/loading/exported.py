@@ -1,9 +1,7 @@
 """A program that `torch.export.save` wrote (`.pt2`), read without running anything that the file brings.
 
-`torch.export.load` may execute code: it falls back to full unpickling, evaluates expressions of sizes as Python,
-resolves any name below `torch`, compiles guards, and starts libraries that a package carries. So every record of the
-archive is looked at first, and what could execute is refused by name. What is left is tensors and calls of torch's own
-operators on them.
+`torch.export.load` is made for files that one trusts. So every record of the archive is looked at first, and what is
+more than tensors, expressions of sizes, and calls of torch's own operators on them is refused by name.
 """
 
 import ast
@@ -59,7 +57,7 @@ def load_exported(path: Path, given: Given, *, device: str = "cpu") -> SigmaDeno
     program = checked_program(raw, source=str(path))
     shapes = _input_shapes(program, str(path))
     try:
-        from torch.export.pt2_archive._package import load_pt2  # torch.export.load would fall back to pickles
+        from torch.export.pt2_archive._package import load_pt2  # what torch.export.load reads archives with
 
         module = load_pt2(io.BytesIO(raw)).exported_programs["model"].module().to(device)
     except Exception as error:  # torch's own, of many kinds: the file comes from outside
