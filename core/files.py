@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +30,23 @@ def write_atomic(path: Path | str, data: bytes | str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | None] = ()) -> None:
+    """Refuse, before any work, outputs (by option) that are a folder, each other, or a file that is read.
+
+    Raises:
+        InputError: naming the option and the path.
+    """
+    taken = {path.resolve(): "is read by this command" for path in inputs if path is not None}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if path.is_dir():
+            raise InputError(f"{option}: {path} is a folder; expected a file to write")
+        if (place := path.resolve()) in taken:
+            raise InputError(f"{option}: {path} {taken[place]}; expected another file to write")
+        taken[place] = f"is written by {option} already"
 
 
 def reserve(stream: BinaryIO, length: int) -> None:

@@ -96,7 +96,20 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
     if not counts["verdicts"]:
         raise InputError("the two audits: no claim was measured in both; expected two audits of one ledger")
     notes = [] if same_scale else [f"The scales differ: {old['scale']} before, {new['scale']} now."]
+    both = before.keys() & after.keys()
+    if reworded := sorted(key for key in both if not _same_rule(before[key], after[key])):
+        notes.append(f"Rules that read otherwise: {', '.join(reworded)}.")
+    inputs = [{item["name"]: item["sha256"] for item in audit["inputs"]} for audit in (old, new)]
+    if others := sorted(name for name in inputs[0].keys() & inputs[1].keys() if inputs[0][name] != inputs[1][name]):
+        notes.append(f"Inputs of other content: {', '.join(others)}.")
     return Difference(tuple(changes), notes=tuple(notes), **counts)
+
+
+def _same_rule(old: Claim, new: Claim) -> bool:
+    """Whether a claim is judged by the same words, and by the same checks where both audits tell them."""
+    told = [[(c["kind"], c["evidence"], c["expected"]) for c in claim.get("checks", [])] for claim in (old, new)]
+    words_of = [(claim["rule"], claim["threshold_source"]) for claim in (old, new)]
+    return words_of[0] == words_of[1] and (not all(told) or told[0] == told[1])
 
 
 def _verdicts(old: Claim, new: Claim, counts: dict[str, int]) -> Iterator[Change]:
@@ -110,7 +123,12 @@ def _verdicts(old: Claim, new: Claim, counts: dict[str, int]) -> Iterator[Change
 
 
 def _controls(old: Claim, new: Claim) -> Iterator[Change]:
-    passed = {control["nodeid"] for control in old["controls"] if control["outcome"] == "passed"}
+    passed = {control["nodeid"]: control for control in old["controls"] if control["outcome"] == "passed"}
+    if new["controls"] or new["verdicts"]:  # else the claim was not run at all, which its verdicts say
+        for nodeid in passed.keys() - {control["nodeid"] for control in new["controls"]}:
+            yield Change(
+                "control", new["id"], new["title"], f"{passed[nodeid]['sign']} control {nodeid}", "passed", "not run"
+            )
     for control in new["controls"]:
         if control["outcome"] != "passed" and control["nodeid"] in passed:
             about = f"{control['sign']} control {control['nodeid']}"
@@ -123,6 +141,11 @@ def _values(old: Claim, new: Claim, windows: bool, counts: dict[str, int]) -> It
         name = (check["kind"], check["evidence"])
         judged[name] = check.get("window") or judged.get(name)
     before = {(item["kind"], item["name"]): item for item in old["evidence"]}
+    checks = {(check["kind"], check["evidence"]) for check in new.get("checks", [])}
+    for check in old.get("checks", []):
+        if check["kind"] in new["verdicts"] and (check["kind"], check["evidence"]) not in checks:
+            about = f"check of {words(check['evidence'])} ({check['kind']})"
+            yield Change("vanished", new["id"], new["title"], about, check["expected"], "not judged")
     gone = before.keys() - {(item["kind"], item["name"]) for item in new["evidence"]}
     for name in judged:
         if name in gone and name[0] in new["verdicts"]:  # of a kind that is missing as a whole the verdict says so
@@ -134,7 +157,13 @@ def _values(old: Claim, new: Claim, windows: bool, counts: dict[str, int]) -> It
         if was is None:
             continue
         window = judged.get(name) if windows or item["kind"] not in SCALED else None
-        known = isinstance(item["value"], str | bool | int | float)
+        known = all(isinstance(one["value"], str | bool | int | float) for one in (was, item))
+        if name in judged and not known:
+            counts["values"] += 1
+            if was["value"] != item["value"]:
+                about = f"{words(item['name'])} ({item['kind']})"
+                yield Change("value", new["id"], new["title"], about, _shown(was), _shown(item), "it is another")
+            continue
         if not known or (name not in judged and not (was["interval"] and item["interval"])):
             counts["passed_over"] += 1
             continue
@@ -160,6 +189,8 @@ def moved(old: Mapping[str, Any], new: Mapping[str, Any], window: Any = None) ->
 
 
 def _shown(item: Mapping[str, Any]) -> str:
+    if not isinstance(item["value"], str | bool | int | float):
+        return "nothing" if item["value"] is None else "a table"
     text = number(item["value"], item["interval"])
     return f"{text} {bounds(item['interval'])}" if item["interval"] else text
 
@@ -182,4 +213,5 @@ def summary(found: Difference) -> str:
     looked = f"{found.verdicts:,} verdicts and {found.values:,} values compared"
     if found.passed_over:
         looked += f"; {found.passed_over:,} values that no check judges have no interval, or are tables: not compared"
-    return f"{len(found.changes):,} differences: {looked}" if found.changes else f"Nothing moved: {looked}"
+    count = f"{len(found.changes):,} difference{'s' if len(found.changes) > 1 else ''}"
+    return f"{count}: {looked}" if found.changes else f"Nothing moved: {looked}"

@@ -1,12 +1,13 @@
 """Reads `audit.json` back, and refuses what is no audit of this schema with one line that says where it differs."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from reports.judge import VERDICTS
+from reports.judge import VERDICTS, combined
 from reports.ledger import TOPICS
 from reports.record import SCHEMA
 
@@ -52,24 +53,42 @@ def load_audit(path: Path | str) -> dict[str, Any]:
         InputError: naming the file, what was found and what was expected.
     """
     try:
-        audit = json.loads(Path(path).read_text(encoding="utf-8"))
+        audit = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); expected an audit.json that `pytest audit/` wrote") from error
     schema = audit.get("schema") if isinstance(audit, dict) else type(audit).__name__
     if schema != SCHEMA:
         raise InputError(f"{path}: found schema {schema!r}; expected {SCHEMA!r}")
     _fields(audit, AUDIT, str(path))
+    if not audit["claims"]:
+        raise InputError(f"{path}: holds no claim; expected an audit.json that `pytest audit/` wrote")
     for k, claim in enumerate(audit["claims"]):
         where = f"{path}: claim {k + 1}"
         _fields(claim, CLAIM, where)
         _one_of(claim["verdict"], VERDICTS, f"{where}: verdict")
         _one_of(claim["topic"], TOPICS, f"{where}: topic")
         _parts(claim, f"{where} ({claim['id']})")
+        whole = combined(claim["verdicts"], list(claim["verdicts"]))
+        if whole is not None and claim["verdict"] != whole:
+            found = ", ".join(f"{kind}: {verdict}" for kind, verdict in claim["verdicts"].items())
+            raise InputError(
+                f"{where} ({claim['id']}): verdict {claim['verdict']!r} is not that of its kinds ({found})"
+            )
+    _each_once([claim["id"] for claim in audit["claims"]], f"{path}: claim")
     return audit
+
+
+def _each_once(names: Iterable[Any], what: str) -> None:
+    name, count = next(iter(Counter(names).most_common(1)), (None, 0))
+    if count > 1:
+        raise InputError(f"{what} {name!r} stands {count} times; expected each once")
 
 
 def _parts(claim: Mapping[str, Any], where: str) -> None:
     """Evidence, checks and controls of a claim."""
+    _each_once(
+        (f"{e.get('name')} ({e.get('kind')})" for e in claim["evidence"] if isinstance(e, dict)), f"{where}: evidence"
+    )
     for item in claim["evidence"]:
         _fields(item, EVIDENCE, f"{where}: evidence")
         if "value" not in item:

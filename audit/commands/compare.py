@@ -20,7 +20,7 @@ from core.data.pictures import Fit
 from core.denoisers import load
 from core.denoisers.protocol import Range, Shape
 from core.errors import InputError
-from core.files import write_atomic
+from core.files import check_outputs, write_atomic
 from reports.text import printable
 from reports.two_denoisers import compare_page
 
@@ -82,6 +82,10 @@ def command(
     ] = None,
 ) -> None:
     """Do two denoisers draw the same images from the same noise? Exit code 0; 1: --at-least or --at-most; 2: errors."""
+    if seed < 0:
+        raise InputError(f"--seed: got {seed}, expected 0 or more")
+    files = [Path(spec) for spec in (a, b, ceiling) if spec is not None]
+    check_outputs({"--json": json_out, "--html": html_out}, [*files, train_a, train_b, held_out, *(identities or ())])
     copies = CopiesOptions(at_most=at_most, lpips=lpips, value_range=parse_range(range_), seed=seed)
     options = Options(STRONG, SAME_WITHIN, RESIDUAL_WITHIN, seeds, sampler, levels, batch, device, at_least, copies)
     said_shape, said_range = _shape(shape), None if model_range is None else _range(model_range)

@@ -15,7 +15,7 @@ from core.copies.run import Asked, find_copies
 from core.copies.sentences import lines
 from core.data.pictures import Fit
 from core.errors import InputError
-from core.files import write_atomic
+from core.files import check_outputs, write_atomic
 from reports.copies import copies_page
 from reports.text import printable
 
@@ -92,6 +92,9 @@ def command(
         skip_bad=skip_bad,
         seed=seed,
     )
+    if seed < 0:
+        raise InputError(f"--seed: got {seed}, expected 0 or more")
+    check_outputs({"--json": json_out, "--html": html_out}, [samples, train, held_out, sscd])
     asked = Asked.of(samples, train, held_out, chosen, axes)
     console = Console(stderr=True)
     with Bars(console) as show:

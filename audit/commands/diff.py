@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from core.files import write_atomic
+from core.files import check_outputs, write_atomic
 from reports.compare import compare, lines
 from reports.compare_page import page
 from reports.read import load_audit
@@ -18,6 +18,7 @@ def command(
     html: Annotated[Path | None, typer.Option(help="Write the comparison as a page too.")] = None,
 ) -> None:
     """Say which verdicts changed and which values moved; exit code 1 if anything did, 0 if not, 2 for an error."""
+    check_outputs({"--html": html}, [old, new])
     audits = {path: load_audit(path) for path in (old, new)}
     found = compare(audits[old], audits[new])
     if html is not None:

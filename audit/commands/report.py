@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core.errors import InputError
-from core.files import write_atomic
+from core.files import check_outputs, write_atomic
 from reports.benchmarks import benchmarks_page, is_benchmarks, load_benchmarks
 from reports.crate import write_crate
 from reports.read import load_audit
@@ -26,6 +26,7 @@ def command(
     ] = None,
 ) -> None:
     """Write the page of an audit from its JSON: one HTML file, the same bytes for the same JSON and figures."""
+    check_outputs({"--out": out, "--crate": None if crate is None or crate.is_dir() else crate}, [audit])
     if is_benchmarks(audit):
         _no_audit(audit, summary=summary, crate=crate)
         write_atomic(out, benchmarks_page(load_benchmarks(audit)))

@@ -72,6 +72,11 @@ def run(tmp_path: Path, new: Any, *options: str, old: Any = None) -> int:
         (lambda data: data["claims"][0]["evidence"].pop(2), "T-a, exact (synthetic): 3 -> not measured"),
         (lambda data: data["claims"][0]["controls"][0].update(outcome="failed"),
          "T-a, negative control audit/test_a.py::test_defect: passed -> failed"),
+        (lambda data: data["claims"][0]["controls"].clear(),
+         "T-a, negative control audit/test_a.py::test_defect: passed -> not run"),
+        (move("exact", None), "T-a, exact (synthetic): 3 -> nothing; it is another"),
+        (move("exact", [3]), "T-a, exact (synthetic): 3 -> a table; it is another"),
+        (lambda data: data["claims"][0]["checks"].pop(), "T-a, check of exact (synthetic): above 0 -> not judged"),
     ],
 )  # fmt: skip
 def test_what_moved_is_named(
@@ -81,7 +86,7 @@ def test_what_moved_is_named(
     change(new)
     assert run(tmp_path, new) == 1
     shown = capsys.readouterr().out
-    assert told in shown and "1 differences: " in shown
+    assert told in shown and "1 difference: " in shown
 
 
 @pytest.mark.parametrize(
@@ -124,7 +129,7 @@ def test_the_page_says_the_same_and_escapes_what_it_shows(tmp_path: Path) -> Non
     assert run(tmp_path, new, "--html", str(tmp_path / "page.html")) == 1
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     page = Page(text)
-    assert "1 differences: 2 verdicts" in page.text and "<script>alert(1)" in page.text and "<script" not in text
+    assert "1 difference: 2 verdicts" in page.text and "<script>alert(1)" in page.text and "<script" not in text
 
 
 @pytest.mark.parametrize(
@@ -132,7 +137,11 @@ def test_the_page_says_the_same_and_escapes_what_it_shows(tmp_path: Path) -> Non
     [
         ("{", "new.json: not JSON"),
         (base() | {"schema": "samenoise/audit/9"}, "new.json: found schema"),
-        (audit(), "no claim was measured in both"),
+        (audit(), "new.json: holds no claim"),
+        (audit(claim("T-a"), claim("T-b")), "no claim was measured in both"),
+        (audit(*base()["claims"], base()["claims"][0]), "claim 'T-a' stands 2 times; expected each once"),
+        (audit(claim("T-a", evidence=[item(), item()])), "evidence 'agreement (synthetic)' stands 2 times"),
+        (audit(base()["claims"][0] | {"verdict": "refuted"}), "verdict 'refuted' is not that of its kinds"),
         (audit(claim("T-a", controls=[{"sign": "x"}])), "controls: nodeid: found nothing; expected str"),
         (audit(claim("T-a", evidence=[item(interval=[1])])), "interval: found [1]; expected two numbers"),
     ],
@@ -143,3 +152,42 @@ def test_what_cannot_be_compared_is_an_error_in_one_line(
     assert run(tmp_path, new) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
+
+
+def test_rules_and_inputs_that_differ_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = copy.deepcopy(base())
+    new["claims"][0]["rule"] = "Otherwise."
+    new["inputs"][0]["sha256"] = "cd" * 32
+    assert run(tmp_path, new) == 0
+    shown = capsys.readouterr().out
+    assert "Rules that read otherwise: T-a." in shown and "Inputs of other content: list.txt." in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("diff", "old.json", "new.json", "--html", "new.json"), "--html: new.json is read by this command"),
+        (("diff", "old.json", "new.json", "--html", "."), "--html: . is a folder"),
+        (("report", "new.json", "--out", "new.json"), "--out: new.json is read by this command"),
+        (("report", "new.json", "--out", "x", "--crate", "x"), "--crate: x is written by --out already"),
+        (("copies", "a", "b", "--json", "a"), "--json: a is read by this command"),
+        (("copies", "a", "b", "--json", "c", "--html", "c"), "--html: c is written by --json already"),
+        (("copies", "a", "b", "--seed", "-1"), "--seed: got -1, expected 0 or more"),
+        (("compare", "A", "B", "--train-a", "a", "--train-b", "b", "--html", "b"), "--html: b is read by this command"),
+    ],
+)
+def test_no_output_takes_the_place_of_what_is_read(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("old.json", "new.json"):
+        Path(name).write_text(json.dumps(base()), encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main([*words])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and told in line
+    assert json.loads(Path("new.json").read_text(encoding="utf-8")) == base()
