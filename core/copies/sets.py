@@ -199,8 +199,10 @@ def look(images: ImageSet, place: Path, progress: StageProgress) -> Facts:
     """One pass over a set, kept in `place`: its range, constant images, colours and hash.
 
     Raises:
-        InputError: naming the first image with a pixel that is missing or infinite.
+        InputError: naming the first image with a pixel that is missing or infinite, or a set without images.
     """
+    if not len(images):
+        raise InputError(f"{images.given.path}: holds no image; expected {images.what}")
     note, file = place / "facts.json", place / "digests.npy"
     if note.exists() and file.exists():
         saved: dict[str, Any] = json.loads(note.read_text())

@@ -45,6 +45,7 @@ def run(tmp: Path, samples: Path, train: Path, held_out: Path | None = None, *, 
         (lambda x: x.index_fill(0, torch.tensor([7]), torch.nan), r"samples.npy: image 7 has a pixel that is NaN"),
         (lambda x: (255 * x).long(), r"found pixels of int64, expected levels of 8 or 16 bits"),
         (lambda x: x.flatten(1), r"found vectors \(60, 400\), expected images"),
+        (lambda x: x[:0], r"samples.npy: holds no image; expected samples"),
     ],
 )
 def test_samples_of_another_kind(tmp_path: Path, change: Callable[[Tensor], Tensor], message: str) -> None:
