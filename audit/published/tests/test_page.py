@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,12 @@ def test_the_page_shows_every_cell_and_verdict(published: Published, monkeypatch
     assert all(text.split(".")[0] in unsupported for text in published_page.LIMITS)
     assert "generated faces" not in page, "what was trained elsewhere is no finding about these pictures"
     assert "3 of them rest" in page or "2 of them rest" in page
-    assert "http" not in page.split("</style>")[1], "nothing is loaded from elsewhere"
+    shown = page.split("</style>")[1]
+    pictures = re.findall(r'src="(data:image/[^"]*)"', shown)
+    assert pictures and "http" not in re.sub(r'src="data:image/[^"]*"', "", shown), "nothing is loaded from elsewhere"
+    links = {link for picture in pictures for link in re.findall(r"https?://[^'\"%\s]*", picture)}
+    assert all(link.startswith("http://www.w3.org/") for link in links), "names of formats, which nobody asks for"
+    assert not [p for p in pictures if re.search(r"href='(?!#|%23|data:)", p)], "a picture refers to itself alone"
 
 
 def test_every_published_measure_has_a_row(request: pytest.FixtureRequest) -> None:
