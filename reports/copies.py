@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.copies.run import Copies
 from core.copies.sentences import in_order, limit, percent, spread
 from reports.duplicates import png
+from reports.pages import environment, style
 
-_TEMPLATES = Path(__file__).parent / "templates"
 SETS = {"samples": "samples", "train": "training images", "held_out": "held-out images"}
 
 
 def copies_page(found: Copies) -> str:
     """The page for one result of `samenoise copies`; all text is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     result = found.result
     pairs = [
         {
@@ -35,16 +25,20 @@ def copies_page(found: Copies) -> str:
         for pair, pictures in zip(result["nearest"], found.pictures, strict=True)
     ]
     sets = [name for name in SETS.values() if result["any"][name] is not None]
-    return environment.get_template("copies.html").render(
-        result=result,
-        css=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
-        pairs=pairs,
-        sets=sets,
-        called=SETS,
-        rows=in_order(result),
-        limit=limit,
-        percent=percent,
-        spread=spread,
+    return (
+        environment()
+        .get_template("copies.html")
+        .render(
+            result=result,
+            css=style(),
+            pairs=pairs,
+            sets=sets,
+            called=SETS,
+            rows=in_order(result),
+            limit=limit,
+            percent=percent,
+            spread=spread,
+        )
     )
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.splits.requirements import MOST_PAIRED
 from reports.leakage_text import place
+from reports.pages import environment, style
 
 if TYPE_CHECKING:
     from core.dedup.confirmed import Names, Seen
 
 MOST_SHIFTS = 60  # rows of the table of shifts in a pair of groups
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(result: Mapping[str, Any], seen: tuple[Seen, Names] | None = None) -> str:
@@ -24,14 +21,7 @@ def page(result: Mapping[str, Any], seen: tuple[Seen, Names] | None = None) -> s
     Up to `MOST_PAIRED` groups have a section a pair; more are shown each against all others. The pairs of a second
     look at near-duplicates, `seen`, are shown as pictures, as on the page of a duplicate search.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    css = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    css = style()
     pairs = result["pairs"] if len(result["groups"]) <= MOST_PAIRED else []
     shifts = {
         (pair["a"], pair["b"]): sorted(
@@ -39,7 +29,7 @@ def page(result: Mapping[str, Any], seen: tuple[Seen, Names] | None = None) -> s
         )[:MOST_SHIFTS]
         for pair in pairs
     }
-    template = environment.get_template("leakage.html")
+    template = environment().get_template("leakage.html")
     means, pictures = _pictures(*seen) if seen is not None and len(seen[0].look.index) else ("", "")
     return template.render(
         result=result, css=css, pairs=pairs, shifts=shifts, place=place, means=means, pictures=pictures

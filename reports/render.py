@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, UndefinedError
+from jinja2 import Environment, Template, UndefinedError
 
 from core.errors import InputError
+from reports import pages
 from reports.format import bounds, day, duration, number, pvalue, slug, web, words
 from reports.headline import headline
 from reports.judge import VERDICTS
@@ -146,13 +147,7 @@ def choices(audit: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _environment(figures: Figures) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages.environment()
     functions = (
         number, bounds, pvalue, duration, day, words, slug, web, rerun, choices, by_kind, pictures, alt, cited, table,
         in_card, sections_of, reasons_of, decided, first_picture,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.compare.run import SHOWN, Comparison
 from core.compare.sentences import table
 from reports.duplicates import png
+from reports.pages import environment, style
 
-_TEMPLATES = Path(__file__).parent / "templates"
 NEAREST = 8  # samples of each denoiser shown beside their nearest training image
 GOOD = ("yes", "nearly", "none found", "no more than false alarms")
 COLOURS = {**dict.fromkeys(GOOD, "reproduced"), "no": "refuted", "means little": "refuted"}
@@ -21,23 +18,20 @@ WHO = {"A": "A", "B": "B", "ceiling": "second training on A's images"}
 
 def compare_page(found: Comparison) -> str:
     """The page for one result of `samenoise compare`; all text is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     result = found.result
     head, *rows = table(result)
-    return environment.get_template("compare.html").render(
-        result=result,
-        css=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
-        questions=[{**one, "colour": _colour(one)} for one in result["questions"]],
-        head=head,
-        rows=rows,
-        strips=_strips(found),
-        nearest={name: _nearest(found, name) for name in found.copies},
+    return (
+        environment()
+        .get_template("compare.html")
+        .render(
+            result=result,
+            css=style(),
+            questions=[{**one, "colour": _colour(one)} for one in result["questions"]],
+            head=head,
+            rows=rows,
+            strips=_strips(found),
+            nearest={name: _nearest(found, name) for name in found.copies},
+        )
     )
 
 

@@ -82,8 +82,6 @@ def command(
     ] = None,
 ) -> None:
     """Do two denoisers draw the same images from the same noise? Exit code 0; 1: --at-least or --at-most; 2: errors."""
-    if seed < 0:
-        raise InputError(f"--seed: got {seed}, expected 0 or more")
     files = [Path(spec) for spec in (a, b, ceiling) if spec is not None]
     check_outputs({"--json": json_out, "--html": html_out}, [*files, train_a, train_b, held_out, *(identities or ())])
     copies = CopiesOptions(at_most=at_most, lpips=lpips, value_range=parse_range(range_), seed=seed)

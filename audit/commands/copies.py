@@ -92,8 +92,6 @@ def command(
         skip_bad=skip_bad,
         seed=seed,
     )
-    if seed < 0:
-        raise InputError(f"--seed: got {seed}, expected 0 or more")
     check_outputs({"--json": json_out, "--html": html_out}, [samples, train, held_out, sscd])
     asked = Asked.of(samples, train, held_out, chosen, axes)
     console = Console(stderr=True)

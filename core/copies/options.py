@@ -58,6 +58,8 @@ class Options:
             raise InputError(f"--lpips: got {self.lpips!r}, expected one of {', '.join(get_args(LpipsSearch))}")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"--threads: got {self.threads}, expected at least one")
+        if self.seed < 0:
+            raise InputError(f"--seed: got {self.seed}, expected 0 or more")
         low, high = self.value_range
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise InputError(f"--range: got {low:g}:{high:g}, expected LOW:HIGH with LOW below HIGH, such as -1:1")
