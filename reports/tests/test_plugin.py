@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+import reports.render  # noqa: F401  # a run inside this process takes back what it imports: half of it would be left
+
 pytest_plugins = ["pytester"]
 
 ROW = """
