@@ -4,8 +4,11 @@ import os
 
 import pytest
 
+from core.machine import keep_freed_memory
+
 # Threads that wait must not spin while processes that train need their core: read when torch loads OpenMP, after this.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+keep_freed_memory()
 
 pytest_plugins = [
     "reports.own_ledger",

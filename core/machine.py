@@ -1,5 +1,6 @@
 """This machine: memory limits as people write them, what is left, and the versions that can move last bits."""
 
+import ctypes
 import os
 import platform
 import re
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from core.errors import InputError
 
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # options of glibc's mallopt
+_MAPPED_FROM, _KEPT = 2**25, 2**30  # bytes: the largest that glibc takes for the first, and what may stay at the end
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -76,3 +79,15 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # macOS does not have it
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def keep_freed_memory() -> bool:
+    """Keep memory that is freed for what is made next, where the C library is glibc; whether it is.
+
+    By default the tensors of each step go back to the system and are fetched again page by page.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library, or none that can be asked
+        return False
+    return bool(mallopt(_MMAP_THRESHOLD, _MAPPED_FROM) and mallopt(_TRIM_THRESHOLD, _KEPT))

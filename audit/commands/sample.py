@@ -14,6 +14,7 @@ from audit.commands.arguments import number_list
 from core.denoisers.sampling import Samples, heun, probability_flow, sample
 from core.errors import InputError
 from core.files import sha256_bytes, write_atomic
+from core.machine import keep_freed_memory
 from core.tensors import pack
 from core.training.config import CHOICES, SampleConfig
 from core.training.model_pairs import partner
@@ -48,6 +49,7 @@ def command(
     if keep_every and sampler != "ascent":
         raise InputError(f"--keep-every: got {keep_every} with --sampler {sampler}, expected ascent")
     device = chosen_device(device)
+    keep_freed_memory()
     store, numbers = RunStore(runs), number_list(seeds, "--seeds")
     records = store.find()
     if not records:

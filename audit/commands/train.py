@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from audit.commands.arguments import number_list, options
 from core.data.corpus import Corpus, load_corpus
 from core.errors import InputError
+from core.machine import keep_freed_memory
 from core.splits.build import corpus_of, load_split
 from core.tensors import tensor_sha256
 from core.training.config import TrainConfig
@@ -70,6 +71,7 @@ def command(
             raise InputError(f"--task: got {task}, expected 0 to {len(cells) - 1}: the grid has {len(cells)} cells")
         cells = [cells[task]]
     store, device = RunStore(runs), chosen_device(device)
+    keep_freed_memory()
     left = [(cell, tensor_sha256(images.by_names(cell.names).images)) for cell in cells]
     while left:
         # the first that no other process is training; where all are, the first is waited for

@@ -1,4 +1,7 @@
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,23 @@ def test_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= cores() <= (os.cpu_count() or 1)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert cores() == os.cpu_count()
+
+
+PAGES_FETCHED = """
+import resource
+from core.machine import keep_freed_memory
+assert not {keep} or keep_freed_memory()
+for _ in range(20):
+    several = [bytearray(b"x") * 2_000_000 for _ in range(8)]
+    del several
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_memory_that_was_freed_is_used_again() -> None:
+    def pages(keep: bool) -> int:
+        script = PAGES_FETCHED.format(keep=keep)
+        return int(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+
+    assert pages(keep=True) < pages(keep=False) / 3
