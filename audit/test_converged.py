@@ -10,7 +10,7 @@ from reports.record import ClaimRecord
 
 
 @pytest.mark.claim("T-convergence-guaranteed")
-@pytest.mark.trains(jobs=lambda desk: [twice_job(desk)])
+@pytest.mark.trains(jobs=lambda desk: [twice_job(desk)], brief=True)
 def test_twice_as_many_exposures(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_guarantee(evidence, desk)
 

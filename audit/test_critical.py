@@ -11,7 +11,7 @@ from reports.record import ClaimRecord
 
 
 @pytest.mark.claim("K-critical-depends")
-@pytest.mark.trains(jobs=critical.jobs)
+@pytest.mark.trains(jobs=critical.jobs, brief=True)
 def test_the_critical_size_depends_on_width_and_resolution(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_settings(evidence, desk)
 

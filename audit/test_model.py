@@ -106,7 +106,7 @@ def test_an_additive_constant_is_noticed(judge: Judge, defect: str) -> None:
 
 
 @pytest.mark.claim("T-noise-uniform")
-@pytest.mark.trains(jobs=lambda desk: [quadratic_job(desk)])
+@pytest.mark.trains(jobs=lambda desk: [quadratic_job(desk)], brief=True)
 def test_the_noise_law(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_noise_law(evidence, desk)
 

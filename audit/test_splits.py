@@ -53,7 +53,7 @@ def test_sizes_notice_other_counts(judge: Judge, kept: int) -> None:
 
 
 @pytest.mark.claim("T-split-definition")
-@pytest.mark.trains(jobs=choice_jobs)
+@pytest.mark.trains(jobs=choice_jobs, brief=True)
 def test_definition(evidence: ClaimRecord, desk: TrainedExperiment, published_or_none: Published | None) -> None:
     record_definition(evidence, desk, published_or_none)
 
@@ -149,7 +149,7 @@ def test_one_leaked_image_among_a_hundred_thousand_is_noticed(judge: Judge, defe
 
 
 @pytest.mark.claim("T-exposure")
-@pytest.mark.trains(jobs=choice_jobs)
+@pytest.mark.trains(jobs=choice_jobs, brief=True)
 def test_exposure(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     record_exposure(evidence, desk)
 
