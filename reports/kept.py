@@ -1,7 +1,7 @@
 """Pytest plug-in: what a claim's test recorded is read back where the same code would measure the same material again.
 
 Others say what a test follows from, by two hooks: with none of them each claim is measured each time. What is read back
-is judged anew.
+is judged anew. A control that passed is not run again while nothing that it follows from, the ledger included, differs.
 """
 
 import base64
@@ -14,7 +14,8 @@ import pytest
 
 from core.files import sha256_text, write_atomic
 from reports.environment import environment
-from reports.read_back import Since, read_back
+from reports.plugin import LEDGER
+from reports.read_back import PASSED_BEFORE, Since, now, read_back
 from reports.record import ClaimRecord
 
 FOLDER = "claims"  # of the store
@@ -28,7 +29,7 @@ class Hooks:
 
     @pytest.hookspec(firstresult=True)
     def pytest_follows_from(self, item: pytest.Function) -> Key | None:
-        """The code and the material that a claim's test follows from, as plain JSON; None if that cannot be said."""
+        """The code and the material that a test follows from, as plain JSON; None if that cannot be said."""
 
     @pytest.hookspec(firstresult=True)
     def pytest_kept_beside(self, config: pytest.Config) -> tuple[Path, Key] | None:
@@ -49,24 +50,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
-    """Read back what the test of a claim recorded before, or run it and remember what it records."""
+    """Read back what the test of a claim recorded before or that a control passed, or run it and remember that."""
     record, config = pyfuncitem.funcargs.get("evidence"), pyfuncitem.config
-    if not isinstance(record, ClaimRecord):
+    claim = record if isinstance(record, ClaimRecord) else None
+    if claim is None and pyfuncitem.get_closest_marker("control") is None:
         return None
     about = pyfuncitem.ihook.pytest_follows_from(item=pyfuncitem)
     if about is None:
         return None
-    about |= {"claim": record.claim.id, "row": sha256_text(repr(record.claim))}
+    if claim:
+        about |= {"claim": claim.claim.id, "row": sha256_text(repr(claim.claim))}
+    else:
+        about |= {"control": pyfuncitem.nodeid, "ledger": sha256_text(repr(config.stash[LEDGER]))}
     if BEFORE not in config.stash:
         config.stash[BEFORE] = _beside(config)
     root, surroundings = config.stash[BEFORE]
     found = None if config.getoption("--measure-again") else read(root / FOLDER, about | surroundings)
     if found is not None:
-        read_back(record, found)
+        if claim:
+            read_back(claim, found)
+        else:
+            pyfuncitem.stash[PASSED_BEFORE] = found["measured"]
         return True
-    since = Since(record)
+    since = Since(claim) if claim else None
     pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames})
-    config.stash.setdefault(MEASURED, []).append((about, since.recorded()))
+    kept = since.recorded() if since else {"measured": now(), "figures": {}}
+    config.stash.setdefault(MEASURED, []).append((about, kept))
     return True
 
 

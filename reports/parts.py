@@ -144,9 +144,14 @@ def unblocking(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def read_back(audit: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How many claims' figures an earlier run measured, and when the oldest of them were; None where none were."""
-    moments = [claim["measured"] for claim in audit["claims"] if claim.get("measured")]
-    return {"claims": len(moments), "since": min(moments)} if moments else None
+    """How many claims' figures an earlier run measured, how many controls passed in one, and when the oldest was.
+
+    None where none was.
+    """
+    claims = [claim["measured"] for claim in audit["claims"] if claim.get("measured")]
+    controls = {c["nodeid"]: c["measured"] for claim in audit["claims"] for c in claim["controls"] if "measured" in c}
+    moments = [*claims, *controls.values()]
+    return {"claims": len(claims), "controls": len(controls), "since": min(moments)} if moments else None
 
 
 def surprises(audit: Mapping[str, Any]) -> list[tuple[str, Items]]:

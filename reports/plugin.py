@@ -13,6 +13,7 @@ from reports.judge import VERDICTS, Evidence, judge_claim
 from reports.ledger import Ledger, load_ledger
 from reports.own import with_own
 from reports.own_ledger import choose_ledger, claims_folder, ledger_file, own_ledger
+from reports.read_back import PASSED_BEFORE
 from reports.record import TRAINED, AuditRun, ClaimRecord, as_pair
 from reports.schema import faults
 from reports.terminal import ending
@@ -118,6 +119,8 @@ def pytest_runtest_makereport(
     for marker in item.iter_markers("control"):
         if report.when == "call" or report.outcome != "passed":
             entry = {"sign": marker.args[1], "nodeid": item.nodeid, "outcome": report.outcome}
+            if PASSED_BEFORE in item.stash:
+                entry["measured"] = item.stash[PASSED_BEFORE]
             run.records[marker.args[0]].controls.append(entry)
     claim = item.get_closest_marker("claim")
     if claim is None or report.when == "teardown":

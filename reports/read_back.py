@@ -4,9 +4,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from core.files import write_atomic
 from reports.judge import Evidence
 from reports.record import ClaimRecord
+
+PASSED_BEFORE = pytest.StashKey[str]()  # of a control that was not run again: the moment it passed
+
+
+def now() -> str:
+    """This moment, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class Since:
@@ -30,7 +39,7 @@ class Since:
             "blocked": self.record.blocked[blocked:],
             "inputs": list(self.record.named.values()),
             "figures": {name: (self.record.folder / name).read_bytes() for name in names},
-            "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+            "measured": now(),
         }
 
 
