@@ -1,26 +1,38 @@
 """The sentence that answers the page's question, and its picture: written by a rule from one claim's evidence.
 
 The question is whether two denoisers trained on disjoint images draw the same image from the same noise; the claim that
-answers it compares their agreement with that of two trainings on the same images.
+answers it compares their agreement with that of two trainings on the same images. `bearing` says what stands below it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reports.bearing import (
+    AT_BEFORE,
+    AT_LARGEST,
+    BEFORE,
+    CENTRAL,
+    CORPORA,
+    GAP,
+    GAP_BEFORE,
+    LARGEST,
+    STRIP,
+    Items,
+    beyond,
+    detail,
+    judged,
+    size,
+    sure,
+    unknown,
+)
 from reports.judge import VERDICTS
 
-CLAIM = "K-same-data"
-GAP, GAP_BEFORE = "ceiling minus agreement, largest N", "ceiling minus agreement, smallest N without copies"
-LARGEST, BEFORE = "largest N", "smallest N without copies"
-STRIP = "samples from the same noise, shown"
-CORPORA = {
-    "celeba": "photographs of CelebA",
-    "photographs": "photographs of faces",
-    "clothes": "photographs of clothes",
-    "synthetic": "generated faces",
-    "full": "networks of the published size",
-}
+OPENING = {
+    "reproduced": "The central claim holds on",
+    "refuted": "The central claim does not hold on",
+    "inconclusive": "The central claim is not decided on",
+}  # verdict of one kind of evidence -> how its sentence begins
 
 
 @dataclass(frozen=True)
@@ -31,36 +43,43 @@ class Headline:
         sentences: one a kind of evidence, the best first.
         figure: agreement by the number of training images.
         strip: samples from the same noise with their nearest training images.
+        claim: the central claim, as `audit.json` holds it.
+        lines: what a reader asks next, each a question in a word or two and its answer.
+        look: how the samples of the strip look beside photographs, by what was recorded.
     """
 
     sentences: tuple[str, ...]
     figure: str | None
     strip: str | None = None
+    claim: Mapping[str, Any] | None = None
+    lines: tuple[tuple[str, str], ...] = ()
+    look: str | None = None
 
 
 def headline(audit: Mapping[str, Any]) -> Headline | None:
     """The answer of one audit; None where that claim is none of its own or was not asked."""
-    found = [claim for claim in audit["claims"] if claim["id"] == CLAIM]
+    found = [claim for claim in audit["claims"] if claim["id"] == CENTRAL]
     if not found:
         return counted(audit) if audit.get("ledger") else None
-    claim, rule = found[0], audit.get("rules", {}).get("independent", {})
-    sentences: list[str] = []
-    figure = strip = None
-    for kind, corpus in CORPORA.items():
-        items = {item["name"]: item for item in claim["evidence"] if item["kind"] == kind}
-        if {GAP, GAP_BEFORE, LARGEST, BEFORE} <= items.keys():
-            sentences.append(answer(items, rule, corpus, str(audit["scale"])))
-            if figure is None and strip is None:
-                figure = next(iter(items[GAP]["figures"]), None)
-                strip = next(iter(items[STRIP]["figures"]), None) if STRIP in items else None
-    if not sentences and not claim["blocked"]:
+    (claim,), rule = found, audit.get("rules", {}).get("independent", {})
+    measured = {kind: items for kind in CORPORA if (items := judged(claim, kind))}
+    if measured:
+        first, items = next(iter(measured.items()))
+        shown = items.get(STRIP)
+        lines = [("How sure", sure(audit, measured, rule)), ("More than a Gaussian", beyond(audit, first, items))]
+        return Headline(
+            tuple(answer(claim, kind, its, rule, audit) for kind, its in measured.items()),
+            next(iter(items[GAP]["figures"]), None),
+            next(iter(shown["figures"]), None) if shown else None,
+            claim,
+            tuple((name, text) for name, text in [*lines, ("Still unknown", unknown(audit, claim))] if text),
+            detail(items),
+        )
+    if not claim["blocked"]:
         return None
-    if not sentences:
-        blocked = "; ".join(f"{b['kind']} needs {b['needs']}: {b['command']}" for b in claim["blocked"])
-        sentences = [
-            f"This run did not measure whether two networks trained on disjoint images agree. {blocked}".strip()
-        ]
-    return Headline(tuple(sentences), figure, strip)
+    blocked = "; ".join(f"{b['kind']} needs {b['needs']}: {b['command']}" for b in claim["blocked"])
+    told = f"This run did not measure whether two networks trained on disjoint images agree. {blocked}".strip()
+    return Headline((told,), None, claim=claim)
 
 
 def counted(audit: Mapping[str, Any]) -> Headline:
@@ -71,10 +90,10 @@ def counted(audit: Mapping[str, Any]) -> Headline:
     return Headline((f"Of {n:,} claim{'' if n == 1 else 's'}: {told}.",), None)
 
 
-def answer(items: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any], corpus: str, scale: str) -> str:
+def answer(claim: Mapping[str, Any], kind: str, items: Items, rule: Mapping[str, Any], audit: Mapping[str, Any]) -> str:
     """One sentence from the gap to the ceiling at the largest N, and at the smallest N without copies."""
     low, high = items[GAP]["interval"]
-    at, ceiling = (items[f"{name} at the largest N"]["value"] for name in ("agreement", "ceiling"))
+    at, ceiling = (items[name]["value"] for name in AT_LARGEST)
     n, before = int(items[LARGEST]["value"]), int(items[BEFORE]["value"])
     if -rule["gap_within"] <= low and high <= rule["gap_within"]:
         said = f"agree as much ({at:.2f}) as two trained on the same ones ({ceiling:.2f})"
@@ -85,7 +104,7 @@ def answer(items: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any], corp
             f"agree by {at:.2f}, two trained on the same ones by {ceiling:.2f}, which is too uncertain to call as much"
         )
     low, high = items[GAP_BEFORE]["interval"]
-    values = [items[f"{name} at the smallest N without copies"]["value"] for name in ("agreement", "ceiling")]
+    values = [items[name]["value"] for name in AT_BEFORE]
     beside = f"({values[0]:.2f} against {values[1]:.2f})"
     if low > rule["gap_above"]:
         then = (
@@ -95,7 +114,8 @@ def answer(items: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any], corp
         then = f"at N = {before:,}, where copies have ended, they do so already {beside}"
     else:
         then = f"at N = {before:,} that cannot be told {beside}"
+    opening = OPENING.get(claim["verdicts"].get(kind, ""), "Measured, and not judged, on")
     return (
-        f"On {corpus} at the {scale} scale two networks trained on {n:,} disjoint images each {said}, from the same "
-        f"noise; {then}."
+        f"{opening} {CORPORA[kind]} at the {audit['scale']} scale{size(audit, kind)}: two networks trained on {n:,} "
+        f"disjoint images each {said}, from the same noise; {then}."
     )

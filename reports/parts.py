@@ -143,6 +143,35 @@ def unblocking(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda entry: (-len(entry["waiting"]), -len(entry["more"])))
 
 
+def opened_by(audit: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Commands that bring evidence for blocked claims, and for how many; each claim once, so that they add up."""
+    counted: set[str] = set()
+    found = []
+    for entry in unblocking(audit):
+        if new := entry["waiting"].keys() - counted:
+            found.append((entry["command"], len(new)))
+            counted |= new
+    return found
+
+
+def partly(audit: Mapping[str, Any]) -> int:
+    """How many claims have evidence and could have more."""
+    return len([claim for claim in audit["claims"] if claim["blocked"] and claim["verdicts"]])
+
+
+def verdict_counts(audit: Mapping[str, Any]) -> dict[str, int]:
+    """How many verdicts by kind of evidence a run gave, and how those divide that rest on an interval.
+
+    `verdicts` = `exact` + `survive` + `fall` + `open`: from exact values, and of the others those that stand after
+    Holm's correction, those that do not, and those that their intervals left open.
+    """
+    many = audit["multiplicity"]
+    given = sum(len(claim["verdicts"]) for claim in audit["claims"])
+    opened = sum(row["verdict"] == "inconclusive" for row in many["rows"])
+    stand = {"survive": many["survive"], "fall": many["family"] - many["survive"] - opened, "open": opened}
+    return {"verdicts": given, "exact": given - many["family"], **stand}
+
+
 def read_back(audit: Mapping[str, Any]) -> dict[str, Any] | None:
     """How many claims' figures an earlier run measured, how many controls passed in one, and when the oldest was.
 

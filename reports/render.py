@@ -21,7 +21,9 @@ from reports.parts import (
     decided,
     first_picture,
     in_card,
+    opened_by,
     owned,
+    partly,
     pictures,
     read_back,
     reasons_of,
@@ -31,6 +33,7 @@ from reports.parts import (
     table,
     topics_of,
     unblocking,
+    verdict_counts,
 )
 from reports.pictures import Figures
 from reports.record import SCHEMA
@@ -71,6 +74,7 @@ def render(audit: Mapping[str, Any], folder: Path | str) -> str:
     try:
         parts: dict[str, Any] = {"headline": headline(audit), "topics": topics_of(audit), "sections": sections(audit)}
         parts |= {"surprises": surprises(audit), "unblocking": unblocking(audit), "read_back": read_back(audit)}
+        parts |= {"opened_by": opened_by(audit), "partly": partly(audit)}
         return _below_limit(audit, Path(folder), parts)
     except (KeyError, UndefinedError) as error:
         raise InputError(
@@ -151,7 +155,7 @@ def _environment(figures: Figures) -> Environment:
     functions = (
         number, bounds, pvalue, duration, day, words, slug, web, rerun, choices, by_kind, pictures, alt, cited, table,
         in_card, sections_of, reasons_of, decided, first_picture,
-        asked, owned,
+        asked, owned, verdict_counts,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in functions})
     environment.filters["finding"] = lambda title: str(title).removeprefix(FINDING)

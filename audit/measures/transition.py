@@ -15,6 +15,7 @@ from audit.measures.agreement import (
     record_by_size,
     told,
 )
+from audit.measures.fine_detail import fine_detail
 from audit.measures.predictors import record_predictors
 from audit.measures.record import SEED, Measures, over_trainings, record
 from audit.measures.rules import COPY_CORRELATION
@@ -24,6 +25,7 @@ from audit.plots.transition import plot_transition
 from core.stats import clopper_pearson, spearman_trend
 from core.theory.critical_size import Crossing, critical_size
 from fixtures.experiments.experiment import HEUN, Experiment
+from reports.bearing import DETAIL, STRIP
 from reports.record import ClaimRecord
 
 
@@ -112,7 +114,10 @@ def record_same_data(evidence: ClaimRecord, desk: Experiment, kind: str) -> None
     shown = [same_noise(desk, size.n) for size in (first, last)]
     strip = evidence.figure(f"strip-{kind}", plot_strip(shown))
     rows = [row for one in shown for row in one.rows()]
-    evidence.add("samples from the same noise, shown", rows, kind=kind, figures=[strip])
+    evidence.add(STRIP, rows, kind=kind, figures=[strip])
+    trained, seeds = 2 * len(desk.trainings), len(desk.seeds)
+    over = {"n": trained * seeds, "varies": f"{trained} training seeds, {seeds} sampling seeds"}
+    record(evidence, {DETAIL: told(fine_detail(desk, last.n))}, **{**about, **over, "figures": [strip]})
 
 
 def record_beyond(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:

@@ -50,7 +50,7 @@ def plot_agreement(sizes: Mapping[str, Sequence[AtSize]]) -> Figure:
 
 def plot_first(found: Sequence[AtSize]) -> Figure:
     """Agreement by N of one sampler on one panel: across halves, ceiling, floor and mismatched seeds."""
-    figure, axes = plt.subplots(figsize=(5.2, 3.3), layout="constrained")
+    figure, axes = plt.subplots(figsize=(4.3, 2.9), layout="constrained")
     at = np.arange(len(found))
     mismatched(axes, at, [size.plain.halves.mismatched for size in found])
     curve(axes, at - 0.06, [size.plain.ceilings[0] for size in found], "C2", "^", "same images, A with A' (ceiling)")
@@ -67,7 +67,7 @@ def plot_first(found: Sequence[AtSize]) -> Figure:
 
 def plot_strip(shown: Sequence[SameNoise]) -> Figure:
     """Samples of A, A' and B from the same noise with the training images nearest to them, a block for every N."""
-    figure, panels = plt.subplots(1, len(shown), figsize=(3.2 * len(shown), 3.1), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(1, len(shown), figsize=(2.4 * len(shown), 2.6), squeeze=False, layout="constrained")
     for axes, one in zip(panels[0], shown, strict=True):
         rows = list(one.images.items())
         side = rows[0][1].shape[-1]

@@ -85,7 +85,7 @@ def published_page(
         return template("published.html", Figures(folder, limit=20_000_000)).render(
             claims=claims,
             limits=LIMITS,
-            audit={"multiplicity": holm_over(judged)},
+            audit={"claims": claims, "multiplicity": holm_over(judged)},
             galleries=[
                 gallery("Training faces", recovered_faces(published)),
                 gallery("Generated images", published_samples(published)),

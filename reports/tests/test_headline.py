@@ -4,13 +4,18 @@ from typing import Any
 
 import pytest
 
-from reports.headline import CLAIM, STRIP, headline
+from reports.bearing import BEYOND, CENTRAL, DETAIL, STRIP
+from reports.headline import headline
 
 RULES = {"independent": {"gap_within": 0.03, "gap_above": 0.05, "word": "independent", "rule": "", "fixed": ""}}
 
 
 def audit(
-    gap: tuple[float, float], before: tuple[float, float], kind: str = "synthetic", **more: Any
+    gap: tuple[float, float],
+    before: tuple[float, float],
+    kind: str = "synthetic",
+    verdict: str = "reproduced",
+    **more: Any,
 ) -> dict[str, Any]:
     values: dict[str, tuple[Any, Any]] = {
         "ceiling minus agreement, largest N": (sum(gap) / 2, gap),
@@ -26,7 +31,10 @@ def audit(
         {"name": name, "kind": kind, "value": value, "interval": interval, "figures": ["figures/agreement.png"]}
         for name, (value, interval) in values.items()
     ]
-    claim = {"id": CLAIM, "evidence": evidence, "blocked": [], **more}
+    claim = {
+        "id": CENTRAL, "title": "It no longer matters", "evidence": evidence, "blocked": [], "kinds": [kind, "clothes"],
+        "verdict": verdict, "verdicts": {kind: verdict}, **more,
+    }  # fmt: skip
     return {"claims": [claim], "rules": RULES, "scale": "desk"}
 
 
@@ -47,26 +55,27 @@ def test_each_outcome_has_its_words(gap: tuple[float, float], before: tuple[floa
     assert found is not None and found.figure == "figures/agreement.png"
     (sentence,) = found.sentences
     assert sentence.startswith(
-        "On generated faces at the desk scale two networks trained on 4,096 disjoint images each"
+        "The central claim holds on generated faces at the desk scale: two networks trained on 4,096 disjoint images "
     )
     assert said in sentence
 
 
 def test_what_was_not_measured_is_not_answered() -> None:
     block = {"kind": "synthetic", "needs": "models", "command": "pytest audit/ --scale desk"}
-    found = headline(audit((0, 0), (0, 0)) | {"claims": [{"id": CLAIM, "evidence": [], "blocked": [block]}]})
+    found = headline(audit((0, 0), (0, 0)) | {"claims": [{"id": CENTRAL, "evidence": [], "blocked": [block]}]})
     assert found is not None and "did not measure" in found.sentences[0] and block["command"] in found.sentences[0]
     assert headline({"claims": [], "scale": "desk"}) is None
-    assert headline({"claims": [{"id": CLAIM, "evidence": [], "blocked": []}], "scale": "desk"}) is None
+    assert headline({"claims": [{"id": CENTRAL, "evidence": [], "blocked": []}], "scale": "desk"}) is None
 
 
 def test_the_best_evidence_comes_first() -> None:
     photographs, faces = audit((0, 0.01), (0.2, 0.3), kind="celeba"), audit((0, 0.01), (0.2, 0.3))
     photographs["claims"][0]["evidence"] += faces["claims"][0]["evidence"]
+    photographs["claims"][0]["verdicts"] |= faces["claims"][0]["verdicts"]
     found = headline(photographs)
     assert found is not None and [s.split(" at the ")[0] for s in found.sentences] == [
-        "On photographs of CelebA",
-        "On generated faces",
+        "The central claim holds on photographs of CelebA",
+        "The central claim holds on generated faces",
     ]
 
 
@@ -76,3 +85,89 @@ def test_the_strip_is_that_of_the_evidence_whose_figure_is_shown() -> None:
     shown = {"name": STRIP, "kind": "synthetic", "value": [], "interval": None, "figures": ["figures/strip.svg"]}
     data["claims"][0]["evidence"].append(shown)
     assert (found := headline(data)) is not None and found.strip == "figures/strip.svg"
+
+
+@pytest.mark.parametrize(("verdict", "said"), [("refuted", "does not hold on"), ("inconclusive", "is not decided on")])
+def test_the_verdict_opens_the_sentence(verdict: str, said: str) -> None:
+    found = headline(audit((0.04, 0.09), (0.2, 0.3), verdict=verdict))
+    assert found is not None and found.sentences[0].startswith(f"The central claim {said} generated faces")
+
+
+def lines(data: dict[str, Any]) -> dict[str, str]:
+    found = headline(data)
+    assert found is not None
+    return dict(found.lines)
+
+
+def test_how_sure_it_is_follows_from_the_intervals() -> None:
+    told = lines(audit((-0.01, 0.02), (0.2, 0.3)))["How sure"]
+    assert told.startswith("At N = 4,096 the two differ by 0.005 (95 % interval [−0.010, 0.020]), inside the ±0.03")
+    assert "at N = 32 by 0.250 (95 % interval [0.200, 0.300]), above the 0.05 that counts as one." in told
+    told = lines(audit((0.0, 0.09), (0.0, 0.2)))["How sure"]
+    assert "not inside the ±0.03" in told and "not above the 0.05" in told
+    row = {"claim": CENTRAL, "kind": "synthetic", "verdict": "reproduced", "survives": False}
+    told = lines(audit((-0.01, 0.02), (0.2, 0.3)) | {"multiplicity": {"family": 51, "rows": [row]}})["How sure"]
+    assert "The verdict does not stand when all 51 such have to be right at once." in told
+
+
+def test_size_is_said_of_networks_that_the_run_trained() -> None:
+    preset = {"train": {"image_size": 20}, "parameters": 114496, "full": False}
+    trained, brought = (audit((0, 0.01), (0.2, 0.3), kind) | {"preset": preset} for kind in ("synthetic", "full"))
+    for data, told in ((trained, True), (brought, False)):
+        assert (found := headline(data)) is not None
+        assert ("(20x20 pixels, networks of 114,496 parameters)" in found.sentences[0]) == told
+
+
+@pytest.mark.parametrize(
+    ("floor", "verdict", "said"),
+    [
+        (0.99, "reproduced", ("agree by 0.99", "no less than the networks", "Networks do share more", "0.475 (95 %")),
+        (0.60, "inconclusive", ("agree by 0.60", ", less than the networks", "Whether networks share more is not")),
+        (0.99, "refuted", ("That networks share more is refuted",)),
+    ],
+)
+def test_what_a_gaussian_explains_is_said(floor: float, verdict: str, said: tuple[str, ...]) -> None:
+    rows = [
+        {"N": n, "measure": "floor, Wiener of A with Wiener of B", "sampler": sampler, "value": value}
+        for n, sampler, value in ((4096, "heun", floor), (4, "heun", 0.1), (4096, "published", 0.2))
+    ]
+    evidence = [
+        {"name": "agreement, ceiling and floor by N", "kind": "synthetic", "value": rows, "interval": None},
+        {"name": "agreement of residuals above mismatched seeds", "kind": "synthetic", "value": 0.475,
+         "interval": (0.45, 0.5)},
+    ]  # fmt: skip
+    beside = {
+        "id": BEYOND,
+        "title": "More",
+        "evidence": evidence,
+        "verdict": verdict,
+        "verdicts": {"synthetic": verdict},
+    }
+    data = audit((0, 0.01), (0.2, 0.3))
+    assert "More than a Gaussian" not in lines(data)
+    told = lines(data | {"claims": [*data["claims"], beside]})["More than a Gaussian"]
+    assert all(text in told for text in said)
+
+
+def test_what_is_unknown_is_said() -> None:
+    data = audit((0, 0.01), (0.2, 0.3), kinds=["synthetic", "clothes", "celeba", "full"])
+    opened = [("K-critical-depends", "inconclusive"), ("T-a", "inconclusive"), ("T-b", "blocked"), ("T-c", "refuted")]
+    data["claims"] += [{"id": i, "title": f"Title of {i}", "verdict": v, "evidence": []} for i, v in opened]
+    told = lines(data)["Still unknown"]
+    assert told == (
+        "Whether it holds on photographs of CelebA and on networks of the published size, which this run did not "
+        "measure; “Title of K-critical-depends” is inconclusive. What else is open (1 inconclusive, 1 blocked) is not "
+        "about it."
+    )
+    assert lines(audit((0, 0.01), (0.2, 0.3)))["Still unknown"] == "Nothing that the ledger asks of the central claim."
+
+
+@pytest.mark.parametrize(
+    ("interval", "look"), [((0.2, 0.4), "smoother"), ((0.8, 1.2), "about as fine"), ((1.2, 1.5), "rougher")]
+)
+def test_how_fine_samples_are_is_said_where_it_was_measured(interval: tuple[float, float], look: str) -> None:
+    data = audit((0, 0.01), (0.2, 0.3))
+    assert (found := headline(data)) is not None and found.look is None
+    measured = {"name": DETAIL, "kind": "synthetic", "value": sum(interval) / 2, "interval": interval, "figures": []}
+    data["claims"][0]["evidence"].append(measured)
+    assert (found := headline(data)) is not None and found.look is not None and look in found.look

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reports import render as module
-from reports.parts import decided, first_picture, surprises, unblocking
+from reports.parts import decided, first_picture, opened_by, surprises, unblocking, verdict_counts
 from reports.render import render
 from reports.tests.test_render import PIXEL, Page, audit, check, claim, full, item
 
@@ -87,6 +87,37 @@ def test_what_is_blocked_is_grouped_by_the_command_that_brings_it() -> None:
         ("bring images", ["T-2"], ["T-1"]),
         ("train", ["T-2"], ["T-3"]),
     ]
+
+
+def test_the_counts_of_the_first_screen_add_up(tmp_path: Path) -> None:
+    claims = [
+        claim("T-1", verdict="reproduced", verdicts={"property": "reproduced"}, blocked=[needs("celeba", "images")]),
+        claim("T-2", verdict="blocked", blocked=[needs("celeba", "images"), needs("full", "train")]),
+        claim("T-3", verdict="blocked", blocked=[needs("full", "train")]),
+        claim("T-4", verdict="refuted", verdicts={"property": "refuted"}),
+    ]
+    assert opened_by(audit(*claims)) == [("train", 2)]  # which two claims wait for; images would bring one of them
+    assert opened_by(audit(*claims[:2])) == [("images", 1)]
+    text = " ".join(Page(render(audit(*claims), tmp_path)).text.split())
+    assert "4 claims: 1 reproduced 1 refuted 2 blocked" in text
+    assert "Of the 2 blocked, train brings 2. 1 other has some evidence and could have more." in text
+
+
+def test_verdicts_that_rest_on_an_interval_are_counted_beside_the_exact_ones(tmp_path: Path) -> None:
+    kinds = ["published", "synthetic"]
+    rows = [
+        {"claim": "T-1", "kind": kind, "verdict": verdict, "check": "x", "pvalue": 0.01, "adjusted": 0.02,
+         "survives": verdict == "reproduced"}
+        for kind, verdict in zip(kinds, ("reproduced", "inconclusive"), strict=True)
+    ]  # fmt: skip
+    verdicts = {row["kind"]: row["verdict"] for row in rows}
+    claims = [claim("T-1", verdicts=verdicts, verdict="inconclusive"), claim("T-2", verdicts={"published": "refuted"})]
+    data = audit(*claims) | {"multiplicity": {"method": "Holm", "alpha": 0.05, "family": 2, "survive": 1, "rows": rows}}
+    assert verdict_counts(data) == {"verdicts": 3, "exact": 1, "survive": 1, "fall": 0, "open": 1}
+    text = " ".join(Page(render(data, tmp_path)).text.split())
+    for told in ("3 verdicts were given", "1 follow from exact values, 2 rest on an interval",
+                 "1 of the 2 stand when all", "0 do not, and 1 was left open by its interval"):  # fmt: skip
+        assert told in text, told
 
 
 def test_the_picture_of_a_card_is_that_of_the_deciding_number() -> None:

@@ -58,5 +58,6 @@ def test_what_is_missing_is_grouped_by_its_command() -> None:
 
 def test_the_answer_of_the_page_stands_first() -> None:
     found = answered((-0.01, 0.02), (0.2, 0.3))["claims"][0]
-    lines = told(audit(claim(found["id"], evidence=found["evidence"]), rules=RULES))
-    assert lines[0].startswith("On ") and "agree" in lines[0] and lines[1] == ""
+    answers = claim(found["id"], evidence=found["evidence"], verdicts=found["verdicts"])
+    lines = told(audit(answers, rules=RULES))
+    assert lines[0].startswith("The central claim holds on ") and "agree" in lines[0] and lines[1] == ""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from audit.measures.fine_detail import fine_detail, fine_power
 from audit.measures.strip import SHOWN, same_noise
 from audit.plots.agreement import plot_strip
 from core.training.cells import Cell
@@ -52,3 +53,16 @@ def test_the_strip_shows_every_pixel_of_every_row() -> None:
     for axes in figure.axes:
         assert axes.images[0].get_array().shape == (5 * 8, SHOWN * 8)  # type: ignore[union-attr]
         assert axes.get_title() == "N = 20"
+
+
+def test_copies_have_the_power_of_their_images_and_half_as_bright_ones_a_quarter() -> None:
+    pairs: Any = Pairs()
+    assert fine_detail(pairs, 20).estimate == pytest.approx((1 + 0.25) / 2)
+
+
+def test_smooth_samples_are_told_from_fine_ones() -> None:
+    pairs: Any = Pairs()
+    fine, plain = pairs.own["A"], torch.ones(1, 1, 8, 8)
+    smooth = torch.nn.functional.interpolate(torch.nn.functional.avg_pool2d(fine, 4), 8)
+    assert fine_power(smooth).mean() < 0.5 * fine_power(fine).mean()
+    assert fine_power(plain).item() == pytest.approx(0)

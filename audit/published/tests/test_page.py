@@ -54,7 +54,7 @@ def test_the_page_shows_every_cell_and_verdict(published: Published, monkeypatch
     assert "At equal size one seed is published" in unsupported
     assert all(text.split(".")[0] in unsupported for text in published_page.LIMITS)
     assert "generated faces" not in page, "what was trained elsewhere is no finding about these pictures"
-    assert "3 of them rest" in page or "2 of them rest" in page
+    assert "3 rest on an interval" in page or "2 rest on an interval" in page
     shown = page.split("</style>")[1]
     pictures = re.findall(r'src="(data:image/[^"]*)"', shown)
     assert pictures and "http" not in re.sub(r'src="data:image/[^"]*"', "", shown), "nothing is loaded from elsewhere"
