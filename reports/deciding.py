@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reports.judge import Evidence, Judgement, expectation, judge_check
+from reports.judge import Evidence, Judgement, expectation, judge_check, why_open
 from reports.ledger import Claim
 from reports.multiplicity import check_pvalue
 
@@ -13,12 +13,12 @@ DECIDES = {"reproduced": "holds", "refuted": "fails", "inconclusive": "open"}  #
 def checks_of(claim: Claim, evidence: Sequence[Evidence], judgement: Judgement | None) -> list[dict[str, Any]]:
     """Every judged value: kind, evidence (its name), shown (its name in words), expected, outcome, window, decided.
 
-    `window` is where the value was recorded to lie, or None; `expected` is in words, and `decided` says whether the
-    verdict hangs on it.
+    `window` is where the value was recorded to lie, or None; `expected` is in words, `open_because` says which part of
+    the rule left the check open, or is None, and `decided` says whether the verdict hangs on it.
 
-    One of them decided: of those whose outcome is that of the verdict, for `reproduced` the one with the least room
-    to its boundary (the largest p-value), for `refuted` the clearest, for `inconclusive` the first. Values without an
-    interval are certain.
+    One of them decided: of those whose outcome is that of the verdict, and of these those that the row says decide,
+    for `reproduced` the one with the least room to its boundary (the largest p-value), for `refuted` the clearest, for
+    `inconclusive` the first. Values without an interval are certain.
     """
     if judgement is None:
         return []
@@ -32,6 +32,7 @@ def checks_of(claim: Claim, evidence: Sequence[Evidence], judgement: Judgement |
     ]
     wanted = DECIDES.get(judgement.verdict)
     sure = [(k, check_pvalue(*one) or 0.0) for k, one in enumerate(found) if one[2] == wanted]
+    sure = [pair for pair in sure if found[pair[0]][0].decides] or sure
     if judgement.verdict == "inconclusive":
         sure = sure[:1]
     choose = max if judgement.verdict == "reproduced" else min
@@ -43,6 +44,7 @@ def checks_of(claim: Claim, evidence: Sequence[Evidence], judgement: Judgement |
             "shown": check.shown,
             "expected": expectation(check),
             "outcome": outcome,
+            "open_because": why_open(check, item) if outcome == "open" else None,
             "window": list(check.window[item.kind]) if item.kind in check.window else None,
             "decided": k == decided,
         }

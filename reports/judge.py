@@ -101,6 +101,22 @@ def judge_check(check: Check, evidence: Evidence) -> tuple[str, str]:
     return _side(inside and sharp and apart, sharp and not inside, why)
 
 
+def why_open(check: Check, evidence: Evidence) -> str:
+    """Which part of a check leaves it open, in words that follow 'because': its interval holds 0."""
+    if evidence.interval is None:
+        return "there is no interval to decide on"
+    low, high = evidence.interval
+    if check.op == "contains" and check.max_width is not None and high - low > check.max_width:
+        return f"its interval is {high - low:.3g} wide, and one wider than {check.max_width:g} decides nothing"
+    if check.op == "contains":
+        return f"its interval holds {check.excludes:g} as well"
+    if check.op != "within":
+        return f"its interval holds {check.value:g}"
+    assert check.low is not None and check.high is not None
+    over = [f"{end:g}" for end in (check.low, check.high) if low < end < high]
+    return f"its interval reaches over {' and '.join(over)}"
+
+
 def expectation(check: Check) -> str:
     """What a check expects of its evidence, in words: `above 0.9`."""
     if check.op == "equals":

@@ -25,6 +25,7 @@ class Check:
     evidence: str
     op: str
     shown: str | None = None  # what the page calls the evidence, where its name reads poorly
+    decides: bool = False  # whether it is what the statement is about: shown first of the checks with its outcome
     kind: str | None = None  # None: holds for whichever kind was measured
     value: Any = None
     low: float | None = None
@@ -208,6 +209,8 @@ def _check(check: Mapping[str, Any], row: Mapping[str, Any], where: str) -> Chec
     _one_of(made.op, OPS, f"{where}: op")
     if made.shown is not None and not (isinstance(made.shown, str) and made.shown):
         raise InputError(f"{where}: shown: found {made.shown!r}; expected a text")
+    if not isinstance(made.decides, bool):
+        raise InputError(f"{where}: decides: found {made.decides!r}; expected true or false")
     if made.kind is not None:
         _one_of(made.kind, row["evidence"], f"{where}: kind")
     if made.op == "within" and (made.low is None or made.high is None):

@@ -54,7 +54,7 @@ def decided(claim: Claim) -> dict[str, Any] | None:
     for check in checks:
         for item in claim["evidence"]:
             if check["decided"] and (item["kind"], item["name"]) == (check["kind"], check["evidence"]):
-                return {"shown": None, **check, "item": item, "of": len(checks)}
+                return {"shown": None, "open_because": None, **check, "item": item, "of": len(checks)}
     return None
 
 

@@ -52,9 +52,11 @@ def criterion_measures(points: Tensor, fresh: Tensor, *, inexact: float = INEXAC
     near = {name: nearest_l2(x, points, 2, value_range=None) for name, x in samples.items()}
     shares = {name: [found_share(neighbours, ratio)[0] for ratio in RATIOS] for name, neighbours in near.items()}
     moved = max(max(values) - min(values) for values in shares.values())
+    wrong = max(share if name == "fresh points" else 1 - share for name, values in shares.items() for share in values)
     return {
         **{f"share called memorised, {name}": found_share(neighbours) for name, neighbours in near.items()},
         "largest change of a share for a ratio of 1/4 or 1/2": moved,
+        "largest share called wrongly, at a ratio of 1/4, 1/3 or 1/2": wrong,
     }
 
 

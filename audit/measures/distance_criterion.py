@@ -1,5 +1,6 @@
 """The criterion of memorisation by distance of Verkhovensky (2025), on samplers whose answer is known."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -9,6 +10,7 @@ from scipy import optimize
 from torch import Tensor
 
 from audit.measures.dynamics import CENTRE, POINT, STATED, expected_distances, unit_length
+from audit.measures.record import record
 from audit.plots.dynamics import plot_exact
 from core.denoisers.oracles import Empirical, Oracle
 from core.stats import Interval, bootstrap_mean, bootstrap_statistic
@@ -20,13 +22,14 @@ from fixtures.experiments.measured import measured
 from reports.record import ClaimRecord
 
 GENERALISER, MEMORISER = "exact generaliser", "exact memoriser"
+MEMORISED, NOT_MEMORISED = "memorised", "not memorised"
 SAMPLED = {GENERALISER: 64, MEMORISER: 16}  # points drawn from each exact sampler; copies are all at distance 0
 
 
 def criterion(samples: Tensor, data: MixtureData) -> str:
     """The README's: generating while the mean distance to a centre is below that to a training point."""
     to_centre, to_train, _ = distances(samples, data)
-    return "not memorised" if float(to_centre.mean()) < float(to_train.mean()) else "memorised"
+    return NOT_MEMORISED if float(to_centre.mean()) < float(to_train.mean()) else MEMORISED
 
 
 def exact_sampler(oracle: Oracle, config: DynamicsConfig, n: int) -> Tensor:
@@ -49,6 +52,13 @@ def kept_sampler(desk: TrainedExperiment, name: str, oracle: Oracle, config: Dyn
 def criterion_answers(samplers: dict[str, Tensor], data: MixtureData, n: int) -> dict[str, str]:
     """The answer of the criterion for each sampler, by name of the evidence."""
     return {f"criterion on the {name}, N = {n}": criterion(samples, data) for name, samples in samplers.items()}
+
+
+def called_wrongly(answers: Mapping[str, str]) -> dict[str, int]:
+    """How many of the criterion's answers at both sizes are wrong; `answers` by name of the evidence."""
+    right = {GENERALISER: NOT_MEMORISED, MEMORISER: MEMORISED}
+    wrong = sum(answer != right[who] for name, answer in answers.items() for who in right if who in name)
+    return {f"exact samplers that the criterion calls wrongly, of {len(answers)}": wrong}
 
 
 def copies_passing(to_centre: np.ndarray, to_point: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -98,12 +108,13 @@ def points_until_memorising(dimensions: int) -> int:
     return round(10 ** float(optimize.brentq(excess, 0, 12, xtol=0.01)))
 
 
-def known_answers(config: DynamicsConfig) -> dict[str, str]:
+def known_answers(config: DynamicsConfig) -> dict[str, Any]:
     """The criterion on points drawn from the mixture and on training points, under the names of both stated sizes."""
     data = draw_mixture(config, 500, 3)
     fresh = data.oracle.sample(200, torch.Generator().manual_seed(0))
     samplers = {GENERALISER: fresh, MEMORISER: data.train[:200]}
-    return {name: answer for n in STATED for name, answer in criterion_answers(samplers, data, n).items()}
+    answers = {name: answer for n in STATED for name, answer in criterion_answers(samplers, data, n).items()}
+    return {**answers, **called_wrongly(answers)}
 
 
 def record_criterion(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
@@ -111,20 +122,21 @@ def record_criterion(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     config = DynamicsConfig()
     figure, panels = plt.subplots(1, len(STATED), figsize=(9, 3.4), sharey=True)
     passing: dict[int, tuple[float, Interval]] = {}
+    answers: dict[str, str] = {}
     for axes, n in zip(panels, STATED, strict=True):
         data = draw_mixture(config, n, 0)
         oracles = {GENERALISER: data.oracle, MEMORISER: Empirical(data.train.double())}
         samplers = {name: kept_sampler(desk, name, oracle, config, n) for name, oracle in oracles.items()}
-        for name, answer in criterion_answers(samplers, data, n).items():
-            evidence.add(
-                name, answer, kind="property", n=SAMPLED[name.split(", ")[0].removeprefix("criterion on the ")]
-            )
+        answers |= criterion_answers(samplers, data, n)
         found = {name: distances(samples, data)[:2] for name, samples in samplers.items()}
         to_centre, to_point = (x.numpy() for x in found[GENERALISER])
         interval = bootstrap_statistic([to_centre, to_point], copies_passing, seed=0, paired=True, over="samples")
         passing[n] = float(copies_passing(to_centre, to_point)), interval
         plot_exact(found, record_distances(evidence, found, data, config), axes, f"N = {n:,}")
     figures = [evidence.figure("distances", figure)]
+    record(evidence, called_wrongly(answers), kind="property", n=len(answers), figures=figures)
+    for name, answer in answers.items():
+        evidence.add(name, answer, kind="property", n=SAMPLED[name.split(", ")[0].removeprefix("criterion on the ")])
     for n, (share_passing, interval) in passing.items():
         evidence.add(
             f"share of copies that the criterion lets pass, N = {n}",

@@ -12,6 +12,7 @@ LEFT_OUT: float = RULES["copies_left_out"]["copy_correlation"]  # above it a sam
 STRONG: float = RULES["varies"]["strong_above"]  # above it A and B agree strongly
 PSNR_MARGIN: float = RULES["indistinguishable"]["psnr_margin_db"]  # within it two PSNR are equal, in dB
 GAP_BELOW: float = RULES["gap_shrinks"]["input_psnr_below_db"]  # input PSNR below which the gap is judged, in dB
+FALL_ABOVE: float = RULES["gap_shrinks"]["fall_above"]  # fall of the gap from the smallest to the largest N, in dB
 CANDIDATES: int = RULES["rerank"]["candidates"]  # nearest training images of which an order is judged
 FEASIBLE_HOURS: float = RULES["infeasible"]["hours_above"]  # of one machine; what takes longer is out of reach
 NEW_IMAGE_WITHIN: float = RULES["new_image"]["distance_within"]  # of a new image's distance; within it as far as one

@@ -41,6 +41,43 @@ def test_one_check_decides(values: dict[str, tuple[float, float | None]], verdic
     assert {check["expected"] for check in found} == {"above 0"}
 
 
+def test_what_the_statement_is_about_decides_where_its_outcome_is_that_of_the_verdict() -> None:
+    rows = row(*CHECKS[:2], Check("c", "above", value=0.0, decides=True))
+    for values, decided in (((1.1, 9), "c"), ((-5, 9), "a"), ((1.1, -2), "c")):
+        a, c = values
+        evidence = [number("a", a, 1), number("b", 5, 1), number("c", c, 1)]
+        found = checks_of(rows, evidence, judge_claim(rows, evidence))
+        assert [check["evidence"] for check in found if check["decided"]] == [decided]
+
+
+@pytest.mark.parametrize(
+    ("check", "interval", "why"),
+    [
+        (Check("a", "above", value=0.9), (0.8, 1.0), "its interval holds 0.9"),
+        (Check("a", "excludes", value=0.0), (-1.0, 1.0), "its interval holds 0"),
+        (Check("a", "within", low=-0.02, high=0.02), (0.0, 0.03), "its interval reaches over 0.02"),
+        (Check("a", "within", low=-0.02, high=0.02), (-0.05, 0.03), "its interval reaches over -0.02 and 0.02"),
+        (Check("a", "contains", value=1.333, max_width=0.3), (0.61, 1.02),
+         "its interval is 0.41 wide, and one wider than 0.3 decides nothing"),
+        (Check("a", "contains", value=1.0, excludes=0.5), (0.4, 1.1), "its interval holds 0.5 as well"),
+        (Check("a", "above", value=0.9), None, "there is no interval to decide on"),
+    ],
+)  # fmt: skip
+def test_what_is_left_open_says_by_which_part_of_the_rule(
+    check: Check, interval: tuple[float, float] | None, why: str
+) -> None:
+    value = "undecided: two levels" if interval is None else sum(interval) / 2
+    evidence = [Evidence("synthetic", "a", value, interval=interval, interval_method="t", level=0.95)]
+    (found,) = checks_of(row(check), evidence, judge_claim(row(check), evidence))
+    assert (found["outcome"], found["open_because"]) == ("open", why)
+
+
+def test_what_is_decided_is_not_left_open_by_anything() -> None:
+    evidence = [number("a", 5, 1)]
+    (found,) = checks_of(row(CHECKS[0]), evidence, judge_claim(row(CHECKS[0]), evidence))
+    assert found["open_because"] is None
+
+
 def test_a_check_carries_its_window_and_what_the_page_calls_it() -> None:
     rows = row(Check("a", "above", value=0.0, shown="people in both", window={"synthetic": (4.0, 6.0)}), CHECKS[1])
     evidence = [number("a", 5, 1), number("b", 9, 1)]

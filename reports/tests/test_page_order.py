@@ -41,6 +41,15 @@ def test_a_name_that_reads_poorly_is_shown_as_the_ledger_says(tmp_path: Path) ->
     assert "likeness of <both> 0.411" in short(page, "T-a") and "<both>" not in page
 
 
+def test_an_open_check_says_why_on_its_card_and_in_its_line(tmp_path: Path) -> None:
+    data = full(tmp_path)
+    checks = [check("agreement", "above 0.5", "open") | {"open_because": "its interval holds 0.5"}]
+    data["claims"][2] |= {"checks": checks}
+    page = render(data, tmp_path)
+    assert "Expected above 0.5: it is left open, because its interval holds 0.5." in short(page, "T-c")
+    assert "expected above 0.5, but its interval holds 0.5 (synthetic)" in " ".join(Page(page).text.split())
+
+
 def test_figures_that_were_read_back_say_when_they_were_measured(tmp_path: Path) -> None:
     data = full(tmp_path)
     assert "measured before" not in render(data, tmp_path)
