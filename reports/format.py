@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from markupsafe import Markup, escape
+
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+GREEK = {"sigma": "σ", "alpha": "α"}
 
 
 def number(value: Any, interval: Sequence[float] | None = None) -> str:
@@ -61,6 +65,23 @@ def day(created: str) -> str:
 def words(name: Any) -> str:
     """An identifier as words."""
     return str(name).replace("_", " ")
+
+
+def expected(text: str) -> str:
+    """What a check expects, as `audit.json` words it, with its numbers written as the page writes them."""
+    text = re.sub(r"(?<![\w.])(\d{4,})(?![\w.])", lambda found: f"{int(found[1]):,}", text)
+    text = re.sub(r"\b(\d+)\.0\b", r"\1", text)
+    text = re.sub(r"\b1e-0*(\d+)\b", lambda found: f"10⁻{found[1].translate(SUPERSCRIPTS)}", text)
+    return re.sub(r"(?<![\w)])-(?=\d)", "−", text)
+
+
+def maths(text: Any) -> Markup:
+    """Escaped text with the signs of formulas: `sigma^2` as a Greek letter and a raised two, `20 x 20` with a cross."""
+    found = str(escape(text))
+    found = re.sub(r"\b(sigma|alpha)\b", lambda name: GREEK[name[0]], found)
+    found = re.sub(r"(?<=\d)( ?)x( ?)(?=\d)", r"\1×\2", found)
+    found = re.sub(r"\^\(((?:[^()]|\([^()]*\))*)\)", r"<sup>\1</sup>", found)
+    return Markup(re.sub(r"\^(-?\w+)", r"<sup>\1</sup>", found))
 
 
 def slug(text: Any) -> str:

@@ -58,6 +58,15 @@ def decided(claim: Claim) -> dict[str, Any] | None:
     return None
 
 
+def called(item: Mapping[str, Any], claim: Claim) -> str:
+    """What the page calls evidence: as its check says, also of what stands beside it under that name, or its name."""
+    for check in claim.get("checks", []):
+        name, shown = check["evidence"], check.get("shown")
+        if shown and check["kind"] == item["kind"] and (item["name"] == name or item["name"].startswith(f"{name}, ")):
+            return str(shown) + item["name"][len(name) :]
+    return words(item["name"])
+
+
 def reasons_of(claim: Claim, kind: str) -> list[str]:
     """The recorded reasons that speak of one kind of evidence."""
     return [text for key, text in claim["reasons"].items() if key in ("", kind)]
@@ -92,7 +101,7 @@ def sections_of(claim: Claim) -> list[str]:
 def alt(claim: Claim, shown: Sequence[Mapping[str, Any]]) -> str:
     """What a figure shows, in words and numbers."""
     told = [
-        f"{words(e['name'])} {number(e['value'], e['interval'])}"
+        f"{called(e, claim)} {number(e['value'], e['interval'])}"
         + (f", interval {bounds(e['interval'])}" if e["interval"] else "")
         for e in shown[:4]
         if table(e["value"]) is None
@@ -134,22 +143,25 @@ def sections(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def unblocking(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What is missing, by the command that brings it: the claims that wait for it, and those with other evidence."""
-    found: dict[str, dict[str, Any]] = {}
+    """What is missing, each with the command that brings it: the claims that wait for it, those with other evidence."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for claim in audit["claims"]:
         for block in claim["blocked"]:
-            entry = found.setdefault(block["command"], {**block, "waiting": {}, "more": {}})
+            entry = found.setdefault((block["command"], block["needs"]), {**block, "waiting": {}, "more": {}})
             entry["waiting" if claim["verdict"] == "blocked" else "more"][claim["id"]] = claim["title"]
     return sorted(found.values(), key=lambda entry: (-len(entry["waiting"]), -len(entry["more"])))
 
 
 def opened_by(audit: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Commands that bring evidence for blocked claims, and for how many; each claim once, so that they add up."""
+    waiting: dict[str, set[str]] = {}
+    for entry in unblocking(audit):
+        waiting.setdefault(entry["command"], set()).update(entry["waiting"])
     counted: set[str] = set()
     found = []
-    for entry in unblocking(audit):
-        if new := entry["waiting"].keys() - counted:
-            found.append((entry["command"], len(new)))
+    for command, claims in sorted(waiting.items(), key=lambda pair: -len(pair[1])):
+        if new := claims - counted:
+            found.append((command, len(new)))
             counted |= new
     return found
 

@@ -43,7 +43,9 @@ def holdout(train: Sequence[str], test: Sequence[str], identities: pd.Series) ->
 def blocked_in_part(evidence: ClaimRecord, celeba: Path) -> bool:
     """Whether a directory holds CelebA in part, so that a count of the whole is blocked with that reason."""
     if part := celeba_in_part(celeba):
-        evidence.block(kind="celeba", needs=f"all of CelebA ({part})", command="pytest audit/ --celeba DIR")
+        evidence.block(
+            kind="celeba", needs=f"the whole of CelebA, not a part of it ({part})", command="pytest audit/ --celeba DIR"
+        )
     return part is not None
 
 

@@ -182,7 +182,9 @@ def record_identity_near_duplicates(evidence: ClaimRecord, celeba: Path | None, 
     for (kind, name), side in sides.items():
         shared = shared_across(found, side)
         if part and not shared:
-            evidence.block(kind=kind, needs=f"all of CelebA ({part})", command="pytest audit/ --celeba DIR")
+            evidence.block(
+                kind=kind, needs=f"the whole of CelebA, not a part of it ({part})", command="pytest audit/ --celeba DIR"
+            )
             continue
         note = f"among {int((side >= 0).sum()):,} photographs" + (f" ({part}): at least so many" if part else "")
         evidence.add(name, shared, kind=kind, n=len(corpus), unit="pairs", note=note)
