@@ -28,6 +28,7 @@ def drawn(figure: Any) -> tuple[str, bytes]:
 
     for image in figure.findobj(AxesImage):
         image.set_interpolation("none")
+    label_logarithms(figure)
     vector, raster = io.StringIO(), io.BytesIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "samenoise"}):  # letters as text, ids by what they name
         figure.savefig(vector, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
@@ -38,6 +39,25 @@ def drawn(figure: Any) -> tuple[str, bytes]:
         if len(pixels) < len(curves):
             return ".png", pixels
     return ".svg", curves
+
+
+def label_logarithms(figure: Any) -> None:
+    """Label the powers of ten of every logarithmic axis, and of one that holds fewer than two, some steps between.
+
+    What matplotlib writes beside the smaller ticks runs into itself on a short axis. Ticks that were chosen stay.
+    """
+    from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, StrMethodFormatter
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if axis.get_scale() != "log" or not isinstance(axis.get_major_locator(), LogLocator):
+            continue
+        axis.set_minor_formatter(NullFormatter())
+        low, high = sorted(axis.get_view_interval())
+        if sum(low <= tick <= high for tick in axis.get_majorticklocs()) > 1:
+            continue
+        steps = (step * 10.0**power for power in range(-15, 15) for step in (1, 2, 5))
+        axis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def compact(svg: str) -> str:

@@ -71,6 +71,7 @@ def expected(text: str) -> str:
     """What a check expects, as `audit.json` words it, with its numbers written as the page writes them."""
     text = re.sub(r"(?<![\w.])(\d{4,})(?![\w.])", lambda found: f"{int(found[1]):,}", text)
     text = re.sub(r"\b(\d+)\.0\b", r"\1", text)
+    text = re.sub(r"\b\d+\.\d{5,}\b", lambda found: f"{float(found[0]):.4g}", text)
     text = re.sub(r"\b1e-0*(\d+)\b", lambda found: f"10⁻{found[1].translate(SUPERSCRIPTS)}", text)
     return re.sub(r"(?<![\w)])-(?=\d)", "−", text)
 

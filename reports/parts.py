@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.format import bounds, number, words
-from reports.ledger import TOPICS
+from reports.ledger import KINDS, TOPICS
+from reports.own import OWN
 
 FINDING = "finding: "  # what the title of a section begins with that no document claims
 SURPRISES = ("refuted", "inconclusive")
@@ -46,6 +47,12 @@ def by_kind(claim: Claim) -> list[dict[str, Any]]:
             continue
         groups.append({"kind": kind, "verdict": verdict, "evidence": evidence, "needs": needs, "recorded": recorded})
     return groups
+
+
+def kinds_of(audit: Mapping[str, Any]) -> list[str]:
+    """The kinds of evidence that some claim has, or could have, in the order in which all are explained."""
+    found = {group["kind"] for claim in audit["claims"] for group in by_kind(claim)}
+    return [kind for kind in (*KINDS, OWN) if kind in found]
 
 
 def decided(claim: Claim) -> dict[str, Any] | None:

@@ -13,6 +13,8 @@ from reports.format import slug
 PNG = b"\x89PNG\r\n\x1a\n"
 SVG = (b"<?xml", b"<svg")
 PLAIN = " !$'()*+,-./:;=?@_~"  # characters that stay as they are in the address of an SVG: none that HTML reads
+WIDTH = re.compile(rb'<svg [^>]*?width="([\d.]+)pt"')
+WIDE = 480  # points: whose letters cannot be read at the width of a telephone
 TAG = re.compile(r"<[^<>']*>")
 
 
@@ -36,7 +38,8 @@ class Figures:
         """What to show of a picture.
 
         Returns:
-            `uri`, `id` and `look` (`curves`, or `tiles` where pixels must keep their colours); `again`, the id of the
+            `uri`, `id` and `look` (`curves`, or `tiles` where pixels must keep their colours), `wide` where a narrow
+            screen should scroll it; `again`, the id of the
             same picture further up; or `note`, why it cannot be shown.
         """
         path = (self.folder / relative).resolve()
@@ -57,7 +60,9 @@ class Figures:
         self.used += len(uri)
         self.shown[key] = f"figure-{slug(relative)}"
         curves = data.startswith(SVG) and b"<image" not in data
-        return {"uri": uri, "id": self.shown[key], "look": "curves" if curves else "tiles"}
+        found = {"uri": uri, "id": self.shown[key], "look": "curves" if curves else "tiles"}
+        width = WIDTH.search(data[:1000]) if curves else None
+        return {**found, "wide": "yes"} if width and float(width[1]) > WIDE else found
 
 
 def as_uri(data: bytes) -> str:

@@ -22,6 +22,7 @@ from reports.parts import (
     decided,
     first_picture,
     in_card,
+    kinds_of,
     opened_by,
     owned,
     partly,
@@ -156,7 +157,7 @@ def _environment(figures: Figures) -> Environment:
     functions = (
         number, bounds, pvalue, duration, day, words, slug, web, rerun, choices, by_kind, pictures, alt, cited, table,
         in_card, sections_of, reasons_of, decided, first_picture,
-        asked, owned, verdict_counts, called, expected, maths,
+        asked, owned, verdict_counts, called, expected, maths, kinds_of,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in functions})
     environment.filters["finding"] = lambda title: str(title).removeprefix(FINDING)

@@ -64,16 +64,21 @@ def of_orl(corpus: Corpus) -> Looked:
     return looked_at(corpus.images, lambda k: read_full(place / corpus.names[k], Fit()), corpus.identities)
 
 
-def precision_measures(found: Looked) -> dict[str, Any]:
-    """The shares that are judged, with exact binomial intervals."""
+def judged_pairs(found: Looked) -> dict[str, np.ndarray]:
+    """Which pairs that were looked at each judged share is of: all, and those of the lowest band that holds any."""
     strength = np.abs(found.pairs.correlation[found.look.index])
-    seen, confirms = np.isfinite(found.look.value), found.look.confirms
+    seen = np.isfinite(found.look.value)
     bands = bands_above(found.pairs.threshold)
     low, high = next((x for x in bands if (seen & (strength > x[0]) & (strength <= x[1])).any()), bands[0])
-    weakest = seen & (strength > low) & (strength <= high)
+    return {CONFIRMED: seen, WEAKEST: seen & (strength > low) & (strength <= high)}
+
+
+def precision_measures(found: Looked) -> dict[str, Any]:
+    """The shares that are judged, with exact binomial intervals."""
+    confirms = found.look.confirms
     return {
         name: (float(confirms[which].mean()), clopper_pearson(int(confirms[which].sum()), int(which.sum())))
-        for name, which in ((CONFIRMED, seen), (WEAKEST, weakest))
+        for name, which in judged_pairs(found).items()
     }
 
 
@@ -85,7 +90,9 @@ def record_precision(evidence: ClaimRecord, found: Looked, kind: str, note: str)
         f"; second look: {counts['measure']}, from {counts['threshold']:.2f} on ({how}, "
         f"{counts['threshold_low']:.2f} to {counts['threshold_high']:.2f}, {counts['in_doubt']} pairs between)"
     )
-    record(evidence, precision_measures(found), kind=kind, n=counts["looked_at"], varies="pair", note=note)
+    of = judged_pairs(found)
+    for name, share in precision_measures(found).items():
+        record(evidence, {name: share}, kind=kind, n=int(of[name].sum()), varies="pair", note=note)
     strength = np.abs(found.pairs.correlation[found.look.index])
     seen, confirms = np.isfinite(found.look.value), found.look.confirms
     same = None

@@ -50,24 +50,24 @@ def plot_agreement(sizes: Mapping[str, Sequence[AtSize]]) -> Figure:
 
 def plot_first(found: Sequence[AtSize]) -> Figure:
     """Agreement by N of one sampler on one panel: across halves, ceiling, floor and mismatched seeds."""
-    figure, axes = plt.subplots(figsize=(4.3, 2.9), layout="constrained")
+    figure, axes = plt.subplots(figsize=(3.7, 2.8), layout="constrained")
     at = np.arange(len(found))
     mismatched(axes, at, [size.plain.halves.mismatched for size in found])
-    curve(axes, at - 0.06, [size.plain.ceilings[0] for size in found], "C2", "^", "same images, A with A' (ceiling)")
-    curve(axes, at + 0.06, [size.plain.ceilings[1] for size in found], "C2", "v", "same images, B with B' (ceiling)")
-    curve(axes, at, [size.plain.agreement for size in found], "C0", "o", "disjoint images, A with B")
+    curve(axes, at - 0.06, [size.plain.ceilings[0] for size in found], "C2", "^", "same images: A, A' (ceiling)")
+    curve(axes, at + 0.06, [size.plain.ceilings[1] for size in found], "C2", "v", "same images: B, B' (ceiling)")
+    curve(axes, at, [size.plain.agreement for size in found], "C0", "o", "disjoint images: A, B")
     floor = [size.floor.agreement.same.mean() for size in found]
-    axes.plot(at, floor, "s--", color="C1", markersize=4, label="two linear denoisers (floor)")
+    axes.plot(at, floor, "s--", color="C1", markersize=4, label="linear denoisers (floor)")
     axes.set(xticks=at, xticklabels=[f"{size.n:,}" for size in found], xlabel="training images N")
     axes.set_ylabel("correlation, same noise")
     axes.set_ylim(top=1.05)
-    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2, handlelength=1.6, columnspacing=1)
     return figure
 
 
 def plot_strip(shown: Sequence[SameNoise]) -> Figure:
     """Samples of A, A' and B from the same noise with the training images nearest to them, a block for every N."""
-    figure, panels = plt.subplots(1, len(shown), figsize=(2.4 * len(shown), 2.6), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(1, len(shown), figsize=(1.9 * len(shown), 2.1), squeeze=False, layout="constrained")
     for axes, one in zip(panels[0], shown, strict=True):
         rows = list(one.images.items())
         side = rows[0][1].shape[-1]

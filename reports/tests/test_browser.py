@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from reports.benchmarks import benchmarks_page
 from reports.compare import compare
 from reports.compare_page import page
 from reports.ledger import load_ledger
 from reports.render import render, summarise
+from reports.tests.test_benchmarks import benchmarks
 from reports.tests.test_render import audit, check, claim, full, item
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -69,6 +71,20 @@ def long(tmp_path: Path) -> dict[str, Any]:
     return data
 
 
+def others(tmp_path: Path) -> dict[str, str]:
+    """The summary, the comparison of two audits and the page of benchmarks, with words that are wide."""
+    before, after = long(tmp_path), long(tmp_path)
+    after["claims"][0] |= {"verdict": "reproduced", "verdicts": {"synthetic": "reproduced"}}
+    after["claims"].append(claim("T-" + "new" * 30, verdict="refuted"))
+    measured = benchmarks()
+    measured["benchmarks"][0]["extra_info"]["a value of many words " * 3] = "long" * 40
+    return {
+        "summary": summarise(long(tmp_path)),
+        "comparison": page(compare(before, after), ("old.json", before), ("new.json", after)),
+        "benchmarks": benchmarks_page(measured),
+    }
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_accessible(tmp_path: Path, scheme: str) -> None:
     colours = [f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"]
@@ -78,13 +94,10 @@ def test_the_page_is_accessible(tmp_path: Path, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_summary_and_comparison_are_accessible(tmp_path: Path, scheme: str) -> None:
+def test_the_other_pages_are_accessible(tmp_path: Path, scheme: str) -> None:
     colours = [f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"]
-    before, after = full(tmp_path), full(tmp_path)
-    after["claims"][0] |= {"verdict": "reproduced", "verdicts": {"synthetic": "reproduced"}}
-    compared = page(compare(before, after), ("old.json", before), ("new.json", after))
-    for text in (summarise(long(tmp_path)), compared):
-        assert violations(text, tmp_path, *colours) == []
+    for name, text in others(tmp_path).items():
+        assert violations(text, tmp_path, *colours) == [], name
 
 
 def test_a_page_that_is_not_accessible_is_noticed(tmp_path: Path) -> None:
@@ -97,12 +110,16 @@ def test_a_page_that_is_not_accessible_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [320, 800, 1280])
 def test_nothing_is_wider_than_the_screen(tmp_path: Path, width: int) -> None:
-    inside = f"<iframe id='page' style='border: 0; width: {width}px; height: 900px' src='page.html'></iframe>"
-    text = render(long(tmp_path), tmp_path).replace("<details", "<details open")
-    (tmp_path / "page.html").write_text(POLICY.sub("", text))
-    script = "await new Promise(done => onload = () => done(page.contentDocument.documentElement.scrollWidth))"
+    pages = {"report": render(long(tmp_path), tmp_path), **others(tmp_path)}
+    inside = ""
+    for name, text in pages.items():
+        (tmp_path / f"{name}.html").write_text(POLICY.sub("", text.replace("<details", "<details open")))
+        inside += f"<iframe style='border: 0; width: {width}px; height: 900px' src='{name}.html'></iframe>"
+    widths = "Array.from(frames).map(frame => frame.document.documentElement.scrollWidth)"
+    script = f"await new Promise(done => onload = () => done({widths}))"
     options = ("--allow-file-access-from-files", f"--window-size={width + 100},1000")
-    assert asked(f"<body>{inside}</body>", tmp_path, script, *options) <= width
+    found = dict(zip(pages, asked(f"<body>{inside}</body>", tmp_path, script, *options), strict=True))
+    assert found == dict.fromkeys(pages, width)
 
 
 def test_paper_shows_what_decided_and_folds_the_rest(tmp_path: Path) -> None:

@@ -37,6 +37,34 @@ def test_a_cloud_of_points_is_kept_as_pixels_where_these_are_fewer_bytes() -> No
     assert suffix == ".png" and data.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ((0.03, 0.3), ["0.05", "0.1", "0.2"]),  # one power of ten: what matplotlib writes between runs together
+        ((12, 90), ["20", "50"]),
+    ],
+)
+def test_the_labels_of_a_short_logarithmic_axis_are_few(values: tuple[float, float], labels: list[str]) -> None:
+    figure, axes = plt.subplots()
+    axes.plot(values, [0, 1])
+    axes.set(xscale="log", xlim=values, yticks=[])
+    plt.close(figure)
+    _, data = drawn(figure)
+    told = re.findall(rb"<(?:text|tspan)[^>]*>([^<]*)<", data)
+    assert [text.decode() for text in told if text.strip() and text != b"10"] == labels
+
+
+def test_chosen_ticks_stay_as_they_are() -> None:
+    figure, axes = plt.subplots()
+    axes.plot([4, 9], [0, 1])
+    axes.set(xscale="log", yticks=[])
+    axes.set_xticks([4, 6, 9], labels=["four", "six", "nine"])
+    axes.minorticks_off()
+    plt.close(figure)
+    _, data = drawn(figure)
+    assert all(word in data for word in (b"four", b"six", b"nine"))
+
+
 def test_a_tile_keeps_its_pixels_unsmoothed() -> None:
     rng = np.random.default_rng(0)
     tile = rng.integers(0, 256, (20, 30), dtype=np.uint8)

@@ -151,6 +151,14 @@ def test_a_picture_stands_on_the_page_once(tmp_path: Path) -> None:
     assert page.of("figure")[0]["id"] == "figure-a-svg"
 
 
+def test_a_wide_drawing_scrolls_and_a_narrow_one_does_not(tmp_path: Path) -> None:
+    for name, width in (("a", 600), ("b", 400)):
+        (tmp_path / f"{name}.svg").write_text(SVG.replace("<svg ", f'<svg width="{width}pt" '))
+    claims = [claim(f"T-{name}", evidence=[item(figures=[f"{name}.svg"])]) for name in "ab"]
+    text = render(audit(*claims), tmp_path)
+    assert text.count('<div class="scroll" role="group" aria-label="Figure" tabindex="0"><img') == 1
+
+
 def test_a_vector_is_an_image_and_nothing_in_it_reaches_the_page(tmp_path: Path) -> None:
     (tmp_path / "a.svg").write_text('<svg xmlns="x"><script>alert("1")</script></svg>"><script>2</script>')
     page = Page(render(audit(claim(evidence=[item(figures=["a.svg"])])), tmp_path))

@@ -20,7 +20,7 @@ from reports.tests.test_render import Page, audit, check, claim, item
         ("7659264", "7,659,264"),
         ("0.0 within 1e-09", "0 within 10⁻⁹"),
         ("inside [-0.25, 0.25]", "inside [−0.25, 0.25]"),
-        ("to contain 1.33333, no wider than 0.3", "to contain 1.33333, no wider than 0.3"),
+        ("to contain 1.33333, no wider than 0.3", "to contain 1.333, no wider than 0.3"),
         ("'more than a week'", "'more than a week'"),
     ],
 )
