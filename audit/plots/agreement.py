@@ -50,7 +50,7 @@ def plot_agreement(sizes: Mapping[str, Sequence[AtSize]]) -> Figure:
 
 def plot_first(found: Sequence[AtSize]) -> Figure:
     """Agreement by N of one sampler on one panel: across halves, ceiling, floor and mismatched seeds."""
-    figure, axes = plt.subplots(figsize=(3.7, 2.8), layout="constrained")
+    figure, axes = plt.subplots(figsize=(3.7, 2.6), layout="constrained")
     at = np.arange(len(found))
     mismatched(axes, at, [size.plain.halves.mismatched for size in found])
     curve(axes, at - 0.06, [size.plain.ceilings[0] for size in found], "C2", "^", "same images: A, A' (ceiling)")

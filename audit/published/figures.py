@@ -259,11 +259,11 @@ def published_figure_provenance(evidence: ClaimRecord, published: HasRoot) -> No
     for file in EXAMPLES:
         screenshot = Image.open(io.BytesIO(published_bytes(published, f"results/{file}"))).convert("L")
         group, seed, value = measures.example_seed(np.asarray(screenshot), tiles)
-        put(evidence, f"sample in {file}", f"random halves, {group}, seed {seed} (correlation {value:.3f})")
+        put(evidence, f"sample in {file}", f"random halves, {group}, seed {seed} (correlation {value:.3f})", **told)
     rows = reported.reported_neighbours()
     again = neighbours.recomputed(*neighbours.neighbour_pairs(tiles, rows))
     worst = float(np.abs(again.ravel() - rows.correlation.to_numpy()).max())
-    put(evidence, "recovery: largest difference from a printed correlation", worst, n=len(rows))
+    put(evidence, "recovery: largest difference from a printed correlation", worst, n=len(rows), **told)
 
 
 def published_size_confound(evidence: ClaimRecord, published: HasRoot) -> None:
