@@ -80,7 +80,7 @@ def maths(text: Any) -> Markup:
     """Escaped text with the signs of formulas: `sigma^2` as a Greek letter and a raised two, `20 x 20` with a cross."""
     found = str(escape(text))
     found = re.sub(r"\b(sigma|alpha)\b", lambda name: GREEK[name[0]], found)
-    found = re.sub(r"(?<=\d)( ?)x( ?)(?=\d)", r"\1×\2", found)
+    found = re.sub(r"\b\d+(?: ?x ?\d+)+\b", lambda sizes: sizes[0].replace("x", "×"), found)
     found = re.sub(r"\^\(((?:[^()]|\([^()]*\))*)\)", r"<sup>\1</sup>", found)
     return Markup(re.sub(r"\^(-?\w+)", r"<sup>\1</sup>", found))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audit.measures.networks import ORACLE_LEVELS, oracle_samples
 from audit.measures.rules import COPY_CORRELATION
+from audit.plots.shared import BELOW
 from core.dedup.search import near_duplicates
 from core.denoisers.oracles import Empirical
 from core.metrics.calibration import Calibration, calibrate
@@ -202,6 +203,6 @@ def plot_roc(curves: Mapping[str, Mapping[str, Calibration]]) -> Figure:
         axes.axvline(FALSE_ALARMS, color="0.6", lw=0.8)
         axes.set(xscale="log", xlabel="held-out images called copies", ylim=(0, 1.02))
         axes.set_title(where, fontsize=9)
-        axes.legend(frameon=False, fontsize=7, title="criterion, area", title_fontsize=7)
+        axes.legend(frameon=False, fontsize=8, title="criterion, area", title_fontsize=8, **BELOW)
     panels[0, 0].set_ylabel("copies found")
     return figure

@@ -86,9 +86,9 @@ def record_slopes(evidence: ClaimRecord, desk: TrainedExperiment) -> None:
     slopes = {a: slope(errors, SLOPE_SIGMAS) for a, errors in tables.items()}
     curves = {alpha_name(a): (errors, optimal_slope(a)) for a, errors in tables.items()}
     figures = [
-        evidence.figure("geometric-images", plot_rows(list(geometric_images(desk.held_out.images).items()))),
         evidence.figure("errors", plot_errors(curves, SLOPE_SIGMAS)),
         evidence.figure("slopes", plot_slopes(slopes)),
+        evidence.figure("geometric-images", plot_rows(list(geometric_images(desk.held_out.images).items()))),
     ]
     about: dict[str, Any] = {"kind": desk.kind, "n": desk.preset.theory.tested}
     for alpha, (value, interval) in slopes.items():

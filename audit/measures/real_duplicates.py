@@ -171,7 +171,9 @@ def record_identity_near_duplicates(evidence: ClaimRecord, celeba: Path | None, 
     if celeba is None:
         if published is not None:
             evidence.block(
-                kind="published", needs="CelebA's images too", command="pytest audit/ --published DIR --celeba DIR"
+                kind="published",
+                needs="CelebA's images, beside what Topeza published",
+                command="pytest audit/ --published DIR --celeba DIR",
             )
         return
     corpus, found = of_celeba(celeba)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from audit.plots.shared import draw_with_intervals
+from audit.plots.shared import BELOW, draw_with_intervals
 from core.stats import Interval
 from core.theory.mixtures import Curves
 from core.theory.random_features import RandomFeatures, bulk
@@ -74,7 +74,7 @@ def plot_exact(samplers: Mapping[str, Sequence[Tensor]], lines: Mapping[str, flo
     for k, (name, at) in enumerate(lines.items()):
         axes.axvline(at, color="k", lw=1, ls=("-", "--", ":", "-.")[k % 4], label=f"{name}: {at:.2f}")
     axes.set(xlabel="standardised distance", ylabel="share of samples", title=title)
-    axes.legend(frameon=False, fontsize=6)
+    axes.legend(frameon=False, fontsize=8, **BELOW)
 
 
 def plot_law(found: Mapping[int, Any], what: str, label: str, level: float) -> Figure:

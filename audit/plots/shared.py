@@ -1,6 +1,7 @@
 """Pictures that more than one claim draws."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from core.stats import Interval
+
+BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18)}  # of a legend that would hide curves
 
 
 def plot_rows(rows: Sequence[tuple[str, Tensor]], columns: int = 12) -> Figure:

@@ -34,7 +34,7 @@ def test_expected_numbers_read_as_the_other_numbers_of_the_page(text: str, told:
         ("d sigma^2", "d σ<sup>2</sup>"),
         ("C^alpha", "C<sup>α</sup>"),
         ("sigma^(2 alpha / (alpha + 1))", "σ<sup>2 α / (α + 1)</sup>"),
-        ("218 x 178 at 20x20, x 3", "218 × 178 at 20×20, x 3"),
+        ("218 x 178 at 20x20x3, x 3 of Male40x40.ipynb", "218 × 178 at 20×20×3, x 3 of Male40x40.ipynb"),
         ("<b>^2 & alphabet", "&lt;b&gt;<sup>2</sup> &amp; alphabet"),
     ],
 )
