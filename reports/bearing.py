@@ -48,20 +48,22 @@ def size(audit: Mapping[str, Any], kind: str) -> str:
 
 def sure(audit: Mapping[str, Any], measured: Mapping[str, Items], rule: Mapping[str, Any]) -> str:
     """The two differences that the sentence rests on, with their intervals and what they were held against."""
-    told = []
+    told: list[str] = []
+    within, above = rule["gap_within"], rule["gap_above"]
     for kind, items in measured.items():
         last, first = items[GAP], items[GAP_BEFORE]
-        within, above = rule["gap_within"], rule["gap_above"]
         inside = "inside" if max(map(abs, last["interval"])) <= within else "not inside"
         apart = "above" if first["interval"][0] > above else "not above"
         where = f"On {CORPORA[kind]}, at" if len(measured) > 1 else "At"
-        text = (
-            f"{where} N = {number(items[LARGEST]['value'])} the two differ by {_told(last)}, {inside} the ±{within:g} "
-            f"that counts as no difference; at N = {number(items[BEFORE]['value'])} by {_told(first)}, {apart} the "
-            f"{above:g} that counts as one."
+        at = [f"N = {number(items[name]['value'])}" for name in (LARGEST, BEFORE)]
+        full = (
+            f"{where} {at[0]} the two differ by {_told(last)}, {inside} the ±{within:g} that counts as no difference; "
+            f"at {at[1]} by {_told(first)}, {apart} the {above:g} that counts as one."
         )
-        told += [text, _stands(audit, kind), f"Intervals over {last['varies']}." if last.get("varies") else ""]
-    return " ".join(filter(None, told))
+        brief = f"On {CORPORA[kind]} by {_told(last)}, {inside}, and at {at[1]} by {_told(first)}, {apart}."
+        told += [brief if told else full, _stands(audit, kind)]
+    varies = {str(items[GAP]["varies"]) for items in measured.values() if items[GAP].get("varies")}
+    return " ".join(filter(None, [*told, f"Intervals over {' or '.join(sorted(varies))}." if varies else ""]))
 
 
 def beyond(audit: Mapping[str, Any], kind: str, items: Items) -> str:
@@ -93,7 +95,7 @@ def unknown(audit: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
     told = [f"whether it holds on {' and on '.join(missing)}, which this run did not measure"] if missing else []
     opened = [one for one in audit["claims"] if one["verdict"] in ("inconclusive", "blocked", "not yet tested")]
     bears = [one for one in opened if one["id"] in BEARS]
-    told += [f"“{one['title']}” is {one['verdict']}" for one in bears]
+    told += [f"“{one['title']}” is {one['verdict']}{_where(one)}" for one in bears]
     others = [one["verdict"] for one in opened if one["id"] not in BEARS]
     counts = [f"{others.count(verdict)} {verdict}" for verdict in dict.fromkeys(others)]
     text = f"{'; '.join(told) or 'nothing that the ledger asks of the central claim'}."
@@ -112,6 +114,13 @@ def detail(items: Items) -> str | None:
         f"At N = {number(items[LARGEST]['value'])} samples are {look} the images: of these images' power above 4 "
         f"cycles an image they hold {_told(found)}."
     )
+
+
+def _where(claim: Mapping[str, Any]) -> str:
+    """On which of several kinds of evidence a claim is open; nothing where there is one kind only."""
+    verdicts = claim.get("verdicts", {})
+    kinds = [CORPORA[kind] for kind, verdict in verdicts.items() if kind in CORPORA and verdict == claim["verdict"]]
+    return f" on {' and on '.join(kinds)}" if kinds and len(verdicts) > 1 else ""
 
 
 def _told(item: Mapping[str, Any]) -> str:

@@ -113,7 +113,7 @@ def _real(value: float, decimals: int | None) -> str:
         text, exponent = f"{value:.{max(0, min(decimals + power, 6))}e}".split("e")
         tail = f" × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
     else:
-        text = f"{round(value, decimals):,.{max(0, decimals)}f}"
+        text = f"{round(value, decimals) + 0.0:,.{max(0, decimals)}f}"  # + 0.0: no minus before nothing
     if exact and "." in text:
         text = text.rstrip("0").rstrip(".")
     return (text + tail).replace("-", "−")

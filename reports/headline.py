@@ -68,7 +68,7 @@ def headline(audit: Mapping[str, Any]) -> Headline | None:
         shown = items.get(STRIP)
         lines = [("How sure", sure(audit, measured, rule)), ("More than a Gaussian", beyond(audit, first, items))]
         return Headline(
-            tuple(answer(claim, kind, its, rule, audit) for kind, its in measured.items()),
+            answers(audit, claim, measured, rule),
             next(iter(items[GAP]["figures"]), None),
             next(iter(shown["figures"]), None) if shown else None,
             claim,
@@ -90,32 +90,56 @@ def counted(audit: Mapping[str, Any]) -> Headline:
     return Headline((f"Of {n:,} claim{'' if n == 1 else 's'}: {told}.",), None)
 
 
-def answer(claim: Mapping[str, Any], kind: str, items: Items, rule: Mapping[str, Any], audit: Mapping[str, Any]) -> str:
-    """One sentence from the gap to the ceiling at the largest N, and at the smallest N without copies."""
+def answers(
+    audit: Mapping[str, Any], claim: Mapping[str, Any], measured: Mapping[str, Items], rule: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """A sentence a kind of evidence; one that came out as the first did is told in brief."""
+    outcomes = {kind: outcome(claim, kind, items, rule) for kind, items in measured.items()}
+    first = next(iter(outcomes))
+    return tuple(
+        likewise(kind, items)
+        if kind != first and outcomes[kind] == outcomes[first]
+        else answer(kind, items, outcomes[kind], audit)
+        for kind, items in measured.items()
+    )
+
+
+def outcome(claim: Mapping[str, Any], kind: str, items: Items, rule: Mapping[str, Any]) -> tuple[Any, ...]:
+    """How one kind of evidence came out: verdict, agreement at the largest N and where copies end, and these N."""
     low, high = items[GAP]["interval"]
-    at, ceiling = (items[name]["value"] for name in AT_LARGEST)
-    n, before = int(items[LARGEST]["value"]), int(items[BEFORE]["value"])
-    if -rule["gap_within"] <= low and high <= rule["gap_within"]:
-        said = f"agree as much ({at:.2f}) as two trained on the same ones ({ceiling:.2f})"
-    elif low > rule["gap_within"]:
-        said = f"agree less ({at:.2f}) than two trained on the same ones ({ceiling:.2f})"
-    else:
-        said = (
-            f"agree by {at:.2f}, two trained on the same ones by {ceiling:.2f}, which is too uncertain to call as much"
-        )
+    within = rule["gap_within"]
+    last = "as much" if -within <= low and high <= within else "less" if low > within else "uncertain"
     low, high = items[GAP_BEFORE]["interval"]
-    values = [items[name]["value"] for name in AT_BEFORE]
-    beside = f"({values[0]:.2f} against {values[1]:.2f})"
-    if low > rule["gap_above"]:
-        then = (
-            f"at N = {before:,} they do not {beside}" if said.startswith("agree as") else f"at N = {before:,} {beside}"
-        )
-    elif high <= rule["gap_above"]:
-        then = f"at N = {before:,}, where copies have ended, they do so already {beside}"
-    else:
-        then = f"at N = {before:,} that cannot be told {beside}"
-    opening = OPENING.get(claim["verdicts"].get(kind, ""), "Measured, and not judged, on")
+    first = "apart" if low > rule["gap_above"] else "already" if high <= rule["gap_above"] else "open"
+    sizes = (int(items[name]["value"]) for name in (LARGEST, BEFORE))
+    return (claim["verdicts"].get(kind, ""), last, first, *sizes)
+
+
+def answer(kind: str, items: Items, found: tuple[Any, ...], audit: Mapping[str, Any]) -> str:
+    """One sentence from the gap to the ceiling at the largest N, and at the smallest N without copies."""
+    verdict, last, first, n, before = found
+    at, ceiling = (f"{items[name]['value']:.2f}" for name in AT_LARGEST)
+    beside = "({:.2f} against {:.2f})".format(*(items[name]["value"] for name in AT_BEFORE))
+    said = {
+        "as much": f"agree as much ({at}) as two trained on the same ones ({ceiling})",
+        "less": f"agree less ({at}) than two trained on the same ones ({ceiling})",
+        "uncertain": f"agree by {at}, two trained on the same ones by {ceiling}, too uncertain to call as much",
+    }[last]
+    then = {
+        "apart": f"at N = {before:,} {'they do not ' if last == 'as much' else ''}{beside}",
+        "already": f"at N = {before:,}, where copies have ended, they do so already {beside}",
+        "open": f"at N = {before:,} that cannot be told {beside}",
+    }[first]
+    opening = OPENING.get(verdict, "Measured, and not judged, on")
     return (
         f"{opening} {CORPORA[kind]} at the {audit['scale']} scale{size(audit, kind)}: two networks trained on {n:,} "
         f"disjoint images each {said}, from the same noise; {then}."
     )
+
+
+def likewise(kind: str, items: Items) -> str:
+    """One sentence for a kind of evidence that came out as the one before it did."""
+    values = [
+        "{:.2f} against {:.2f}".format(*(items[name]["value"] for name in names)) for names in (AT_LARGEST, AT_BEFORE)
+    ]
+    return f"On {CORPORA[kind]} it is the same ({values[0]}; at N = {items[BEFORE]['value']:,}, {values[1]})."
