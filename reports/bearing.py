@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reports.format import bounds, number
-from reports.parts import UNASKED
+from reports.format import bounds, expected, number
+from reports.parts import UNASKED, called
 
 CENTRAL = "K-same-data"
 BEYOND = "K-beyond-gaussian"
@@ -24,10 +24,10 @@ CORPORA = {
     "full": "networks of the published size",
 }  # kinds of evidence of the central claim, the best first
 SHARED = {
-    "reproduced": ("Networks do share more", ", as much as between two trainings on the same images"),
-    "refuted": ("That networks share more is refuted", ""),
-    "inconclusive": ("Whether networks share more is not decided", ""),
-}  # verdict on what is shared beyond one Gaussian -> what is said of it, and after the number
+    "reproduced": "Networks do share more",
+    "refuted": "That networks share more is refuted",
+    "inconclusive": "Whether networks share more is not decided",
+}  # verdict on what is shared beyond one Gaussian -> what is said of it
 Items = Mapping[str, Mapping[str, Any]]  # evidence of one kind by name
 
 
@@ -80,11 +80,13 @@ def beyond(audit: Mapping[str, Any], kind: str, items: Items) -> str:
         if floor >= items[AT_LARGEST[0]]["value"]
         else "less than the networks"
     )
-    said, more = SHARED[found["verdicts"][kind]]
+    verdict, more = found["verdicts"][kind], ", as much as between two trainings on the same images"
+    if verdict != "reproduced":
+        more = _missed(found, kind, own)
     return (
         "Two linear denoisers that know nothing but the halves' means and covariances agree by "
-        f"{floor:.2f} from the same noise (the floor in the figure), {held}. {said}: what one Gaussian of all images "
-        f"leaves of each sample agrees across halves by {_told(own[RESIDUAL])} above other noise{more}."
+        f"{floor:.2f} from the same noise (the floor in the figure), {held}. {SHARED[verdict]}: what one Gaussian of "
+        f"all images leaves of each sample agrees across halves by {_told(own[RESIDUAL])} above other noise{more}."
     )
 
 
@@ -116,6 +118,16 @@ def detail(items: Items) -> str | None:
     )
 
 
+def _missed(claim: Mapping[str, Any], kind: str, own: Items) -> str:
+    """What else the claim's checks of one kind ask and did not find, after what was said of the residuals."""
+    missed = [one for one in claim.get("checks", []) if one["kind"] == kind and one["outcome"] != "holds"]
+    return "".join(
+        f"; {called(item, claim)} is {_told(item)}, expected {expected(one['expected'])}"
+        for one in missed
+        if one["evidence"] != RESIDUAL and (item := own[one["evidence"]])["interval"]
+    )
+
+
 def _where(claim: Mapping[str, Any]) -> str:
     """On which of several kinds of evidence a claim is open; nothing where there is one kind only."""
     verdicts = claim.get("verdicts", {})
@@ -136,6 +148,5 @@ def _stands(audit: Mapping[str, Any], kind: str) -> str:
     if row is None or row["verdict"] == "inconclusive":
         return ""
     n = audit["multiplicity"]["family"]
-    return (
-        f"The verdict {'stands' if row['survives'] else 'does not stand'} when all {n} such have to be right at once."
-    )
+    stands = "stands" if row["survives"] else "does not stand"
+    return f"It {stands} when all {n} verdicts that rest on an interval have to be right at once."

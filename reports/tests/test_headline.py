@@ -78,7 +78,7 @@ def test_the_best_evidence_comes_first() -> None:
         "On generated faces it is the same (0.94 against 0.95; at N = 32, 0.50 against 0.80)."
     )
     told = dict(found.lines)["How sure"]
-    assert told.count("counts as no difference") == 1 and "On generated faces by 0.005 (95 % interval" in told
+    assert told.count("counts as no difference") == 1 and "On generated faces by 0.0050 (95 % interval" in told
     other = audit((0.04, 0.09), (0.2, 0.3), verdict="refuted")["claims"][0]
     photographs["claims"][0]["evidence"][len(photographs["claims"][0]["evidence"]) // 2 :] = other["evidence"]
     photographs["claims"][0]["verdicts"] |= other["verdicts"]
@@ -114,7 +114,7 @@ def test_how_sure_it_is_follows_from_the_intervals() -> None:
     assert "not inside the ±0.03" in told and "not above the 0.05" in told
     row = {"claim": CENTRAL, "kind": "synthetic", "verdict": "reproduced", "survives": False}
     told = lines(audit((-0.01, 0.02), (0.2, 0.3)) | {"multiplicity": {"family": 51, "rows": [row]}})["How sure"]
-    assert "The verdict does not stand when all 51 such have to be right at once." in told
+    assert "It does not stand when all 51 verdicts that rest on an interval have to be right at once." in told
 
 
 def test_size_is_said_of_networks_that_the_run_trained() -> None:
@@ -129,7 +129,16 @@ def test_size_is_said_of_networks_that_the_run_trained() -> None:
     ("floor", "verdict", "said"),
     [
         (0.99, "reproduced", ("agree by 0.99", "no less than the networks", "Networks do share more", "0.475 (95 %")),
-        (0.60, "inconclusive", ("agree by 0.60", ", less than the networks", "Whether networks share more is not")),
+        (
+            0.60,
+            "inconclusive",
+            (
+                "agree by 0.60",
+                ", less than the networks",
+                "Whether networks share more is not",
+                "the ceiling's lead is 0.040 (95 % interval [0, 0.080]), expected inside [−0.05, 0.05]",
+            ),
+        ),
         (0.99, "refuted", ("That networks share more is refuted",)),
     ],
 )
@@ -142,6 +151,7 @@ def test_what_a_gaussian_explains_is_said(floor: float, verdict: str, said: tupl
         {"name": "agreement, ceiling and floor by N", "kind": "synthetic", "value": rows, "interval": None},
         {"name": "agreement of residuals above mismatched seeds", "kind": "synthetic", "value": 0.475,
          "interval": (0.45, 0.5)},
+        {"name": "ceiling minus agreement of residuals", "kind": "synthetic", "value": 0.04, "interval": (0.0, 0.08)},
     ]  # fmt: skip
     beside = {
         "id": BEYOND,
@@ -150,6 +160,9 @@ def test_what_a_gaussian_explains_is_said(floor: float, verdict: str, said: tupl
         "verdict": verdict,
         "verdicts": {"synthetic": verdict},
     }
+    judged = {"kind": "synthetic", "evidence": "ceiling minus agreement of residuals", "shown": "the ceiling's lead"}
+    outcome = {"reproduced": "holds", "refuted": "fails", "inconclusive": "open"}[verdict]
+    beside["checks"] = [{**judged, "outcome": outcome, "expected": "inside [-0.05, 0.05]"}]
     data = audit((0, 0.01), (0.2, 0.3))
     assert "More than a Gaussian" not in lines(data)
     told = lines(data | {"claims": [*data["claims"], beside]})["More than a Gaussian"]
