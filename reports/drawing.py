@@ -7,6 +7,8 @@ from typing import Any
 
 from PIL import Image
 
+from reports.format import signs
+
 INLINE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
 FONT = re.compile(r"font-family: [^;\"]*")
 PLACES = re.compile(r' (?:d|x|y|points)="[^"]*"')
@@ -25,9 +27,13 @@ def drawn(figure: Any) -> tuple[str, bytes]:
     """
     from matplotlib import rc_context  # half a second that a run without figures need not wait for
     from matplotlib.image import AxesImage
+    from matplotlib.text import Text
 
     for image in figure.findobj(AxesImage):
         image.set_interpolation("none")
+    for text in figure.findobj(Text):
+        if "$" not in text.get_text():
+            text.set_text(signs(text.get_text()))
     label_logarithms(figure)
     vector, raster = io.StringIO(), io.BytesIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "samenoise"}):  # letters as text, ids by what they name

@@ -76,6 +76,12 @@ def expected(text: str) -> str:
     return re.sub(r"(?<![\w)])-(?=\d)", "−", text)
 
 
+def signs(text: str) -> str:
+    """Text with the signs of formulas that plain text has: `sigma^2` as a Greek letter and a raised two."""
+    text = re.sub(r"\b(sigma|alpha)\b", lambda name: GREEK[name[0]], text)
+    return re.sub(r"\^(-?\d+)\b", lambda power: power[1].translate(SUPERSCRIPTS), text)
+
+
 def maths(text: Any) -> Markup:
     """Escaped text with the signs of formulas: `sigma^2` as a Greek letter and a raised two, `20 x 20` with a cross."""
     found = str(escape(text))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.format import bounds, number, words
+from reports.format import bounds, number, signs, words
 from reports.ledger import KINDS, TOPICS
 from reports.own import OWN
 
@@ -114,7 +114,7 @@ def alt(claim: Claim, shown: Sequence[Mapping[str, Any]]) -> str:
         if table(e["value"]) is None
     ]
     more = f"; and {len(shown) - 4} more" if len(shown) > 4 else ""
-    return f"Figure for {claim['id']}, {claim['title']}: {'; '.join(told)}{more}. The tables hold the figures."
+    return signs(f"Figure for {claim['id']}, {claim['title']}: {'; '.join(told)}{more}. The tables hold the figures.")
 
 
 def cited(text: str, rules: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | None]]:

@@ -28,6 +28,16 @@ def test_a_curve_is_drawn_as_a_vector_with_its_words_as_text() -> None:
     assert b"<metadata" not in data and b"DejaVu" not in data
 
 
+def test_formulas_are_written_with_their_signs() -> None:
+    figure, axes = plt.subplots()
+    axes.plot([0, 1], label="sigma^2 of C^4 images, alphabet")
+    axes.set_title("$\\sigma^2$")
+    axes.legend()
+    plt.close(figure)
+    text = drawn(figure)[1].decode()
+    assert "σ² of C⁴ images, alphabet" in text and "^" not in text
+
+
 def test_the_same_figure_has_the_same_bytes() -> None:
     assert drawn(curve()) == drawn(curve())
 
