@@ -3,7 +3,7 @@
 Generated faces; prints images a second, peak memory, and how often the true nearest is among the first k by
 correlation. Stopped at any moment, it continues where it was (`--state`); the time is then that of the last call.
 `--mapped FILE` keeps the images in a memory-mapped file; `--first M` stops after M of them and says what the rest would
-take at the rate measured.
+take at the rate measured. `--first-pass float32` makes the search in one pass; by default the processor decides.
 """
 
 import argparse
@@ -68,6 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--state", type=Path, help="folder in which the search is kept")
     parser.add_argument("--mapped", type=Path, help="file in which the images are kept, .npy; written anew")
     parser.add_argument("--first", type=int, help="stop after so many images and extrapolate")
+    parser.add_argument("--first-pass", choices=["float32", "bfloat16"], help="precision of the first pass")
     options = parser.parse_args(arguments)
     images = faces(options.images + options.queries, options.size, options.mapped)
     queries, train = in_memory(images[: options.queries]), images[options.queries :]
@@ -86,7 +87,10 @@ def main(arguments: list[str] | None = None) -> None:
                 raise Enough
 
         with suppress(Enough):
-            found = nearest_lpips(embedding, queries, train, 10, batch=BATCH, state=options.state, progress=show)
+            found = nearest_lpips(
+                embedding, queries, train, 10, batch=BATCH, state=options.state, progress=show,
+                first_pass=options.first_pass,
+            )  # fmt: skip
     seconds, work = time.perf_counter() - started, time.process_time() - worked
     count = min(BATCH * batches, len(train))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024) / 1024
@@ -100,6 +104,12 @@ def main(arguments: list[str] | None = None) -> None:
     if found is None:
         print(f"all {len(train):,} would take {len(train) / count * seconds / 60:.0f} minutes at this rate")
         return
+    for how in found.passes:
+        print(
+            f"first pass in {how.first}; measured again in float32: {how.measured_again:,} images, bound "
+            f"{how.bound:.2g} (largest difference {how.difference:.2g}), exceeded {how.exceeded} times; "
+            f"searched again: {how.searched_again} queries"
+        )
     whole = in_memory(train)
     check_held_out(queries, whole)
     recall = recall_by_k(found.index[:, 0].numpy(), nearest(queries, whole, 10).index.numpy())
