@@ -108,8 +108,9 @@ class Embedding:
     def matrix(self, a: Tensor, b: Tensor, *, batch: int = 32) -> Tensor:
         """LPIPS of every image of `a` with every image of `b`, (n, m) float64; holds the vectors of `b`."""
         columns = self.embed_all(b, batch=batch, what="b")
-        rows = columns.split(batch) if a is b else (self.embed(part, "a") for part in a.split(batch))
-        return torch.cat([squared_distances(part, columns) for part in rows]).cpu()
+        if a is b:
+            return squared_distances(columns, columns).cpu()
+        return torch.cat([squared_distances(self.embed(part, "a"), columns) for part in a.split(batch)]).cpu()
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
