@@ -15,6 +15,7 @@ from core.dedup.on_disk.inputs import find_input
 from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run
 from core.errors import InputError
+from core.machine import peak_rss
 from core.training import runs
 from core.training.config import TrainConfig
 from core.training.runs import RunStore
@@ -63,6 +64,18 @@ def in_child(target: Callable[..., object], *args: object, kill_after: float | N
         process.kill()
     process.join()
     return process.exitcode
+
+
+def peak_in_child(folder: Path, target: Callable[..., object], *args: object) -> int:
+    """Peak resident memory of a process that does this and has done nothing else, in bytes."""
+    assert in_child(_told_peak, str(folder / "peak"), target, *args) == 0
+    return int((folder / "peak").read_text())
+
+
+def _told_peak(told: str, target: Callable[..., object], *args: object) -> None:
+    torch.set_num_threads(1)
+    target(*args)
+    Path(told).write_text(str(peak_rss()))
 
 
 def starving_training(directory: str, config: TrainConfig) -> None:

@@ -1,7 +1,5 @@
 """A corpus is gathered within a memory limit, in the order asked for, and goes on where it was stopped."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,16 @@ from PIL import Image
 
 from core.data import prepared
 from core.data.celeba import list_celeba, read_celeba
+from core.data.collections.find import open_collection
 from core.data.corpus import Corpus, load_corpus
 from core.data.gather import BATCH
-from core.data.prepared import Saving
+from core.data.pictures import KEEP
+from core.data.prepared import Labels, Saving
 from core.data.tests.corpora import corpus_of
 from core.data.tests.test_bad_forms import write_tar
 from core.data.tests.test_forms import FORMS
 from core.errors import InputError
+from core.tests.children import peak_in_child
 
 
 def celeba_of(directory: Path, order: int, saving: Saving, progress: Any = None) -> Corpus:
@@ -115,24 +116,9 @@ def test_memory_that_cannot_hold_one_picture_is_refused(tmp_path: Path) -> None:
         corpus_of(FORMS / "datasets.parquet", tmp_path / "out", memory="2000")
 
 
-_RUN = """
-import sys
-from pathlib import Path
-from core.data.collections.find import open_collection
-from core.data.pictures import KEEP
-from core.data.prepared import Labels, Saving, prepare_pictures
-from core.machine import peak_rss
-pictures, saving = open_collection(Path(sys.argv[1])), Saving(Path(sys.argv[2]), memory="16MB")
-prepare_pictures(pictures, KEEP, Labels(), saving, {}, progress=lambda *told: None, tell=print)
-print(peak_rss())
-"""
-
-
-def peak(source: Path, out: Path) -> int:
-    """Peak resident memory of a fresh process that prepares `source`."""
-    root = Path(prepared.__file__).parents[2]
-    command = [sys.executable, "-c", _RUN, str(source), str(out)]
-    return int(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.split()[-1])
+def child_preparing(source: str, out: str) -> None:
+    pictures, saving = open_collection(Path(source)), Saving(Path(out), memory="16MB")
+    prepared.prepare_pictures(pictures, KEEP, Labels(), saving, {}, progress=quiet, tell=print)
 
 
 @pytest.mark.parametrize("form", ["npz", "parquet", "tar"])
@@ -160,5 +146,5 @@ def test_a_file_is_never_whole_in_memory(tmp_path: Path, form: str) -> None:
             else:
                 rows = [{"bytes": data, "path": None} for data in files]
                 pq.write_table(pa.table({"image": rows}), path, row_group_size=50)  # Hugging Face writes 100
-        peaks.append(peak(path, tmp_path / f"out-{n}"))
+        peaks.append(peak_in_child(tmp_path, child_preparing, str(path), str(tmp_path / f"out-{n}")))
     assert peaks[1] - peaks[0] < 60e6 < 120e6 < path.stat().st_size

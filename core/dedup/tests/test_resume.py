@@ -4,8 +4,6 @@ import errno
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.data.pictures import KEEP
 from core.dedup.join.tiles import Join, Task, local_engine
-from core.dedup.on_disk import run as dedup_run
 from core.dedup.on_disk.inputs import find_input
 from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run
 from core.dedup.tests.duplicates import files, pictures, told
 from core.errors import InputError
-from core.tests.children import child_search, in_child
+from core.tests.children import child_search, in_child, peak_in_child
 
 
 def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
@@ -212,24 +210,8 @@ def test_killed_ten_times_at_random_moments_of_every_stage(tmp_path: Path) -> No
     assert told(tmp_path / "out") == told(tmp_path / "whole")
 
 
-_RUN = """
-import sys
-from pathlib import Path
-from core.data.pictures import KEEP
-from core.dedup.on_disk.inputs import find_input
-from core.dedup.on_disk.options import Options
-from core.dedup.on_disk.run import run
-from core.machine import peak_rss
-run([find_input(Path(sys.argv[1]), fit=KEEP)], Path(sys.argv[2]), Options(memory=sys.argv[3], threads=1))
-print(peak_rss())
-"""
-
-
-def peak(source: Path, out: Path, memory: str) -> int:
-    """Peak resident memory of a search in a fresh process."""
-    command = [sys.executable, "-c", _RUN, str(source), str(out), memory]
-    root = Path(dedup_run.__file__).parents[3]
-    return int(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)
+def child_keeping(source: str, out: str, memory: str) -> None:
+    run([find_input(Path(source), fit=KEEP)], Path(out), Options(memory=memory, threads=1))
 
 
 def test_scratch_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
@@ -241,7 +223,7 @@ def test_scratch_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None
         for low in range(0, n, 1000):
             array[low : low + 1000] = rng.random((1000, 1, 40, 40), dtype=np.float32)
         del array
-        peaks.append(peak(path, tmp_path / f"out-{n}", "16MB"))
+        peaks.append(peak_in_child(tmp_path, child_keeping, str(path), str(tmp_path / f"out-{n}"), "16MB"))
     more = sizes[1] - sizes[0]
     columns = 400  # of noise: nothing is cut off
     pooled = more * (4 * columns + 64)  # and remainders, order and digests
@@ -260,6 +242,6 @@ def test_a_folder_of_large_pictures_is_read_within_the_memory(tmp_path: Path) ->
         for k in range(n):
             waves = [np.sin(k + (3 + k % 7) * x + c * y) + np.cos((2 + k % 5) * y * x * (c + 1)) for c in range(3)]
             Image.fromarray((60 * np.stack(waves, 2) + 128).clip(0, 255).astype(np.uint8)).save(folder / f"{k}.jpg")
-        peaks.append(peak(folder, tmp_path / f"out-{n}", "32MB"))
+        peaks.append(peak_in_child(tmp_path, child_keeping, str(folder), str(tmp_path / f"out-{n}"), "32MB"))
     pixels = (sizes[1] - sizes[0]) * 3 * side**2
     assert peaks[1] - peaks[0] < 32e6 < pixels  # the scratch once more; it may be partly used at the smaller size
