@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,23 @@ import pytest
 import torch
 
 from audit.cli import main
+from audit.measures.convergence import record_convergence
+from audit.measures.psnr import record_gap
+from audit.measures.record import record_pairs
 from core.errors import Missing
 from core.training.config import TrainConfig
 from core.training.presets import preset
 from core.training.runs import RunStore
 from core.training.train import train
+from fixtures.experiments.desk import TrainedExperiment
+from fixtures.experiments.stored import trained_pairs
 from fixtures.faces.corpus import generate
+from reports.ledger import load_ledger
+from reports.record import ClaimRecord
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = TrainConfig(image_size=20, base_channels=4, blocks=1, exposures=320, epochs=2, batch=16, halve_every=1)
+SIDE = 12
+TINY = TrainConfig(image_size=SIDE, base_channels=4, blocks=1, exposures=320, epochs=2, batch=16, halve_every=1)
 LEARNT = TINY.replace(exposures=3200, learning_rate=4e-3)  # enough to see the noise that sampling starts from
 SIZES = (4, 12)
 
@@ -47,11 +56,11 @@ def audit(root: Path, report: Path, names: str, *options: str) -> dict[str, dict
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of published checkpoints, imported with their corpus, that holds nothing else."""
     path = tmp_path_factory.mktemp("published")
-    run("prepare", "--faces", 60, "--size", 20, "--out", path / "corpus")
-    images = generate(60, size=20, seed=0).corpus.images
+    run("prepare", "--faces", 60, "--size", SIDE, "--out", path / "corpus")
+    images = generate(60, size=SIDE, seed=0).corpus.images
     for n in SIZES:
         for seed, (suffix, half) in enumerate((("", images[:n]), ("_swapped", images[-n:]))):
-            folder = path / "hub" / "UNet" / "faces20x20" / f"0to255_RF_90x90_set_size_{n}{suffix}"
+            folder = path / "hub" / "UNet" / f"faces{SIDE}x{SIDE}" / f"0to255_RF_90x90_set_size_{n}{suffix}"
             folder.mkdir(parents=True)
             state = train(half, TINY, seed=seed).model.state_dict()
             torch.save({f"module.{name}": value for name, value in state.items()}, folder / "model.pt")
@@ -63,7 +72,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def replicates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of three trainings of every model at a full scale, with the options of tiny ones."""
     path = tmp_path_factory.mktemp("trained")
-    run("prepare", "--faces", 60, "--size", 20, "--out", path / "corpus")
+    run("prepare", "--faces", 60, "--size", SIDE, "--out", path / "corpus")
     changed = LEARNT.to_dict().items() - preset("workstation").train.to_dict().items()
     options = [word for key, value in changed for word in ("--set", f"{key}={str(value).lower()}")]
     words = ("train", "--corpus", path / "corpus", "--scale", "workstation", "--trainings", 3, "--device", "cpu")
@@ -92,12 +101,25 @@ def test_three_trainings_a_model_are_judged_and_nothing_is_trained(replicates: P
     assert {record.key for record in RunStore(replicates).records()} == before
 
 
-def test_published_checkpoints_one_a_model_are_not_judged_for_want_of_replicates(root: Path, tmp_path: Path) -> None:
+MEASURES = {"T-convergence": record_convergence, "T-psnr-gap": record_gap}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_published_checkpoints_one_a_model_are_not_judged_for_want_of_replicates(
+    root: Path, tmp_path: Path, name: str
+) -> None:
+    """And the networks of the desk, which are not there either, are not trained."""
     before = {record.key for record in RunStore(root).records()}
-    for claim in audit(root, tmp_path, NAMES).values():
-        assert claim["error"] is None and not claim["verdicts"]
-        (full,) = (b for b in claim["blocked"] if b["kind"] == "full")
-        assert "3 trainings of every model" in full["needs"] and "--trainings 3" in full["command"]
+    trained = trained_pairs(root, besides={"desk"})
+    desk = TrainedExperiment(replace(preset("desk"), sizes=SIZES), root, images=60, training=False)
+    (row,) = (row for row in load_ledger(ROOT / "audit" / "claims.toml").claims if row.id == name)
+    claim = ClaimRecord(row, tmp_path, {})
+    with pytest.raises(Missing, match="models that are not in"):
+        record_pairs(claim, trained, desk, MEASURES[name])
+    assert not claim.evidence
+    (full,) = claim.blocked
+    assert full["kind"] == "full"
+    assert "3 trainings of every model" in full["needs"] and "--trainings 3" in full["command"]
     assert {record.key for record in RunStore(root).records()} == before
 
 

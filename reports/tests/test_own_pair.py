@@ -33,8 +33,9 @@ TESTS = ("the_sample_does_not_matter", "no_longer_matters_which_images", "share_
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Denoisers in a file of the user's own, their training sets, and an empty store, so that nothing is trained."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "runs").mkdir()
     np.save(tmp_path / "a.npy", of_kinds(500, 0).numpy())
@@ -43,32 +44,38 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def audited(here: Path, *words: str) -> tuple[int, str, dict[str, Any]]:
-    """Exit code, what was printed, and the claims of `audit.json` by id."""
+def words_of(*pair: str) -> list[str]:
+    """The project's audit of some claims, of this pair."""
     paths = [str(ROOT / "audit" / "test_transition.py"), "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
     chosen = ["-q", "-p", "no:cacheprovider", "-k", " or ".join(TESTS), "--runs=runs", "--report=out"]
-    command = [sys.executable, "-m", "pytest", *paths, *chosen, *words]
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
-    audit = here / "out" / "audit.json"
-    claims = json.loads(audit.read_text())["claims"] if audit.exists() else []
-    return done.returncode, done.stdout + done.stderr, {claim["id"]: claim for claim in claims}
+    return [*paths, *chosen, *pair]
+
+
+def written(here: Path) -> dict[str, Any]:
+    """The claims of `audit.json` by id."""
+    claims = json.loads((here / "out" / "audit.json").read_text())["claims"]
+    return {claim["id"]: claim for claim in claims}
 
 
 def test_a_pair_is_judged_and_the_ledger_keeps_nothing_of_it(here: Path) -> None:
     pair = ("--models-a=mine:a", "--models-b=mine:b", "--train-a=a.npy", "--train-b=b.npy", "--ceiling=mine:a2")
-    code, told, claims = audited(here, *pair)
-    assert code == 0, told
+    command = [sys.executable, "-m", "pytest", *words_of(*pair)]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    claims = written(here)
     for name in CLAIMS:
         assert claims[name]["verdicts"] == {"own": "reproduced"}, (name, claims[name]["because"])
         assert not claims[name]["changed"] and "own" not in claims[name]["recorded_by_kind"]
     assert "--models-a A --models-b B" in (here / "out" / "index.html").read_text()
 
 
-def test_a_network_of_half_of_the_kinds_refutes_and_passes(here: Path) -> None:
+def test_a_network_of_half_of_the_kinds_refutes_and_passes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is brought has no recorded verdict: a run of it is green whatever it says."""
     pair = ("--models-a=mine:a", "--models-b=mine:half", "--train-a=a.npy", "--train-b=half.npy", "--ceiling=mine:a2")
-    code, told, claims = audited(here, *pair)
-    assert code == 0, told
+    monkeypatch.syspath_prepend(here)
+    assert pytest.main(words_of(*pair)) == 0
+    del sys.modules["mine"]
+    claims = written(here)
     assert claims["K-beyond-gaussian"]["verdicts"] == {"own": "refuted"}
     assert claims["K-same-data"]["verdicts"]["own"] != "reproduced"
 
@@ -90,9 +97,9 @@ def test_without_a_ceiling_or_with_shared_images_a_kind_is_blocked(tmp_path: Pat
         assert "500 of 500 images of B are images of A" in blocked(tmp_path, of_kinds(500, 0), claim)
 
 
-def test_half_of_the_options_is_no_pair(here: Path) -> None:
-    code, told, _ = audited(here, "--models-a=mine:a")
-    assert code == 4 and "--models-b, --train-a, --train-b: not given" in told
+def test_half_of_the_options_is_no_pair(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pytest.main(words_of("--models-a=mine:a")) == pytest.ExitCode.USAGE_ERROR
+    assert "--models-b, --train-a, --train-b: not given" in capsys.readouterr().err
 
 
 def test_rows_judge_a_pair_by_their_own_numbers() -> None:

@@ -62,8 +62,11 @@ class Audit:
         return self.run()
 
     def run(self, *options: str, inside: bool = True) -> tuple[pytest.RunResult, dict[str, Any]]:
-        run = self.pytester.runpytest_inprocess if inside else self.pytester.runpytest_subprocess
-        result = run("audit", "-rA", "-p", "no:cacheprovider", *options)
+        words = ("audit", "-rA", "-p", "no:cacheprovider", *options)
+        if inside:
+            result = self.pytester.runpytest_inprocess(*words, no_reraise_ctrlc=True)
+        else:
+            result = self.pytester.runpytest_subprocess(*words)
         path = self.pytester.path / "reports" / "out" / "audit.json"
         return result, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
@@ -120,7 +123,7 @@ def test_evidence_survives_a_failing_test_and_an_interruption(audit: Audit) -> N
     tests += TEST.format(id="T-b", name="b", body='raise RuntimeError("broken measurement")')
     tests += TEST.format(id="T-c", name="c", body="raise KeyboardInterrupt")
     audit.write(rows, tests)
-    result, written = audit.run(inside=False)
+    result, written = audit.run()
     assert result.ret == pytest.ExitCode.INTERRUPTED
     a, b, c = written["claims"]
     assert a["verdict"] == "reproduced"
@@ -128,17 +131,31 @@ def test_evidence_survives_a_failing_test_and_an_interruption(audit: Audit) -> N
     assert c["verdict"] == "not yet tested"
 
 
-@pytest.mark.parametrize(("moment", "second"), [(1e6, "not yet tested"), (-1.0, "reproduced")])
-def test_a_kill_takes_the_last_moment_only(audit: Audit, moment: float, second: str) -> None:
-    """Of two quick claims the first is written at once and the second a moment later; then the process is gone."""
-    tests = f"import os, reports.record\nreports.record.MOMENT = {moment}\n"
-    for name, body in (("a", add(1, 0.5, 1.5)), ("b", add(1, 0.5, 1.5)), ("c", "os._exit(9)")):
+def three_quick_claims(audit: Audit, last: str) -> None:
+    """An audit of two claims that are judged at once, and of a third that does something else."""
+    tests = ""
+    for name, body in (("a", add(1, 0.5, 1.5)), ("b", add(1, 0.5, 1.5)), ("c", last)):
         tests += TEST.format(id=f"T-{name}", name=name, body=body)
     rows = "".join(ROW.format(id=i, more=ABOVE.format(verdict="reproduced")) for i in ("T-a", "T-b", "T-c"))
     audit.write(rows, tests)
-    result, written = audit.run(inside=False)
+
+
+def test_a_kill_takes_the_last_moment_only(audit: Audit) -> None:
+    """Of two quick claims the first is written at once and the second a moment later; then the process is gone."""
+    three_quick_claims(audit, "import os; os._exit(9)")
+    audit.pytester.makepyfile(longer="import reports.record\n\nreports.record.MOMENT = 1e6")
+    result, written = audit.run("-p", "longer", inside=False)
     assert result.ret == 9
-    assert [claim["verdict"] for claim in written["claims"]] == ["reproduced", second, "not yet tested"]
+    assert [claim["verdict"] for claim in written["claims"]] == ["reproduced", "not yet tested", "not yet tested"]
+
+
+def test_what_took_longer_than_a_moment_is_written_at_once(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a kill would leave is looked at while the last test runs."""
+    monkeypatch.setattr("reports.record.MOMENT", -1.0)
+    three_quick_claims(audit, "import shutil; shutil.copy('reports/out/audit.json', 'seen.json')")
+    audit.run()
+    seen = json.loads((audit.pytester.path / "seen.json").read_text(encoding="utf-8"))
+    assert [claim["verdict"] for claim in seen["claims"]] == ["reproduced", "reproduced", "not yet tested"]
 
 
 def test_evidence_that_the_user_brings_needs_no_recorded_verdict(audit: Audit) -> None:

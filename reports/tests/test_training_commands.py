@@ -24,6 +24,7 @@ from core.training.grid import grid
 from core.training.runs import RunStore
 from fixtures.faces.corpus import generate
 
+COMMANDS = 4
 TINY = ("--set", "exposures=32", "--set", "epochs=2", "--set", "base_channels=2", "--set", "blocks=1")
 
 
@@ -199,23 +200,28 @@ def test_what_others_train_comes_last(corpus: Path, tmp_path: Path, monkeypatch:
     assert trained == [(4, "B"), (12, "A"), (4, "A"), (12, "B")]
 
 
-def test_four_commands_racing_for_a_grid_train_each_cell_once(corpus: Path, tmp_path: Path) -> None:
-    noted = f"""
-import core.training.runs as runs
+RACE = f"""
+import os, sys
+import core.training.runs as runs, audit.commands.train
 from audit.cli import TRACEBACK, main
-train = runs.train
+log, train = sys.argv.pop(1), runs.train
 def noted(images, config, **more):
-    with open({str(tmp_path / "log")!r}, "a") as log:
-        log.write(f"{{len(images)}} {{more['seed']}}\\n")
+    with open(log, "a") as stream:
+        stream.write(f"{{len(images)}} {{more['seed']}}\\n")
     return train(images, config, **more)
 runs.train = noted
-main()
+for _ in range({COMMANDS}):  # everything is imported once, and all begin together
+    if not os.fork():
+        main()
+sys.exit(any([os.wait()[1] for _ in range({COMMANDS})]))
 """
+
+
+def test_four_commands_racing_for_a_grid_train_each_cell_once(corpus: Path, tmp_path: Path) -> None:
     words = ["train", "--corpus", str(corpus), "--runs", str(tmp_path / "runs"), "--sizes", "4,12", *TINY]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", noted, *words]
-    racing = [subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) for _ in range(4)]
-    assert [process.wait() for process in racing] == [0, 0, 0, 0]
+    command = [sys.executable, "-c", RACE, str(tmp_path / "log"), *words]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, env=environment).returncode == 0
     expected = [f"{n} {seed}" for n in (4, 12) for seed in (0, 1)]
     assert sorted((tmp_path / "log").read_text().splitlines()) == sorted(expected)
     assert len(RunStore(tmp_path / "runs").find()) == 4
@@ -343,17 +349,18 @@ def test_a_sample_without_a_known_start_says_so(
 
 
 def test_a_killed_command_goes_on(corpus: Path, tmp_path: Path) -> None:
-    words = ["train", "--corpus", str(corpus), "--sizes", "4", "--groups", "A", *TINY, "--set", "epochs=40"]
-    command = [sys.executable, "-c", "from audit.cli import TRACEBACK, main; main()", *words, "--runs"]
-    # the number of threads moves the last bits of a model: every process gets one
+    words = ["train", "--corpus", str(corpus), "--sizes", "4", "--groups", "A", *TINY, "--set", "epochs=40", "--runs"]
+    command = [sys.executable, "-c", "from audit.cli import TRACEBACK, main; main()", *words, str(tmp_path / "cut")]
+    # the number of threads moves the last bits of a model: that process gets one, as this one has
+    assert torch.get_num_threads() == 1
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*command, str(tmp_path / "cut")], stdout=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
     while process.poll() is None and not list(tmp_path.glob("cut/*/checkpoint.json")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() in (-signal.SIGKILL, 0)
     for name in ("cut", "whole"):
-        subprocess.run([*command, str(tmp_path / name)], stdout=subprocess.DEVNULL, env=environment, check=True)
+        run(*words, tmp_path / name)
     (cut,), (whole,) = (RunStore(tmp_path / name).find() for name in ("cut", "whole"))
     assert cut.key == whole.key and len(cut.history) == 40
     assert cut.model is not None and whole.model is not None
