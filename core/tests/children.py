@@ -22,7 +22,7 @@ from core.training.runs import RunStore
 from core.training.train import train
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload([__name__])
+SERVER.set_forkserver_preload([__name__, "distributed"])
 TINY = TrainConfig(
     image_size=8, base_channels=2, blocks=1, exposures=48, epochs=4, batch=16, halve_every=2, repetition="exact"
 )

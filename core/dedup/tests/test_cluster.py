@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,21 @@ from core.dedup.search import as_pairs, make_join, near_duplicates
 from core.dedup.sources import ArraySource
 from core.dedup.tests.duplicates import FILES
 from core.errors import InputError
+from core.tests.children import in_child
+
+METHOD = "distributed.worker.multiprocessing-method"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forked() -> Iterator[None]:
+    """Workers are forked from the tests' server, where a user's are started anew: that takes seconds each."""
+    in_child(int)  # so that the server is there
+    with dask.config.set({METHOD: "forkserver"}):
+        yield
 
 
 @pytest.fixture(scope="module")
-def client() -> Any:
+def client(forked: None) -> Any:
     with connect(workers=2) as connected:
         yield connected
 
@@ -171,8 +182,10 @@ class Deadly(ArraySource):
 
 
 def test_a_tile_that_kills_every_worker() -> None:
+    """These workers are started as a user's are."""
+    settings = {"distributed.scheduler.allowed-failures": 0, METHOD: "spawn"}
     join = make_join(Deadly(images(300), size=4), threshold=0.99, threads=1, tile=128, prune=False)
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), connect(workers=1) as client:
+    with dask.config.set(settings), connect(workers=1) as client:
         cloudpickle.register_pickle_by_value(sys.modules[__name__])
         try:
             with pytest.raises(InputError, match="engine: workers died again and again at the same tile") as error:

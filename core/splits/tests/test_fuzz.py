@@ -1,6 +1,6 @@
 """Splits written in every form: read rightly, or refused in one line; never a wrong count, never a traceback.
 
-`SAMENOISE_FUZZ=N` runs N examples a property instead of the suite's.
+`HYPOTHESIS_PROFILE=thorough` runs three times the examples, `SAMENOISE_FUZZ=N` as many as it says a property.
 """
 
 import os
@@ -20,13 +20,14 @@ from core.splits.reading import Given, read_groups
 from core.splits.tests import writing
 from core.splits.tests.writing import Counts, Row, counted, write
 
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 MORE = int(os.environ.get("SAMENOISE_FUZZ", "0"))
 SEEN: Counter[str] = Counter()
 
 
 def examples(n: int) -> settings:
     return settings(
-        max_examples=MORE or n, deadline=None, database=None,
+        max_examples=MORE or (3 * n if THOROUGH else n), deadline=None, database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )  # fmt: skip
 
@@ -59,7 +60,7 @@ def images_only(counts: Counts) -> Counts:
 
 
 @given(st.data())
-@examples(500)
+@examples(170)
 def test_tables_in_every_dialect(data: st.DataObject) -> None:
     rows = data.draw(writing.rows())
     name, content = data.draw(writing.table(rows))
@@ -70,7 +71,7 @@ def test_tables_in_every_dialect(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@examples(300)
+@examples(100)
 def test_quotes_that_do_not_pair_up(data: st.DataObject) -> None:
     rows = data.draw(writing.rows())
     name, content = data.draw(writing.table(rows, loose=True))
@@ -81,7 +82,7 @@ def test_quotes_that_do_not_pair_up(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@examples(400)
+@examples(140)
 def test_lists_of_every_form(data: st.DataObject) -> None:
     rows = data.draw(writing.rows())
     groups: dict[str, list[str]] = {}
@@ -103,7 +104,7 @@ def test_lists_of_every_form(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@examples(150)
+@examples(50)
 def test_partitions_and_folds(data: st.DataObject) -> None:
     rows = [row for row in data.draw(writing.rows(tuple("012345"))) if " " not in row[0]]
     apart = data.draw(st.sampled_from([" ", ",", "\t"]))
@@ -120,7 +121,7 @@ def test_partitions_and_folds(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@examples(150)
+@examples(50)
 def test_a_column_a_group(data: st.DataObject) -> None:
     rows = data.draw(writing.rows())
     groups = sorted({group for *_, group in rows})
@@ -137,7 +138,7 @@ def test_a_column_a_group(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@examples(150)
+@examples(50)
 def test_attribute_files(data: st.DataObject) -> None:
     n = data.draw(st.integers(2, 6))
     names = [f"{i:06d}.jpg" for i in range(n)]
@@ -164,7 +165,7 @@ def test_attribute_files(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@examples(350)
+@examples(120)
 def test_files_that_were_damaged_are_read_or_refused(data: st.DataObject) -> None:
     rows = data.draw(writing.rows())
     name, content = data.draw(writing.table(rows) | writing.table(rows, loose=True))
@@ -186,7 +187,7 @@ def test_files_that_were_damaged_are_read_or_refused(data: st.DataObject) -> Non
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@examples(100)
+@examples(40)
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("x.csv", "x.txt", "x.parquet", "x.jsonl"):
