@@ -5,8 +5,8 @@ with one seed in ten far off, attribute halves spread wide; differences of them 
 training and many test images; scores of copies and others. n = 20 is what is published, n = 64 the desk's.
 
 1000 repetitions measure a coverage of 95 % with a standard error of 0.7 percentage points, so that [93, 97] % is three
-of them to either side. Every draw is fixed: these tests cannot flicker. `HYPOTHESIS_PROFILE=thorough` measures the sizes between
-the fewest and the most values too, and the larger of two samples where the smaller is the harder one.
+of them to either side. Every draw is fixed: these tests cannot flicker. `HYPOTHESIS_PROFILE=thorough` measures the
+sizes between the fewest and the most values too, and the larger of two samples where the smaller is the harder one.
 """
 
 import os
