@@ -192,12 +192,12 @@ def nearest_lpips(
     screens a batch; whatever could belong to the k best within its rounding is measured again by direct difference,
     so that the values and their order do not suffer from the cancellation in |a|^2 + |b|^2 - 2 ab.
 
-    In two passes (`first_pass="bfloat16"`) every image is measured with rounded convolutions, and in float32 what
-    could be among the k nearest within twice the largest error seen. That error is measured in the run (on a sample
-    and on all that is measured again), it is not proven: see `core.metrics.lpips_first_pass` for what it could miss.
-    The values returned are float32's either way. By default two passes are made on a processor that multiplies
-    bfloat16 if the training set is large beside k times the queries (and the net is vgg); `passes` of the result says
-    which, how many images were measured again and within what bound.
+    In two passes (`first_pass="bfloat16"`) every image is measured with rounded convolutions, and in float32 what could
+    be among the k nearest within four times the largest error seen. That error is measured in the run, on a sample and
+    on all that is measured again; it is not proven: see `core.metrics.lpips_first_pass` for what it could miss. The
+    values returned are float32's either way. By default two passes are made on a processor that multiplies bfloat16
+    if the training set is large beside k times the queries (and the net is vgg); `passes` of the result says which,
+    how many images were measured again and within what bound.
 
     `train` may be a memory-mapped array (np.load with mmap_mode, np.memmap) or anything that reads a slice of itself:
     a batch at a time is read, and the pages of the file are the system's to take back. `state` names a folder in which

@@ -27,7 +27,7 @@ from core.metrics.neighbours import Neighbours
 
 BFLOAT16, FLOAT32 = "bfloat16", "float32"
 SAMPLE = 256  # training images whose distances are compared in both precisions before the search
-MARGIN = 2.0  # times the largest difference seen is the bound
+MARGIN = 4.0  # times the largest difference seen is the bound
 NETS = ("vgg",)  # those for which it was measured to pay
 INSTRUCTIONS = ("avx512_bf16", "amx_bf16")  # of the processor, by torch's names
 
