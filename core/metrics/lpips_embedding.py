@@ -126,7 +126,8 @@ def squared_distances(rows: Tensor, columns: Tensor) -> Tensor:
     """
     total = torch.zeros(len(rows), len(columns), dtype=torch.float64, device=rows.device)
     for x, y in zip(rows.split(SLICE, dim=1), columns.split(SLICE, dim=1), strict=True):
-        a, b = x.double(), y.double()
+        a = x.double()
+        b = a if rows is columns else y.double()
         total += a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
     return total.clamp_(min=0)
 
