@@ -77,6 +77,6 @@ def test_one_command_brings_each_author_s_material_under_its_name(tmp_path: Path
         for letter, of in (("T", "Topeza's lists"), ("K", "the figures of Kadkhodaie"))
     ]
     text = " ".join(Page(render(audit(*claims), tmp_path)).text.split())
-    assert "brings Topeza's lists; without it nothing is known of Title of T-a." in text
-    assert "brings the figures of Kadkhodaie; without it nothing is known of Title of K-a." in text
+    assert "brings Topeza's lists; without it nothing is known of “Title of T-a”." in text
+    assert "brings the figures of Kadkhodaie; without it nothing is known of “Title of K-a”." in text
     assert f"Of the 2 blocked, {command} brings 2." in text
