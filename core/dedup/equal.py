@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from core.dedup.definition import correlations
@@ -75,11 +76,34 @@ class Keys:
         """Hash the rows (k, d) of the images from `low` on."""
         zero = np.logical_not(np.any(rows != 0, axis=1))
         self.zero[low : low + len(rows)] = zero
-        for r, row in enumerate(rows):
-            content = _pixels(source, low + r) if zero[r] else row.tobytes()
-            kind = b"pixels" if zero[r] else b"row"
-            digest = hashlib.blake2b(content, digest_size=KEY_BYTES, person=kind).digest()
+        self.hashes[low : low + len(rows)] = hashed(rows)
+        for r in np.flatnonzero(zero).tolist():
+            digest = hashlib.blake2b(_pixels(source, low + r), digest_size=KEY_BYTES, person=b"pixels").digest()
             self.hashes[low + r] = np.frombuffer(digest, dtype=np.uint8)
+
+
+def hashed(rows: np.ndarray) -> np.ndarray:
+    """Implements multilinear hashing (Lemire and Kaser 2014) of float64 rows (k, d): (k, KEY_BYTES) uint8.
+
+    Two different rows share the 128 bits with a probability of 2^-128 over the factors, which are drawn once for all.
+    Nobody has to trust it: rows of one hash are compared themselves (`find_equal`).
+    """
+    words = np.ascontiguousarray(rows).view(np.uint32)
+    factors = np.random.default_rng(0).integers(0, 2**64, (KEY_BYTES // 4, words.shape[1] + 1), dtype=np.uint64)
+    out = np.empty((len(rows), KEY_BYTES // 4), dtype=np.uint32)
+    _multilinear(words, factors, out)
+    return out.view(np.uint8)
+
+
+@numba.njit(nogil=True, cache=True)
+def _multilinear(words: np.ndarray, factors: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out` (k, m) with the upper halves of f_0 + sum of f_i w_i modulo 2^64, for m sets of factors."""
+    for r in range(len(words)):
+        for h in range(len(factors)):
+            s = factors[h, 0]
+            for w in range(words.shape[1]):
+                s += factors[h, w + 1] * np.uint64(words[r, w])
+            out[r, h] = s >> np.uint64(32)
 
 
 def _pixels(source: RowSource, number: int) -> bytes:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.dedup.join.device import device_tile
-from core.dedup.join.kernels import GROUP, LEAF, PREFIX
+from core.dedup.join.leaves import LEAF, PREFIX
 from core.dedup.join.plan import Plan
 from core.errors import InputError
 from core.machine import cores
+
+LEAST_FOUND = 4096  # candidates that a thread can hold at least
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def check_memory(memory: int, threads: int | None, dimension: int, image_bytes: 
     """
     threads = check_threads(threads)
     share = memory // threads
-    smallest = 8 * max(24 * LEAF * GROUP, image_bytes + 24 * (dimension + max(dimension, PREFIX)))
+    smallest = 8 * max(24 * LEAST_FOUND, image_bytes + 24 * (dimension + max(dimension, PREFIX)))
     if share < smallest:
         raise InputError(
             f"memory: {memory} bytes for {threads} threads cannot hold a tile; "
@@ -65,7 +67,8 @@ def make_budget(
         fits, widest = device_tile(plan.device, plan.columns, share), 16384
     else:
         fits, widest = (share // 1024, 16384) if plan.fused else (int((share / 16) ** 0.5), 1024)
-    block = max(LEAF, min(widest, fits, max(1024, -(-longest // 16))) // LEAF * LEAF)
+    strips = max(8, 2 * threads)  # fewer would leave threads idle, more lay the same leaves out again
+    block = max(LEAF, min(widest, fits, max(1024, -(-longest // strips))) // LEAF * LEAF)
     if tile is not None:
         if not 1 <= tile <= max(LEAF, fits):
             raise InputError(f"tile: expected 1 to {max(LEAF, fits)} rows, which fit into the memory, got {tile}")

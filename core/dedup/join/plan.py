@@ -10,16 +10,17 @@ import numpy as np
 import torch
 
 from core.dedup.join.device import check_device
-from core.dedup.join.kernels import BALL, LEAF, PREFIX, remainders
+from core.dedup.join.leaves import LEAF, LEVELS, PANEL, PREFIX, remainders
 from core.dedup.join.rounding import TENSOR_UNIT, TF32, UNIT64, gamma, margin
 from core.dedup.sources import RowSource
 
 SAMPLE = 4096  # rows from which the rotation and the cost of each strategy are estimated
-CUT = 0.25  # share of 1 - threshold that the components not stored may hold on average
-_LEVELS = (8, 16, 32, 64, 96, 128, 192, 256)
+_TRIED = (8, 16, 32, 48, 64, 96, 128, 192, 256)
 
-# Rough cost of a pair in nanoseconds on one core; only speed depends on it, never the result.
-_FUSED, _COLUMN, _SCAN, _SURVIVOR = 0.4, 0.025, 0.25, 40.0
+# Rough costs in nanoseconds on one core; only speed depends on them, never the result. A pair by leaves, and more where
+# its leaf is carried on to 16 and to 32 components; a column of a product and the look at it; a pair carried on alone,
+# and one decided in float64; a multiplication of the rotation.
+_FUSED, _CARRIED, _COLUMN, _SCAN, _SURVIVOR, _DECIDED, _ROTATED = 0.15, (0.15, 0.25), 0.025, 0.25, 40.0, 3000.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Plan:
     threshold: float
     dimension: int
     rotation: np.ndarray | None  # (d, stored) float64, columns in falling order of energy; None: the rows themselves
-    fused: bool  # leaves and a compiled prefix of PREFIX components, or the product of the first ends[0] components
+    fused: bool  # leaves, compared in LEVELS components first, or the product of the first ends[0] components
     ends: tuple[int, ...]  # after which components the bound is tried again; the last is the width of stored rows
     orthogonality: float = 0.0  # bound on |Q Q^T - I|_F of the whole rotation
     device: str | None = None  # an accelerator for whole products of rows cut to TF32; None: this processor
@@ -54,8 +55,8 @@ class Plan:
 
     @property
     def levels(self) -> np.ndarray:
-        """(1 + len(ends),) int64: after which components remainders are kept, the ball's first."""
-        return np.array((min(BALL, self.columns), *self.ends))
+        """(len(ends),) int64: after which components remainders are kept."""
+        return np.array(self.ends)
 
     def store(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(b, d) float64 rows -> (b, columns) float32, rotated, cut or padded, and (b, len(levels)) remainders.
@@ -98,24 +99,21 @@ def make_plan(
         return plain
     count = max(2, min(SAMPLE, memory // (32 * d)))
     sample = torch.from_numpy(np.concatenate([_sample(s, count // len(sources), memory // 4) for s in sources]))
-    learnt, unseen = sample[::2], sample[1::2].contiguous()  # a rotation flatters the rows that it was learnt from
+    learnt, unseen = sample[::2], sample[1::2]  # a rotation flatters the rows that it was learnt from
     with one_thread():
         _, vectors = torch.linalg.eigh(learnt.T @ learnt)
+        vectors = vectors.flip(1)
         orthogonality = float(torch.linalg.norm(vectors @ vectors.T - torch.eye(d, dtype=torch.float64)))
-    rotation = vectors.flip(1).contiguous().numpy()
-    orthogonality += d * gamma(d, UNIT64)  # of computing it
-    rotated = np.zeros((len(unseen), max(d, PREFIX)), dtype=np.float32)
-    rotated[:, :d] = (unseen @ torch.from_numpy(rotation)).numpy()
-    fused, first = (True, PREFIX) if prune else _cheapest(rotated, threshold - margin(d, orthogonality))
+        orthogonality += d * gamma(d, UNIT64)  # of computing it
+        a, b = (half.float() @ vectors.float() for half in (unseen[::8], unseen[1::2]))
+        shares = _shares(a, b, threshold - margin(d, orthogonality))
+    fused, first = (True, PREFIX) if prune else _cheapest(shares)
     if not fused and first >= d:
         return plain
-    energies = np.square(rotated, dtype=np.float64).sum(0)
-    kept = np.cumsum(energies) / max(float(energies.sum()), 1e-300)
-    width = int(np.searchsorted(kept, 1 - (1 - threshold) * CUT)) + 1  # what is cut off blurs a pair by CUT (1 - t)
-    width = max(-(-width // 16) * 16, first)
-    width = width if 2 * width < d else max(d, PREFIX)
-    ends = (first, *(m for m in (32, 96) if first < m < width), width)
-    return Plan(threshold, d, rotation[:, :width].copy(), fused, tuple(dict.fromkeys(ends)), orthogonality)
+    width = _width(shares, PANEL if fused else first, sum(map(len, sources)), _pairs(sources))
+    levels = {*(LEVELS if fused else (first, 32)), 96, width}
+    ends = tuple(sorted(m for m in levels if first <= m <= width))
+    return Plan(threshold, d, vectors[:, :width].contiguous().numpy(), fused, ends, orthogonality)
 
 
 @contextmanager
@@ -137,22 +135,51 @@ def _sample(source: RowSource, count: int, memory: int) -> np.ndarray:
     return np.where(np.isfinite(rows), rows, 0.0)
 
 
-def _cheapest(rotated: np.ndarray, tau: float) -> tuple[bool, int]:
-    """(fused, first end) of the strategy that should cost least, by the share of sampled pairs each prefix leaves."""
-    d = rotated.shape[1]
-    a, b = rotated[::8], rotated[1::2]
-    best, choice = d * _COLUMN + _SCAN, (False, d)
-    product, done = np.zeros((len(a), len(b)), np.float32), 0
-    for m in (m for m in _LEVELS if m < d):
+def _shares(a: torch.Tensor, b: torch.Tensor, tau: float) -> dict[int, float]:
+    """Number of components -> share of the pairs of a and b that it leaves; where it leaves none, one more than none.
+
+    Args:
+        a: (n, d) rotated rows.
+        b: (m, d), others.
+        tau: what a bound has to exceed.
+    """
+    d = a.shape[1]
+    product, done, shares = torch.zeros(len(a), len(b)), 0, {}
+    for m in (*(m for m in _TRIED if m < d), d):
         product += a[:, done:m] @ b[:, done:m].T
         done = m
-        rests = [np.linalg.norm(x[:, m:], axis=1) for x in (a, b)]
-        left = float(np.mean(np.abs(product) + np.outer(*rests) > tau)) if product.size else 0.0
-        options = [((False, m), m * _COLUMN + _SCAN)] + ([((True, m), _FUSED)] if m == PREFIX else [])
-        for option, cost in options:
-            if cost + left * _SURVIVOR < best:
-                best, choice = cost + left * _SURVIVOR, option
+        bound = torch.addr(product.abs(), a[:, m:].norm(dim=1), b[:, m:].norm(dim=1))
+        shares[m] = (int((bound > tau).sum()) + 1) / (product.numel() + 1)
+    return shares
+
+
+def _cheapest(shares: dict[int, float]) -> tuple[bool, int]:
+    """(fused, first end) of the strategy that should cost least, by the share of pairs that each prefix leaves."""
+    d = max(shares)
+    best, choice = d * _COLUMN + _SCAN, (False, d)
+    options = [((False, m), m * _COLUMN + _SCAN, left) for m, left in shares.items() if m < d]
+    if d > PANEL:
+        alive = [1 - np.exp(-LEAF * shares[m]) for m in LEVELS[:-1]]  # leaves that are carried on
+        options.append(((True, PREFIX), _FUSED + float(np.dot(alive, _CARRIED)), shares[PANEL]))
+    for option, cost, left in options:
+        if cost + left * _SURVIVOR < best:
+            best, choice = cost + left * _SURVIVOR, option
     return choice
+
+
+def _width(shares: dict[int, float], least: int, rows: int, pairs: float) -> int:
+    """How many components to store: each costs its rotation, and saves pairs that are decided in float64."""
+    d = max(shares)
+    costs = {m: rows * d * m * _ROTATED + pairs * left * _DECIDED for m, left in shares.items() if least <= m < d}
+    full = rows * d * d * _ROTATED + pairs * shares[d] * _DECIDED
+    width = min(costs, key=lambda m: costs[m], default=d)
+    return width if costs and costs[width] < full else max(d, least)
+
+
+def _pairs(sources: Sequence[RowSource]) -> float:
+    """Number of pairs within one set, or across two."""
+    n, m = len(sources[0]), len(sources[-1])
+    return n * m if len(sources) > 1 else n * (n - 1) / 2
 
 
 def tree_order(head: np.ndarray, leaf: int = LEAF) -> np.ndarray:

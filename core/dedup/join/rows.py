@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from core.dedup.join.budget import Budget
-from core.dedup.join.kernels import BALL
+from core.dedup.join.leaves import BALL
 from core.dedup.join.plan import Plan, Side, tree_order
 from core.dedup.join.tiles import in_threads
 from core.dedup.sources import RowSource

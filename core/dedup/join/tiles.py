@@ -20,19 +20,8 @@ from core.dedup.definition import correlations
 from core.dedup.equal import Equal
 from core.dedup.join.budget import Budget
 from core.dedup.join.device import DeviceRows, pairs_above, tensor_cores
-from core.dedup.join.kernels import (
-    BALL,
-    FOUND,
-    LEAF,
-    OPENED,
-    PREFIX,
-    SURVIVED,
-    TESTED,
-    join_leaves,
-    leaf_panel,
-    row_panel,
-    scan_product,
-)
+from core.dedup.join.kernels import FOUND, MULTIPLIED, OPENED, SURVIVED, TESTED, join_leaves, scan_product
+from core.dedup.join.leaves import BALL, PANEL, leaf_limits, leaf_panel, row_panel
 from core.dedup.join.plan import Plan, Side
 from core.dedup.sources import RowSource
 from core.errors import InputError
@@ -146,7 +135,7 @@ class Join:
     def run(self, task: Task) -> Found:
         """The near-duplicates between two blocks."""
         size = self.budget.block
-        counts = np.zeros(4, dtype=np.int64)
+        counts = np.zeros(5, dtype=np.int64)
         out = np.empty((self.budget.found, 2), dtype=np.int64)
         values = np.empty(self.budget.found, dtype=np.float32)
         plan = self.plan
@@ -154,8 +143,10 @@ class Join:
         found = Found.merge(search(task[0] * size, task[1] * size, out, values, counts))
         rows, columns = (min(size, len(s.matrix) - b * size) for s, b in zip((self.a, self.b), task, strict=True))
         pairs = rows * (rows - 1) // 2 if self.second is None and task[0] == task[1] else rows * columns
-        tested, opened, survived = (int(counts[k]) for k in (TESTED, OPENED, SURVIVED))
-        first = tested * BALL + 2 * opened * LEAF * PREFIX if plan.fused else rows * columns * plan.ends[0]
+        tested, opened, multiplied, survived = (int(counts[k]) for k in (TESTED, OPENED, MULTIPLIED, SURVIVED))
+        first, done = rows * columns * plan.ends[0], plan.ends[0]
+        if plan.fused:
+            first, done = tested * (BALL + 1) + multiplied, PANEL
         found.counts |= {
             "tasks": 1,
             "pairs_in_all": pairs,
@@ -163,7 +154,7 @@ class Join:
             "tiles_compared": opened,
             "tiles_pruned": tested - opened,
             "pairs_past_prefix": survived,
-            "multiplications_at_most": first + survived * (plan.columns - plan.ends[0]),
+            "multiplications_at_most": first + survived * (plan.columns - done),
             "pairs_decided_in_float64": int(counts[FOUND]),
         }
         return found
@@ -174,15 +165,16 @@ class Join:
         a, b, size = self.a, self.b, self.budget.block
         assert a.order is not None and b.order is not None
         rows, columns = a.order[low_a : low_a + size], b.order[low_b : low_b + size]
-        row_side = row_panel(a.matrix, rows, a.rest)
+        row_side, longest = row_panel(a.matrix, rows, a.rest)
         leaf_side = leaf_panel(b.matrix, columns, b.rest)
+        limits = leaf_limits(*leaf_side, longest, float(self.plan.tau))
         diagonal = self.second is None and low_a == low_b
         ends = np.array(self.plan.ends)
-        start, groups = (0, 0), len(leaf_side[0])
-        while start[0] < groups:
+        start, leaves = (0, 0), len(leaf_side[0])
+        while start[0] < leaves:
             n, *stop = join_leaves(
                 start, diagonal, a.matrix, b.matrix, rows, columns, a.rest, b.rest, ends, self.plan.tau,
-                row_side, leaf_side, out, values, counts,
+                row_side, leaf_side, limits, out, values, counts,
             )  # fmt: skip
             start = (stop[0], stop[1])
             yield self._decide(out[:n], values[:n])

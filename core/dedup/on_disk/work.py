@@ -25,7 +25,7 @@ from core.dedup.sources import FileSource
 from core.files import reserve, sha256_text, write_atomic
 
 WORK = ".work"  # folder inside the output that an interrupted run leaves behind
-
+FORM = 2  # of what lies in it: levels of remainders, kind of hash
 
 _NOTE_EVERY = 2.0  # seconds between two notes of how far the rows are
 
@@ -33,7 +33,7 @@ _NOTE_EVERY = 2.0  # seconds between two notes of how far the rows are
 def open_work(work: Path, inputs: list[Input], options: Options) -> bool:
     """Make the work folder, or keep it if it was left by the same command on the same files."""
     asked = {name: value for name, value in asdict(options).items() if name not in FREE}
-    key = sha256_text(json.dumps([SCHEMA, asked, [given.signature for given in inputs]]))
+    key = sha256_text(json.dumps([SCHEMA, FORM, asked, [given.signature for given in inputs]]))
     note = work / "key"
     if note.exists() and note.read_text() == key:
         return True
