@@ -19,8 +19,8 @@ pairs that the rule finds in ORL (92 pixels a side) 36 have 0.85 or more; by eye
 from __future__ import annotations
 
 import numpy as np
+import scipy  # its parts are loaded when they are used
 from PIL import Image
-from scipy import ndimage, optimize
 
 LEAST = 48  # pixels a side of a picture in which there is more to see than in its pooled rows
 LARGEST = 256  # pixels a side to which larger pictures are reduced
@@ -45,7 +45,7 @@ def same_photograph(a: np.ndarray, b: np.ndarray) -> float | None:
     size = max(LEAST, round(width * reduced)), max(LEAST, round(height * reduced))
     x, y = (_resized(picture, size) for picture in (a, b))
     where = _laid_over(x, y)
-    x, y = (ndimage.gaussian_filter(picture, (0, 1, 1)) for picture in (x, y))
+    x, y = (scipy.ndimage.gaussian_filter(picture, (0, 1, 1)) for picture in (x, y))
     return _agreement(x, y, where)
 
 
@@ -58,7 +58,7 @@ def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _laid_over(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Turn, log scale and shift by which b agrees best with a, searched on gray pictures of half size."""
-    x, y = (ndimage.gaussian_filter(_half(picture.mean(axis=0)), 1.0)[None] for picture in (a, b))
+    x, y = (scipy.ndimage.gaussian_filter(_half(picture.mean(axis=0)), 1.0)[None] for picture in (a, b))
     height, width = x.shape[1:]
 
     def cost(where: np.ndarray) -> float:
@@ -67,7 +67,7 @@ def _laid_over(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     starts = [np.array([0.0, 0.0, dy / height, dx / width]) for dy in _STARTS for dx in _STARTS]
     start = min(starts, key=cost)
     simplex = np.stack([start, *(start + np.diag(_STEPS))])
-    found = optimize.minimize(
+    found = scipy.optimize.minimize(
         cost, start, method="Nelder-Mead", options={"initial_simplex": simplex, "xatol": 2e-3, "fatol": 1e-3}
     )
     return np.asarray(found.x)
@@ -93,7 +93,7 @@ def _agreement(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
             across * y + along * x + (width - 1) / 2 + right * width,
         ]
     )
-    moved = np.stack([ndimage.map_coordinates(channel, places, order=1, mode="nearest") for channel in b])
+    moved = np.stack([scipy.ndimage.map_coordinates(channel, places, order=1, mode="nearest") for channel in b])
     p, q = _gradients(a[:, edge : height - edge, edge : width - edge]), _gradients(moved)
     norm = float(np.sqrt((p * p).sum() * (q * q).sum()))
     return float((p * q).sum()) / norm if norm > 0 else 0.0

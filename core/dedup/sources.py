@@ -90,8 +90,8 @@ class FileSource:
         pixels = self.values(slice(low, high))
         rows = normalised_rows(pixels, self.size)
         if self.digests is not None:
-            for r, image in enumerate(pixels):
-                self.digests[low + r] = np.frombuffer(hashlib.sha256(image.tobytes()).digest(), dtype=np.uint8)
+            hashes = [hashlib.sha256(image).digest() for image in np.ascontiguousarray(pixels)]
+            self.digests[low:high] = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32)
         bad = ~np.isfinite(rows[:, 0])
         self.bad |= set((low + np.flatnonzero(bad)).tolist())
         rows[bad] = 0.0

@@ -6,6 +6,7 @@ No pair above the threshold can be missed (`core.dedup.join.plan.margin`), and n
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -94,6 +95,13 @@ def in_threads(function: Callable[[Any], Any], items: Iterable[Any], threads: in
             torch.set_num_threads(saved)
 
 
+class LaidOut(threading.local):
+    """What a thread has laid out last; a copy sent to another process starts empty."""
+
+    def __reduce__(self) -> tuple[type[LaidOut], tuple[()]]:
+        return LaidOut, ()
+
+
 @dataclass(frozen=True)
 class Join:
     """A join ready to run: tasks are independent, and the pairs are the same in whatever order they run, and where."""
@@ -106,6 +114,7 @@ class Join:
     budget: Budget
     equal: tuple[Equal, ...] | None = field(default=None, repr=False, compare=False)  # of each set, where looked for
     on_device: DeviceRows = field(default_factory=DeviceRows, repr=False, compare=False)
+    laid_out: LaidOut = field(default_factory=LaidOut, repr=False, compare=False)
 
     @property
     def strips(self) -> int:
@@ -165,7 +174,7 @@ class Join:
         a, b, size = self.a, self.b, self.budget.block
         assert a.order is not None and b.order is not None
         rows, columns = a.order[low_a : low_a + size], b.order[low_b : low_b + size]
-        row_side, longest = row_panel(a.matrix, rows, a.rest)
+        row_side, longest = self._row_panel(low_a)
         leaf_side = leaf_panel(b.matrix, columns, b.rest)
         limits = leaf_limits(*leaf_side, longest, float(self.plan.tau))
         diagonal = self.second is None and low_a == low_b
@@ -178,6 +187,14 @@ class Join:
             )  # fmt: skip
             start = (stop[0], stop[1])
             yield self._decide(out[:n], values[:n])
+
+    def _row_panel(self, low: int) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], float]:
+        """The rows of a block laid out; kept by each thread for the next tile of its strip."""
+        if getattr(self.laid_out, "low", None) != low:
+            assert self.a.order is not None
+            rows = self.a.order[low : low + self.budget.block]
+            self.laid_out.panel, self.laid_out.low = row_panel(self.a.matrix, rows, self.a.rest), low
+        return self.laid_out.panel
 
     def _product(
         self, low_a: int, low_b: int, out: np.ndarray, values: np.ndarray, counts: np.ndarray

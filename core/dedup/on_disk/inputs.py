@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.data.celeba import find_file
 from core.data.collections.collection import Collection, stat_of
 from core.data.collections.find import HOLDS, find_collection
 from core.data.pictures import KEEP, Fit
@@ -77,7 +76,7 @@ def find_input(path: Path, *, fit: Fit | None = None, axes: str | None = None) -
         return Input(path, path, None, axes=axes)
     if (path / "corpus.json").is_file():
         return Input(path, path / "images.npy", _lines(path / "names.txt"), axes="nchw")
-    folder = find_file(path, "img_align_celeba") if path.is_dir() else None
+    folder = _celebas_pictures(path) if path.is_dir() else None
     if folder is not None and not folder.is_dir():
         raise InputError(f"{folder}: found a file, expected CelebA's folder of pictures")
     pictures = find_collection(folder or path, axes=axes)
@@ -87,6 +86,12 @@ def find_input(path: Path, *, fit: Fit | None = None, axes: str | None = None) -
         )
     chosen = fit or (Fit() if pictures.pixels is None else KEEP)
     return Input(pictures.path, None, pictures.names, chosen, pictures=pictures)
+
+
+def _celebas_pictures(path: Path) -> Path | None:
+    from core.data.celeba import find_file  # pandas
+
+    return find_file(path, "img_align_celeba")
 
 
 def _lines(path: Path) -> tuple[str, ...]:

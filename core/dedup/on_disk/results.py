@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from core.data.unusable import LISTED, REFUSED, reasons
 from core.dedup.confirmed import Names, Pictures, Seen
 from core.dedup.equal import Equal
+from core.dedup.on_disk.parquet import as_parquet
 from core.dedup.on_disk.second import look_table
 from core.dedup.pairs import Kept, Pairs, kept
 from core.dedup.sources import FileSource
@@ -118,10 +118,10 @@ class Results:
         for k, (equal, called) in enumerate(zip(self.equal, self.names, strict=True), 1):
             copies = np.flatnonzero(equal.first != np.arange(len(equal.first)))
             name = np.array(called, dtype=object)
-            columns = {"image": copies, "first": equal.first[copies]}
+            columns = {"set": np.full(len(copies), k), "image": copies, "first": equal.first[copies]}
             columns |= {"name": name[copies], "name_first": name[equal.first[copies]]}
-            tables.append(pd.DataFrame({"set": k, **columns, "constant": equal.constant[copies]}))
-        return pd.concat(tables, ignore_index=True).to_parquet(index=False)
+            tables.append({**columns, "constant": equal.constant[copies]})
+        return as_parquet({key: np.concatenate([table[key] for table in tables]) for key in tables[0]})
 
     def _same(self) -> str:
         """A line a file met again: the set, its name there, and the set and name under which it was met first."""
@@ -146,7 +146,7 @@ def _parquet(pairs: Pairs, first: tuple[str, ...], last: tuple[str, ...]) -> byt
         "name_j": np.array(last, dtype=object)[pairs.j],
         "correlation": pairs.correlation,
     }
-    return pd.DataFrame(table).to_parquet(index=False)
+    return as_parquet(table)
 
 
 def digest(source: FileSource) -> str:

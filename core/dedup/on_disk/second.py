@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from core.data.collections.collection import full_pictures as collected
 from core.dedup.confirmed import Picture, SecondLook, chosen_pairs, look_at, parting
 from core.dedup.on_disk.inputs import Input
 from core.dedup.on_disk.options import Options, StageProgress
+from core.dedup.on_disk.parquet import as_parquet
 from core.dedup.pairs import Pairs
 from core.errors import InputError
 
@@ -92,4 +92,4 @@ def look_table(look: SecondLook, pairs: Pairs, names: Sequence[tuple[str, ...]])
         "second_look": look.value,
         "confirmed": look.confirms,
     }
-    return pd.DataFrame(table).to_parquet(index=False)
+    return as_parquet(table)
