@@ -1,7 +1,8 @@
 """The exact join against what else there is: `pytest audit/bench/test_bench_dedup.py --benchmark-only`.
 
 SAMENOISE_BENCH_SIZES="10000 20000" chooses sizes. Rows and spectrum are those of `audit.bench.spectrum`, 3 % of them
-near-duplicates. Slow baselines run on a share of their work at the larger sizes; the table says which.
+near-duplicates; with `--celeba DIR` also rows of real photographs (`audit.bench.photographs`). Slow baselines run on a
+share of their work at the larger sizes; the table says which.
 """
 
 import os
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 from audit.bench.baselines import Timed, dense, faiss_both_signs, plain_tiled, published_blockwise, timed_whole
+from audit.bench.photographs import photograph_rows
 from audit.bench.spectrum import face_like
 from core.dedup.search import near_duplicates
 from core.machine import peak_rss
@@ -24,13 +26,19 @@ from core.machine import peak_rss
 SIZES = [int(n) for n in os.environ.get("SAMENOISE_BENCH_SIZES", "10000 20000 40000 80000 202589").split()]
 MOST = {"tiles": 60, "blocks": 9, "queries": 24}  # what the baselines run of their tiles, blocks and query batches
 DENSE_FITS = 20_000
+REAL = 46_715  # rows of real photographs
 THRESHOLD = 0.95
 SECONDS: dict[tuple[int, str], Timed] = {}
 
 
-@pytest.fixture(scope="module", params=SIZES)
+@pytest.fixture(scope="module", params=[*SIZES, "real"])
 def rows(request: pytest.FixtureRequest) -> np.ndarray:
-    return face_like(request.param)
+    if request.param != "real":
+        return face_like(request.param)
+    celeba = request.config.getoption("--celeba")
+    if celeba is None:
+        pytest.skip("needs CelebA's photographs: --celeba DIR")
+    return photograph_rows(Path(celeba), REAL)
 
 
 def forget_peak() -> int:
@@ -108,6 +116,6 @@ def test_table(benchmark: Any, capsys: pytest.CaptureFixture[str]) -> None:
             reference = SECONDS.get((n, name.split(":")[0] + ": ours" if ":" in name else "ours"))
             ratio = f"{seconds / reference[0]:6.1f}" if reference else ""
             print(f"{n:9,}  {name:24} {seconds:8.2f}   {share:8.1%}  {ratio}")
-        growth = sorted((n, s) for (n, name), (s, _) in SECONDS.items() if name == "ours")
+        growth = sorted((n, s) for (n, name), (s, _) in SECONDS.items() if name == "ours" and n in SIZES)
         for (n, s), (m, t) in pairwise(growth):
             print(f"ours grows as n^{np.log(t / s) / np.log(m / n):.2f} from {n:,} to {m:,}")
