@@ -8,7 +8,8 @@ from reports.parts import UNASKED, called
 
 CENTRAL = "K-same-data"
 BEYOND = "K-beyond-gaussian"
-BEARS = (CENTRAL, "K-strong-generalization", BEYOND, "T-convergence", "K-critical-depends")  # on the central claim
+BEARS = (CENTRAL, "K-strong-generalization", BEYOND, "T-convergence", "K-critical-depends", "K-figure-1")  # on it
+GAP_AT = "ceiling minus agreement, N = {}, published sampler"
 GAP, GAP_BEFORE = "ceiling minus agreement, largest N", "ceiling minus agreement, smallest N without copies"
 LARGEST, BEFORE = "largest N", "smallest N without copies"
 AT_LARGEST, AT_BEFORE = ([f"{name} at the {n}" for name in ("agreement", "ceiling")] for n in (LARGEST, BEFORE))
@@ -38,12 +39,14 @@ def judged(claim: Mapping[str, Any], kind: str) -> Items:
 
 
 def size(audit: Mapping[str, Any], kind: str) -> str:
-    """Pictures and networks that a run trained, in brackets; nothing for networks that came from elsewhere."""
+    """Pictures, networks and length of what a run trained, in brackets; nothing for networks from elsewhere."""
     preset = audit.get("preset")
     if not preset or not preset.get("parameters") or (kind == "full" and not preset.get("full")):
         return ""
-    side = preset["train"]["image_size"]
-    return f" ({side}x{side} pixels, networks of {number(preset['parameters'])} parameters)"
+    side, shown = preset["train"]["image_size"], preset["train"]["exposures"] * preset["train"]["epochs"]
+    return (
+        f" ({side}x{side} pixels, networks of {number(preset['parameters'])} parameters shown {number(shown)} images)"
+    )
 
 
 def sure(audit: Mapping[str, Any], measured: Mapping[str, Items], rule: Mapping[str, Any]) -> str:
@@ -61,9 +64,15 @@ def sure(audit: Mapping[str, Any], measured: Mapping[str, Items], rule: Mapping[
             f"at {at[1]} by {_told(first)}, {apart} the {above:g} that counts as one."
         )
         brief = f"On {CORPORA[kind]} by {_told(last)}, {inside}, and at {at[1]} by {_told(first)}, {apart}."
-        told += [brief if told else full, _stands(audit, kind)]
+        told += [brief if told else full, _by_published(items), _stands(audit, kind)]
     varies = {str(items[GAP]["varies"]) for items in measured.values() if items[GAP].get("varies")}
     return " ".join(filter(None, [*told, f"Intervals over {' or '.join(sorted(varies))}." if varies else ""]))
+
+
+def _by_published(items: Items) -> str:
+    """The first of these differences by the published sampler; nothing where nobody measured it."""
+    found = items.get(GAP_AT.format(items[LARGEST]["value"]))
+    return f"By the published sampler, which adds noise of its own, the first is {_told(found)}." if found else ""
 
 
 def beyond(audit: Mapping[str, Any], kind: str, items: Items) -> str:
@@ -91,7 +100,7 @@ def beyond(audit: Mapping[str, Any], kind: str, items: Items) -> str:
 
 
 def unknown(audit: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
-    """What this run leaves open of the central claim, and whether what else is open bears on it."""
+    """What this run leaves open of the central claim, and how many other claims are open."""
     asked = [kind for kind in claim["kinds"] if kind in CORPORA and kind not in UNASKED]
     missing = [CORPORA[kind] for kind in asked if kind not in claim["verdicts"]]
     told = [f"whether it holds on {' and on '.join(missing)}, which this run did not measure"] if missing else []
@@ -99,10 +108,11 @@ def unknown(audit: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
     bears = [one for one in opened if one["id"] in BEARS]
     told += [f"“{one['title']}” is {one['verdict']}{_where(one)}" for one in bears]
     others = [one["verdict"] for one in opened if one["id"] not in BEARS]
-    counts = [f"{others.count(verdict)} {verdict}" for verdict in dict.fromkeys(others)]
+    numbers = {verdict: others.count(verdict) for verdict in dict.fromkeys(others)}
+    counts = [f"{n} {'is' if n == 1 else 'are'} {verdict}" for verdict, n in numbers.items()]
     text = f"{'; '.join(told) or 'nothing that the ledger asks of the central claim'}."
     text = text[0].upper() + text[1:]
-    return text + (f" What else is open ({', '.join(counts)}) is not about it." if counts else "")
+    return text + (f" Of the other claims {' and '.join(counts)}." if counts else "")
 
 
 def detail(items: Items) -> str | None:

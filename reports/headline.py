@@ -133,7 +133,7 @@ def answer(kind: str, items: Items, found: tuple[Any, ...], audit: Mapping[str, 
     opening = OPENING.get(verdict, "Measured, and not judged, on")
     return (
         f"{opening} {CORPORA[kind]} at the {audit['scale']} scale{size(audit, kind)}: two networks trained on {n:,} "
-        f"disjoint images each {said}, from the same noise; {then}."
+        f"disjoint images each {said}, from the same noise by a sampler that adds none of its own; {then}."
     )
 
 

@@ -41,10 +41,10 @@ def audit(
 @pytest.mark.parametrize(
     ("gap", "before", "said"),
     [
-        ((-0.01, 0.02), (0.2, 0.3), "agree as much (0.94) as two trained on the same ones (0.95), from the same noise; "
-         "at N = 32 they do not (0.50 against 0.80)."),
-        ((0.04, 0.09), (0.2, 0.3), "agree less (0.94) than two trained on the same ones (0.95), from the same noise; "
-         "at N = 32 (0.50 against 0.80)."),
+        ((-0.01, 0.02), (0.2, 0.3), "agree as much (0.94) as two trained on the same ones (0.95), from the same noise "
+         "by a sampler that adds none of its own; at N = 32 they do not (0.50 against 0.80)."),
+        ((0.04, 0.09), (0.2, 0.3), "agree less (0.94) than two trained on the same ones (0.95), from the same noise "
+         "by a sampler that adds none of its own; at N = 32 (0.50 against 0.80)."),
         ((0.0, 0.09), (0.2, 0.3), "too uncertain to call as much, from the same noise"),
         ((-0.01, 0.02), (-0.01, 0.02), "at N = 32, where copies have ended, they do so already (0.50 against 0.80)."),
         ((-0.01, 0.02), (0.0, 0.2), "at N = 32 that cannot be told (0.50 against 0.80)."),
@@ -118,11 +118,11 @@ def test_how_sure_it_is_follows_from_the_intervals() -> None:
 
 
 def test_size_is_said_of_networks_that_the_run_trained() -> None:
-    preset = {"train": {"image_size": 20}, "parameters": 114496, "full": False}
+    preset = {"train": {"image_size": 20, "exposures": 2000, "epochs": 10}, "parameters": 114496, "full": False}
     trained, brought = (audit((0, 0.01), (0.2, 0.3), kind) | {"preset": preset} for kind in ("synthetic", "full"))
     for data, told in ((trained, True), (brought, False)):
         assert (found := headline(data)) is not None
-        assert ("(20x20 pixels, networks of 114,496 parameters)" in found.sentences[0]) == told
+        assert ("(20x20 pixels, networks of 114,496 parameters shown 20,000 images)" in found.sentences[0]) == told
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,17 @@ def test_what_a_gaussian_explains_is_said(floor: float, verdict: str, said: tupl
     assert all(text in told for text in said)
 
 
+def test_the_published_sampler_stands_beside_the_one_that_judges() -> None:
+    data = audit((0, 0.01), (0.2, 0.3))
+    assert "published sampler" not in lines(data)["How sure"]
+    name = "ceiling minus agreement, N = 4096, published sampler"
+    data["claims"][0]["evidence"].append(
+        {"name": name, "kind": "synthetic", "value": -0.012, "interval": (-0.06, 0.04)}
+    )
+    told = lines(data)["How sure"]
+    assert "By the published sampler, which adds noise of its own, the first is −0.012 (95 % interval [−0.06" in told
+
+
 def test_what_is_unknown_is_said() -> None:
     data = audit((0, 0.01), (0.2, 0.3), kinds=["synthetic", "clothes", "celeba", "full"])
     opened = [("K-critical-depends", "inconclusive"), ("T-a", "inconclusive"), ("T-b", "blocked"), ("T-c", "refuted")]
@@ -176,8 +187,8 @@ def test_what_is_unknown_is_said() -> None:
     told = lines(data)["Still unknown"]
     assert told == (
         "Whether it holds on photographs of CelebA and on networks of the published size, which this run did not "
-        "measure; “Title of K-critical-depends” is inconclusive. What else is open (1 inconclusive, 1 blocked) is not "
-        "about it."
+        "measure; “Title of K-critical-depends” is inconclusive. Of the other claims 1 is "
+        "inconclusive and 1 is blocked."
     )
     assert lines(audit((0, 0.01), (0.2, 0.3)))["Still unknown"] == "Nothing that the ledger asks of the central claim."
 
