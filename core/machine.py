@@ -14,6 +14,7 @@ from core.errors import InputError
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # options of glibc's mallopt
 _MAPPED_FROM, _KEPT = 2**25, 2**30  # bytes: the largest that glibc takes for the first, and what may stay at the end
+_RETURNED_FROM = 2**18
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -86,8 +87,20 @@ def keep_freed_memory() -> bool:
 
     By default the tensors of each step go back to the system and are fetched again page by page.
     """
+    return _mallopt(_MAPPED_FROM, _KEPT)
+
+
+def return_freed_memory() -> bool:
+    """Give large pieces of memory back as soon as they are freed, where the C library is glibc; whether it is.
+
+    By default the size from which pieces go back grows to that of the largest freed so far, and smaller ones stay.
+    """
+    return _mallopt(_RETURNED_FROM, _RETURNED_FROM)
+
+
+def _mallopt(mapped_from: int, kept: int) -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library, or none that can be asked
         return False
-    return bool(mallopt(_MMAP_THRESHOLD, _MAPPED_FROM) and mallopt(_TRIM_THRESHOLD, _KEPT))
+    return bool(mallopt(_MMAP_THRESHOLD, mapped_from) and mallopt(_TRIM_THRESHOLD, kept))

@@ -17,6 +17,7 @@ from core.dedup.on_disk.looked_at import told, warnings
 from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run
 from core.errors import InputError
+from core.machine import return_freed_memory
 from reports.duplicates import duplicates_page
 
 HELP = f"A saved corpus, a CelebA directory, {HOLDS}, or a tensor in a .npy, .pt or .safetensors file."
@@ -64,6 +65,7 @@ def command(
     ] = False,
 ) -> None:
     """Find near-duplicates exactly; killed and started again, it goes on where it was."""
+    return_freed_memory()
     if engine not in ("local", "dask"):
         raise InputError(f"--engine: expected local or dask, got {engine!r}")
     if scheduler is not None and engine != "dask":

@@ -10,6 +10,7 @@ import typer
 
 from audit.commands.telling import Format, Groups, Telling, say, tell
 from core.errors import InputError
+from core.machine import return_freed_memory
 from core.splits.membership import Membership
 from core.splits.notes import Note
 from core.splits.reading import Given, read_groups
@@ -87,6 +88,7 @@ def command(
     html_out: Annotated[Path | None, typer.Option("--html", help="Write it as one page that needs no network.")] = None,
 ) -> None:
     """Count what leaks between groups. Exit code 0: all that is required holds; 1: it does not; 2: bad input."""
+    return_freed_memory()
     wanted = tuple(dict.fromkeys(item.strip() for item in (require or "").split(",") if item.strip()))
     if require is not None and not wanted:
         raise InputError(f"--require {require!r}: found no property; expected one of {', '.join(PROPERTIES)}")

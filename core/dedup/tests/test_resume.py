@@ -19,6 +19,7 @@ from core.dedup.on_disk.options import Options
 from core.dedup.on_disk.run import run
 from core.dedup.tests.duplicates import files, pictures, told
 from core.errors import InputError
+from core.machine import return_freed_memory
 from core.tests.children import child_search, in_child, peak_in_child
 
 
@@ -211,6 +212,8 @@ def test_killed_ten_times_at_random_moments_of_every_stage(tmp_path: Path) -> No
 
 
 def child_keeping(source: str, out: str, memory: str) -> None:
+    """As the command does it."""
+    return_freed_memory()
     run([find_input(Path(source), fit=KEEP)], Path(out), Options(memory=memory, threads=1))
 
 
