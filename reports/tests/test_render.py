@@ -130,6 +130,21 @@ def test_every_claim_stands_once_with_its_verdict(tmp_path: Path) -> None:
         assert re.search(rf"{n}\s*{verdict}", page.text)
 
 
+def test_a_reason_of_evidence_that_this_run_lacks_is_told_as_recorded(tmp_path: Path) -> None:
+    told = "recorded from a run that had it, not measured in this one: seen once"
+    judged = {"synthetic": "refuted"}
+    for verdicts, kind, absent in (
+        (judged, "published", True),
+        (judged, "synthetic", False),
+        ({}, "", True),
+        (judged, "", False),
+    ):
+        reasons = {"reasons": {kind: "seen once"}, "reason": "seen once"}
+        data = audit(claim("T-a", verdicts=verdicts, verdict="refuted", **reasons))
+        text = " ".join(Page(render(data, tmp_path)).text.split())
+        assert (told in text) == absent and "seen once" in text
+
+
 def test_survivors_of_multiplicity_are_listed_as_computed(tmp_path: Path) -> None:
     rows = [
         {"claim": "T-a", "kind": "synthetic", "verdict": "refuted", "check": "agreement", "pvalue": 1e-9,
