@@ -36,7 +36,7 @@ TESTS = ("the_sample_does_not_matter", "no_longer_matters_which_images", "share_
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Denoisers in a file of the user's own, their training sets, and an empty store, so that nothing is trained."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "two_of_kinds.py").write_text(MINE)
     (tmp_path / "runs").mkdir()
     np.save(tmp_path / "a.npy", of_kinds(500, 0).numpy())
     np.save(tmp_path / "b.npy", of_kinds(500, 1).numpy())
@@ -58,7 +58,13 @@ def written(here: Path) -> dict[str, Any]:
 
 
 def test_a_pair_is_judged_and_the_ledger_keeps_nothing_of_it(here: Path) -> None:
-    pair = ("--models-a=mine:a", "--models-b=mine:b", "--train-a=a.npy", "--train-b=b.npy", "--ceiling=mine:a2")
+    pair = (
+        "--models-a=two_of_kinds:a",
+        "--models-b=two_of_kinds:b",
+        "--train-a=a.npy",
+        "--train-b=b.npy",
+        "--ceiling=two_of_kinds:a2",
+    )
     command = [sys.executable, "-m", "pytest", *words_of(*pair)]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -71,10 +77,16 @@ def test_a_pair_is_judged_and_the_ledger_keeps_nothing_of_it(here: Path) -> None
 
 def test_a_network_of_half_of_the_kinds_refutes_and_passes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is brought has no recorded verdict: a run of it is green whatever it says."""
-    pair = ("--models-a=mine:a", "--models-b=mine:half", "--train-a=a.npy", "--train-b=half.npy", "--ceiling=mine:a2")
+    pair = (
+        "--models-a=two_of_kinds:a",
+        "--models-b=two_of_kinds:half",
+        "--train-a=a.npy",
+        "--train-b=half.npy",
+        "--ceiling=two_of_kinds:a2",
+    )
     monkeypatch.syspath_prepend(here)
     assert pytest.main(words_of(*pair)) == 0
-    del sys.modules["mine"]
+    del sys.modules["two_of_kinds"]
     claims = written(here)
     assert claims["K-beyond-gaussian"]["verdicts"] == {"own": "refuted"}
     assert claims["K-same-data"]["verdicts"]["own"] != "reproduced"
@@ -98,7 +110,7 @@ def test_without_a_ceiling_or_with_shared_images_a_kind_is_blocked(tmp_path: Pat
 
 
 def test_half_of_the_options_is_no_pair(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert pytest.main(words_of("--models-a=mine:a")) == pytest.ExitCode.USAGE_ERROR
+    assert pytest.main(words_of("--models-a=two_of_kinds:a")) == pytest.ExitCode.USAGE_ERROR
     assert "--models-b, --train-a, --train-b: not given" in capsys.readouterr().err
 
 
