@@ -8,7 +8,7 @@ from typing import Any
 from core.copies.run import Copies
 from core.copies.sentences import in_order, limit, percent, spread
 from reports.duplicates import png
-from reports.pages import environment, style
+from reports.pages import filled
 
 SETS = {"samples": "samples", "train": "training images", "held_out": "held-out images"}
 
@@ -25,20 +25,16 @@ def copies_page(found: Copies) -> str:
         for pair, pictures in zip(result["nearest"], found.pictures, strict=True)
     ]
     sets = [name for name in SETS.values() if result["any"][name] is not None]
-    return (
-        environment()
-        .get_template("copies.html")
-        .render(
-            result=result,
-            css=style(),
-            pairs=pairs,
-            sets=sets,
-            called=SETS,
-            rows=in_order(result),
-            limit=limit,
-            percent=percent,
-            spread=spread,
-        )
+    return filled(
+        "copies.html",
+        result=result,
+        pairs=pairs,
+        sets=sets,
+        called=SETS,
+        rows=in_order(result),
+        limit=limit,
+        percent=percent,
+        spread=spread,
     )
 
 

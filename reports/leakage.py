@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.splits.requirements import MOST_PAIRED
 from reports.leakage_text import place
-from reports.pages import environment, style
+from reports.pages import filled
 
 if TYPE_CHECKING:
     from core.dedup.confirmed import Names, Seen
@@ -21,7 +21,6 @@ def page(result: Mapping[str, Any], seen: tuple[Seen, Names] | None = None) -> s
     Up to `MOST_PAIRED` groups have a section a pair; more are shown each against all others. The pairs of a second
     look at near-duplicates, `seen`, are shown as pictures, as on the page of a duplicate search.
     """
-    css = style()
     pairs = result["pairs"] if len(result["groups"]) <= MOST_PAIRED else []
     shifts = {
         (pair["a"], pair["b"]): sorted(
@@ -29,10 +28,9 @@ def page(result: Mapping[str, Any], seen: tuple[Seen, Names] | None = None) -> s
         )[:MOST_SHIFTS]
         for pair in pairs
     }
-    template = environment().get_template("leakage.html")
     means, pictures = _pictures(*seen) if seen is not None and len(seen[0].look.index) else ("", "")
-    return template.render(
-        result=result, css=css, pairs=pairs, shifts=shifts, place=place, means=means, pictures=pictures
+    return filled(
+        "leakage.html", result=result, pairs=pairs, shifts=shifts, place=place, means=means, pictures=pictures
     )
 
 

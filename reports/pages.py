@@ -1,6 +1,7 @@
 """The one way in which a page is made of a template: all text escaped, what is missing an error."""
 
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -21,3 +22,8 @@ def environment() -> Environment:
 def style() -> str:
     """The style sheet that a page carries inside it."""
     return (TEMPLATES / "report.css").read_text(encoding="utf-8")
+
+
+def filled(name: str, **values: Any) -> str:
+    """A page: one of the templates with these values and the style sheet."""
+    return environment().get_template(name).render(css=style(), **values)

@@ -7,7 +7,7 @@ from typing import Any
 from core.compare.run import SHOWN, Comparison
 from core.compare.sentences import table
 from reports.duplicates import png
-from reports.pages import environment, style
+from reports.pages import filled
 
 NEAREST = 8  # samples of each denoiser shown beside their nearest training image
 GOOD = ("yes", "nearly", "none found", "no more than false alarms")
@@ -20,18 +20,14 @@ def compare_page(found: Comparison) -> str:
     """The page for one result of `samenoise compare`; all text is escaped."""
     result = found.result
     head, *rows = table(result)
-    return (
-        environment()
-        .get_template("compare.html")
-        .render(
-            result=result,
-            css=style(),
-            questions=[{**one, "colour": _colour(one)} for one in result["questions"]],
-            head=head,
-            rows=rows,
-            strips=_strips(found),
-            nearest={name: _nearest(found, name) for name in found.copies},
-        )
+    return filled(
+        "compare.html",
+        result=result,
+        questions=[{**one, "colour": _colour(one)} for one in result["questions"]],
+        head=head,
+        rows=rows,
+        strips=_strips(found),
+        nearest={name: _nearest(found, name) for name in found.copies},
     )
 
 
