@@ -9,7 +9,6 @@ from typing import Any
 from markupsafe import Markup, escape
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
 GREEK = {"sigma": "σ", "alpha": "α"}
 
 
@@ -78,17 +77,19 @@ def expected(text: str) -> str:
 
 def signs(text: str) -> str:
     """Text with the signs of formulas that plain text has: `sigma^2` as a Greek letter and a raised two."""
-    text = re.sub(r"\b(sigma|alpha)\b", lambda name: GREEK[name[0]], text)
-    return re.sub(r"\^(-?\d+)\b", lambda power: power[1].translate(SUPERSCRIPTS), text)
+    return re.sub(r"\^(-?\d+)\b", lambda power: power[1].translate(SUPERSCRIPTS), _greek(text))
 
 
 def maths(text: Any) -> Markup:
     """Escaped text with the signs of formulas: `sigma^2` as a Greek letter and a raised two, `20 x 20` with a cross."""
-    found = str(escape(text))
-    found = re.sub(r"\b(sigma|alpha)\b", lambda name: GREEK[name[0]], found)
+    found = _greek(str(escape(text)))
     found = re.sub(r"\b\d+(?: ?x ?\d+)+\b", lambda sizes: sizes[0].replace("x", "×"), found)
     found = re.sub(r"\^\(((?:[^()]|\([^()]*\))*)\)", r"<sup>\1</sup>", found)
     return Markup(re.sub(r"\^(-?\w+)", r"<sup>\1</sup>", found))
+
+
+def _greek(text: str) -> str:
+    return re.sub(r"\b(sigma|alpha)\b", lambda name: GREEK[name[0]], text)
 
 
 def slug(text: Any) -> str:
