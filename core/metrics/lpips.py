@@ -17,6 +17,7 @@ from core.metrics.lpips_embedding import (
     EPSILON,
     Embedding,
     full_precision,
+    rough_distances,
     squared_distance,
     squared_distances,
     squared_lengths,
@@ -229,10 +230,10 @@ def _merge_batch(
     best: Neighbours | None, rows: Tensor, lengths: Tensor, columns: Tensor, offset: int, k: int
 ) -> Neighbours:
     """Merge a batch of training vectors into the k nearest so far; `lengths` are the squared ones of `rows`."""
-    sizes = lengths, squared_lengths(columns)
-    rough = sizes[0][:, None] + sizes[1] - 2 * (rows @ columns.T).double()
+    column_lengths = squared_lengths(columns)
+    rough = rough_distances(rows, lengths, columns, column_lengths)
     # rounding of a sum of d products in float32 grows like sqrt(d): sixteen standard deviations (Higham & Mary 2019)
-    slack = 8 * rows.shape[1] ** 0.5 * torch.finfo(torch.float32).eps * (sizes[0][:, None] * sizes[1]).sqrt()
+    slack = 8 * rows.shape[1] ** 0.5 * torch.finfo(torch.float32).eps * (lengths[:, None] * column_lengths).sqrt()
     known = rough + slack if best is None else torch.cat([rough + slack, best.value], 1)
     limit = known.sort(dim=1).values[:, min(k, known.shape[1]) - 1 :][:, :1]  # the k-th best is not above
     exact = torch.full_like(rough, torch.inf)

@@ -137,6 +137,14 @@ def squared_lengths(rows: Tensor) -> Tensor:
     return rows.square().sum(1).double()
 
 
+def rough_distances(rows: Tensor, lengths: Tensor, columns: Tensor, column_lengths: Tensor) -> Tensor:
+    """Squared Euclidean distances of all pairs of rows, (n, d) and (m, d) float32 -> (n, m) float64.
+
+    By one product in float32, given the squared lengths of both: off by what that product rounds.
+    """
+    return lengths[:, None] + column_lengths - 2 * (rows @ columns.T).double()
+
+
 @contextmanager
 def matmul_precision(setting: str) -> Iterator[None]:
     """Matrix products in torch's precision of that name within the block; the setting found is put back."""

@@ -20,6 +20,7 @@ from core.metrics.lpips_embedding import (
     Embedding,
     full_precision,
     matmul_precision,
+    rough_distances,
     squared_distance,
     squared_lengths,
 )
@@ -116,7 +117,7 @@ class FirstPass:
         return largest
 
     def _distances(self, columns: Tensor) -> Tensor:
-        return self.sizes[:, None] + squared_lengths(columns) - 2 * (self.rows @ columns.T).double()
+        return rough_distances(self.rows, self.sizes, columns, squared_lengths(columns))
 
 
 class Ranking:
