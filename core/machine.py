@@ -7,7 +7,6 @@ import re
 import resource
 import sys
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 
 from core.errors import InputError
@@ -32,6 +31,8 @@ def parse_memory(memory: int | str) -> int:
 
 def versions(packages: Iterable[str], *, missing: str | None = None) -> dict[str, str]:
     """Version of Python and of each package, by name; those not installed are `missing`, or left out."""
+    from importlib import metadata  # longer than all else here, and most commands ask for no version
+
     found = {"python": platform.python_version()}
     for name in packages:
         try:
