@@ -21,7 +21,7 @@ import numpy as np
 
 from audit.bench.photographs import photograph_rows
 from audit.bench.spectrum import face_like
-from audit.bench.verify_rows import measured
+from audit.bench.verify_rows import PROGRAM, measured
 
 ROOT = Path(__file__).resolve().parents[2]
 _JOIN = """
@@ -39,7 +39,6 @@ opened = found.statistics["tiles_compared"] / found.statistics["tiles_tested"]
 said = "{} pairs {}".format(len(found), what)
 print(json.dumps([wall, cpu, said, found.statistics["strategy"] + " {:.0%}".format(opened)]))
 """
-_COMMAND = "import sys; from audit.cli import main; main(sys.argv[1:])"
 
 
 def joined(build: Path, rows: Path, threshold: float) -> tuple[float, float, str, str]:
@@ -54,7 +53,7 @@ def commanded(build: Path, images: Path, threshold: float) -> tuple[float, float
     """The same of `samenoise dedup` in two threads."""
     out = images.parent / "out"
     words = ["dedup", str(images), "--out", str(out), "--threads", "2", "--threshold", str(threshold)]
-    wall, cpu, *_ = measured([sys.executable, "-c", _COMMAND, *words], {**os.environ, "PYTHONPATH": str(build)})
+    wall, cpu, *_ = measured([sys.executable, "-c", PROGRAM, *words], {**os.environ, "PYTHONPATH": str(build)})
     counts = json.loads((out / "dedup.json").read_text())["counts"]
     return wall, cpu, f"{counts['pairs']} pairs, {counts['kept']} kept", ""
 

@@ -23,7 +23,7 @@ import pyarrow.parquet
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMS = ("csv", "parquet", "lists")
-_RUN = "import sys; from audit.cli import main; main(sys.argv[1:])"
+PROGRAM = "import sys; from audit.cli import main; main(sys.argv[1:])"
 _SQL = """select count(*), count(distinct name), count(distinct identity),
 (select count(*) from (select identity from t group by 1 having count(distinct split) > 1)),
 (select count(*) from (select name from t group by 1 having count(distinct split) > 1)) from t"""
@@ -87,7 +87,7 @@ def counted(form: str, folder: Path, build: Path, python: str) -> tuple[float, f
     lists = [part for name in ("train", "val", "test") for part in ("--group", f"{name}={folder / name}.txt")]
     columns = "--name-column name --identity-column identity --group-column split --require image,identity"
     words = lists if form == "lists" else ["--table", str(folder / f"table.{form}"), *columns.split()]
-    command = [python, "-c", _RUN, "verify", *words, "--json", str(out)]
+    command = [python, "-c", PROGRAM, "verify", *words, "--json", str(out)]
     *figures, _ = measured(command, {**os.environ, "PYTHONPATH": str(build)})
     told = json.loads(out.read_text())
     looked, pairs = told["looked_at"], told["pairs"]

@@ -43,10 +43,14 @@ def holdout(train: Sequence[str], test: Sequence[str], identities: pd.Series) ->
 def blocked_in_part(evidence: ClaimRecord, celeba: Path) -> bool:
     """Whether a directory holds CelebA in part, so that a count of the whole is blocked with that reason."""
     if part := celeba_in_part(celeba):
-        evidence.block(
-            kind="celeba", needs=f"the whole of CelebA, not a part of it ({part})", command="pytest audit/ --celeba DIR"
-        )
+        block_part(evidence, "celeba", part)
     return part is not None
+
+
+def block_part(evidence: ClaimRecord, kind: str, part: str) -> None:
+    """Say that evidence of this kind needs the whole of CelebA, and what part of it is there."""
+    needs = f"the whole of CelebA, not a part of it ({part})"
+    evidence.block(kind=kind, needs=needs, command="pytest audit/ --celeba DIR")
 
 
 def record_counts(evidence: ClaimRecord, published_or_none: Published | None, celeba_dir: Path | None) -> None:

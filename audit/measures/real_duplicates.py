@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from audit.measures.metadata import block_part
 from audit.measures.record import record
 from core.data.celeba import celeba_in_part, find_file, read_celeba, read_partition, require_file
 from core.data.corpus import Corpus
@@ -19,7 +20,7 @@ from core.dedup.pairs import Pairs, kept
 from core.dedup.search import near_duplicates
 from core.files import sha256_file
 from core.machine import cores
-from core.stats import clopper_pearson
+from core.stats import Interval, clopper_pearson
 from fixtures.experiments.clothes import Clothes
 from fixtures.photographs.orl import CREDIT, fetch
 from fixtures.published.files import Published
@@ -75,11 +76,13 @@ def judged_pairs(found: Looked) -> dict[str, np.ndarray]:
 
 def precision_measures(found: Looked) -> dict[str, Any]:
     """The shares that are judged, with exact binomial intervals."""
-    confirms = found.look.confirms
-    return {
-        name: (float(confirms[which].mean()), clopper_pearson(int(confirms[which].sum()), int(which.sum())))
-        for name, which in judged_pairs(found).items()
-    }
+    return {name: _share(found, which) for name, which in judged_pairs(found).items()}
+
+
+def _share(found: Looked, which: np.ndarray) -> tuple[float, Interval]:
+    """Share of these pairs that are one photograph."""
+    confirmed = found.look.confirms[which]
+    return float(confirmed.mean()), clopper_pearson(int(confirmed.sum()), len(confirmed))
 
 
 def record_precision(evidence: ClaimRecord, found: Looked, kind: str, note: str) -> None:
@@ -90,9 +93,8 @@ def record_precision(evidence: ClaimRecord, found: Looked, kind: str, note: str)
         f"; second look: {counts['measure']}, from {counts['threshold']:.2f} on ({how}, "
         f"{counts['threshold_low']:.2f} to {counts['threshold_high']:.2f}, {counts['in_doubt']} pairs between)"
     )
-    of = judged_pairs(found)
-    for name, share in precision_measures(found).items():
-        record(evidence, {name: share}, kind=kind, n=int(of[name].sum()), varies="pair", note=note)
+    for name, which in judged_pairs(found).items():
+        record(evidence, {name: _share(found, which)}, kind=kind, n=int(which.sum()), varies="pair", note=note)
     strength = np.abs(found.pairs.correlation[found.look.index])
     seen, confirms = np.isfinite(found.look.value), found.look.confirms
     same = None
@@ -191,9 +193,7 @@ def record_identity_near_duplicates(evidence: ClaimRecord, celeba: Path | None, 
     for (kind, name), side in sides.items():
         shared = shared_across(found, side)
         if part and not shared:
-            evidence.block(
-                kind=kind, needs=f"the whole of CelebA, not a part of it ({part})", command="pytest audit/ --celeba DIR"
-            )
+            block_part(evidence, kind, part)
             continue
         note = f"among {int((side >= 0).sum()):,} photographs" + (f" ({part}): at least so many" if part else "")
         evidence.add(name, shared, kind=kind, n=len(corpus), unit="pairs", note=note)
