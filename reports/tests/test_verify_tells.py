@@ -22,6 +22,7 @@ from PIL import Image
 
 from audit import cli
 from core.splits.places import find_lines
+from core.tests.thorough import THOROUGH
 from reports.annotations import github, sarif
 from reports.text import one_line, printable
 
@@ -269,7 +270,9 @@ def test_many_groups_are_not_a_page_of_pairs(tmp_path: Path) -> None:
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12).map("<{}>".format)  # blanks at the ends are cut off
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150 if THOROUGH else 50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(a=TEXT, b=TEXT, image=TEXT, form=st.sampled_from(["text", "github", "sarif"]))
 def test_names_are_never_markup(tmp_path: Path, a: str, b: str, image: str, form: str) -> None:
     rows = {"name": [image, image, "z"], "group": [a, b, "z"]}

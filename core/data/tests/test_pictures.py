@@ -1,7 +1,6 @@
 """One picture in every mode, depth and dress: the same pixels for the eye are the same pixels here."""
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ from PIL import Image, ImageOps
 from core.data.pictures import KEEP, Fit, as_floats, read_header, read_image, read_picture, suffixes
 from core.data.preprocess import preprocess
 from core.errors import InputError
+from core.tests.thorough import THOROUGH
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16")
 FORMATS = ("PNG", "TIFF", "GIF", "WEBP", "BMP", "PPM", "JPEG", "AVIF", "TGA", "JPEG2000", "QOI", "PCX", "SGI")
 

@@ -1,7 +1,6 @@
 """Corpora with near-duplicates of every kind, and the all-pairs answer that the exact join is held against."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ from hypothesis import strategies as st
 
 from core.dedup.definition import correlations, normalised_rows
 from core.dedup.pairs import Pairs
+from core.tests.thorough import THOROUGH
 
 FILES = ("pairs.parquet", "kept.txt", "removed.txt")
 # HYPOTHESIS_PROFILE=thorough draws six hundred corpora a property.
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 few = settings(
     max_examples=600 if THOROUGH else 25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )

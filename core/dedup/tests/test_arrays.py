@@ -1,6 +1,5 @@
 """Arrays of every layout, type and size, against a counter of its own in plain numpy float64."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from core.dedup.on_disk.run import run
 from core.dedup.search import near_duplicates
 from core.dedup.tests.duplicates import found
 from core.errors import InputError
+from core.tests.thorough import THOROUGH
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 TYPES = ("u1", "i1", "u2", "i2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", ">f8", ">u2")
 
 

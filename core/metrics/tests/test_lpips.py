@@ -1,9 +1,8 @@
 """LPIPS as an embedding, held against the `lpips` package."""
 
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from core.metrics import lpips as module
 from core.metrics import lpips_weights as weights
 from core.metrics.lpips import Embedding, nearest_lpips, rerank, squared_distance
 from core.metrics.lpips_models import SHIFT_TOLERANT, import_lpips, package_model
+from core.tests.children import in_child
 
 
 @pytest.fixture(scope="module", params=["vgg", "alex"])
@@ -185,23 +185,18 @@ def test_a_search_in_a_file_is_that_in_memory(embedding: Embedding, tmp_path: Pa
         nearest_lpips(embedding, queries, np.full_like(train.numpy(), np.nan), 4)
 
 
-MEMORY = """
-import sys
-from pathlib import Path
-import numpy as np, torch
-from core.metrics.lpips import Embedding, nearest_lpips
-torch.set_num_threads(1)
-peak = 0
+def child_nearest(told: str, file: str, mode: Literal["r"] | None) -> None:
+    """Search in a file, mapped or read; write down the largest memory of the process's own in MiB."""
+    torch.set_num_threads(1)
+    seen = [0]
 
-def look(done, total):
-    global peak
-    lines = Path("/proc/self/status").read_text().splitlines()
-    peak = max(peak, *(int(line.split()[1]) for line in lines if line.startswith("RssAnon")))
+    def look(_done: int, _total: int) -> None:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        seen.extend(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
-train = np.load(sys.argv[1], mmap_mode="r" if sys.argv[2] == "mapped" else None)
-nearest_lpips(Embedding("alex", size=35), torch.rand(2, 1, 256, 256), train, 2, batch=8, progress=look)
-print(peak / 1024)
-"""
+    train = np.load(file, mmap_mode=mode)
+    nearest_lpips(Embedding("alex", size=35), torch.rand(2, 1, 256, 256), train, 2, batch=8, progress=look)
+    Path(told).write_text(str(max(seen) / 1024))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc/self/status, which only Linux has")
@@ -214,10 +209,10 @@ def test_images_in_a_file_are_streamed(embedding: Embedding, tmp_path: Path) -> 
         pytest.skip("one backbone is enough")
     np.save(tmp_path / "train.npy", np.random.default_rng(0).random((200, 1, 256, 256), dtype=np.float32))
     peaks = {}
-    for how in ("mapped", "read"):
-        command = [sys.executable, "-W", "ignore", "-c", MEMORY, str(tmp_path / "train.npy"), how]
-        peaks[how] = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert peaks["read"] - peaks["mapped"] > 40  # of 52 MB; the rest is what allocators round
+    for mode in ("r", None):
+        assert in_child(child_nearest, str(tmp_path / "peak"), str(tmp_path / "train.npy"), mode) == 0
+        peaks[mode] = float((tmp_path / "peak").read_text())
+    assert peaks[None] - peaks["r"] > 40  # of 52 MB; the rest is what allocators round
 
 
 def test_products_are_taken_in_full_precision(embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:

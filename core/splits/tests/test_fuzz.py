@@ -19,8 +19,8 @@ from core.splits.leakage import count_leakage
 from core.splits.reading import Given, read_groups
 from core.splits.tests import writing
 from core.splits.tests.writing import Counts, Row, counted, write
+from core.tests.thorough import THOROUGH
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 MORE = int(os.environ.get("SAMENOISE_FUZZ", "0"))
 SEEN: Counter[str] = Counter()
 

@@ -9,7 +9,6 @@ of them to either side. Every draw is fixed: these tests cannot flicker. `HYPOTH
 sizes between the fewest and the most values too, and the larger of two samples where the smaller is the harder one.
 """
 
-import os
 from collections.abc import Callable
 from math import asin, pi, sqrt
 
@@ -36,8 +35,8 @@ from core.stats import (
     widened,
 )
 from core.stats.clustered import clustered_mean
+from core.tests.thorough import THOROUGH
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 REPETITIONS = 1000
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
