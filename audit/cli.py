@@ -97,3 +97,7 @@ def _run(words: list[str]) -> int:
         told = f"unexpected {type(error).__name__}: {error} (a defect of samenoise; {TRACEBACK}=1 shows where)"
     print(f"samenoise: {one_line(told)}", file=sys.stderr)
     return 2
+
+
+if __name__ == "__main__":
+    main()
