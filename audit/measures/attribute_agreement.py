@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
-from audit.measures.agreement import FACTORS, as_share, beside, halves, need_replicates, samples_of, told
+from audit.measures.agreement import FACTORS, beside, halves, need_replicates, samples_of, told
 from audit.measures.agreement_tables import CLASSES, CUT, mixture_row
 from audit.measures.attribute_reader import ReadAttribute, attribute_reader
 from audit.measures.networks import EQUIVALENCE_IMAGES, JUDGED_LEVELS, JUDGED_SIGMAS, cell_psnr
@@ -21,6 +21,7 @@ from audit.measures.structure import outside
 from audit.plots.shared import plot_rows
 from core.metrics.agreement import agreement
 from core.metrics.replicates import Replicates, across
+from core.stats import CORRELATION, SHARE
 from core.stats.crossed import SAMPLING, crossed_difference, crossed_mean, lowest_tenth
 from core.training.cells import GROUPS, RANDOM, Cell
 from fixtures.experiments.experiment import SAMPLERS, Experiment
@@ -43,7 +44,8 @@ def record_agreements(evidence: ClaimRecord, desk: Experiment, kind: str, *cells
     need_replicates(desk)
     for protocol, n in cells:
         for sampler in SAMPLERS:
-            found = told(crossed_mean(halves(desk, protocol, n, sampler=sampler).same, FACTORS))
+            same = halves(desk, protocol, n, sampler=sampler).same
+            found = told(crossed_mean(same, FACTORS, possible=CORRELATION))
             record(
                 evidence,
                 {f"agreement, {protocol}, N = {n}, {sampler} sampler": found},
@@ -77,7 +79,7 @@ def record_glasses(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
 def respected(read: ReadAttribute, a: list[Tensor], b: list[Tensor], name: str) -> Measures:
     """Whether samples are read as the group they come from nearly as often as held-out images are (rules.respects)."""
     flags = np.stack([read(images) for images in a] + [~read(images) for images in b])
-    share, interval = as_share(crossed_mean(flags.astype(float), ("trainings", SAMPLING)))
+    share, interval = told(crossed_mean(flags.astype(float), ("trainings", SAMPLING), possible=SHARE))
     allowed = read.interval.low - ALLOWED
     above = replace(interval, low=interval.low - allowed, high=interval.high - allowed)
     return {
@@ -110,7 +112,7 @@ def varies_measures(split: Replicates, baseline: Replicates) -> Measures:
     none, usually_none = (each.same < each.weak_threshold for each in (split, baseline))
     names = ("random halves", "this split")
     return {
-        "share of seeds that agree strongly": as_share(crossed_mean(strong.astype(float), FACTORS)),
+        "share of seeds that agree strongly": told(crossed_mean(strong.astype(float), FACTORS, possible=SHARE)),
         "share of seeds that agree strongly, random halves minus this": told(
             crossed_difference(usual.astype(float), strong.astype(float), names=names)
         ),
@@ -148,7 +150,8 @@ def identity_measures(
         )
         test = difference.equivalence(PSNR_MARGIN)
         found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval, test.pvalue)
-    found["share of seeds that agree"] = as_share(crossed_mean((a.same > a.weak_threshold).astype(float), FACTORS))
+    agree = (a.same > a.weak_threshold).astype(float)
+    found["share of seeds that agree"] = told(crossed_mean(agree, FACTORS, possible=SHARE))
     lowest = crossed_difference(b.same, a.same, names=names[::-1], statistic=lowest_tenth)
     found["weakest decile of seeds: overlap minus identity-disjoint"] = told(lowest)
     return found

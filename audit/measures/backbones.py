@@ -19,7 +19,7 @@ from core.errors import InputError, Missing
 from core.metrics.correlation import normalise
 from core.metrics.lpips import squared_distances
 from core.metrics.retrieval import IdentityRetrieval, identity_retrieval, retrieval_difference
-from core.stats import row_kendall
+from core.stats import CORRELATION, row_kendall
 from core.stats.clustered import clustered_mean, clustered_share
 from reports.record import ClaimRecord
 
@@ -104,7 +104,9 @@ def record_backbones(evidence: ClaimRecord, corpus: Corpus, kind: str) -> None:
         r = each.retrieval
         beside = {
             "nearest is the same person": (r.precision_at_1, r.precision_interval),
-            "rank correlation after a one-pixel shift": clustered_mean(each.tau, who, seed=SEED, over="people"),
+            "rank correlation after a one-pixel shift": clustered_mean(
+                each.tau, who, seed=SEED, over="people", possible=CORRELATION
+            ),
             "nearest stays after a one-pixel shift": clustered_share(each.stays, who),
         }
         for what, (value, interval) in beside.items():

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from scipy import stats
 from core.errors import InputError
 
 RESAMPLES = 9999
+ROUNDING = 1e-6  # of a correlation in float32: so far beyond 1 it may lie
+CORRELATION, SHARE = (-1.0, 1.0), (0.0, 1.0)  # what a mean of these can be
 FEWEST = 6  # values that are resampled: of two to five there are too few resamples, however far they are widened
 
 
@@ -33,6 +35,22 @@ class Interval:
     def width(self) -> float:
         """Length of the interval."""
         return self.high - self.low
+
+    def within(self, possible: tuple[float, float]) -> "Interval":
+        """The interval cut to what the quantity can be by its definition: Student's t does not know where that ends.
+
+        It covers the truth as often as before, as no truth is cut away.
+
+        Raises:
+            InputError: if the interval holds nothing that is possible: then it is another quantity's.
+        """
+        least, most = possible
+        if self.low > most + ROUNDING or self.high < least - ROUNDING:
+            raise InputError(
+                f"interval: found [{self.low:g}, {self.high:g}], expected values from {least:g} to {most:g}"
+            )
+        low, high = (min(max(end, least), most) for end in (self.low, self.high))
+        return replace(self, low=low, high=high)
 
 
 def sample_of(values: ArrayLike, name: str, least: int = 2) -> np.ndarray:

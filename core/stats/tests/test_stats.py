@@ -13,6 +13,8 @@ from scipy import stats
 
 from core.errors import InputError
 from core.stats import (
+    CORRELATION,
+    SHARE,
     Interval,
     bootstrap_difference,
     bootstrap_mean,
@@ -36,6 +38,15 @@ def test_interval() -> None:
     interval = Interval(0.25, 0.75, "by hand")
     assert interval.contains(0.25) and interval.contains(0.75) and not interval.contains(0.76)
     assert interval.width == 0.5 and interval.level == 0.95
+
+
+def test_an_interval_ends_where_its_quantity_does() -> None:
+    reaching = Interval(-0.2, 1.03, "by hand", 0.9)
+    assert reaching.within(SHARE) == Interval(0.0, 1.0, "by hand", 0.9)
+    assert reaching.within(CORRELATION) == Interval(-0.2, 1.0, "by hand", 0.9)
+    assert Interval(1 + 1e-9, 1 + 1e-9, "rounded").within(SHARE) == Interval(1.0, 1.0, "rounded")
+    with pytest.raises(InputError, match=r"interval: found \[1.5, 2\], expected values from 0 to 1"):
+        Interval(1.5, 2.0, "of something else").within(SHARE)
 
 
 # --- proportions
