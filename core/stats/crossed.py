@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from core.errors import InputError
-from core.stats.intervals import RESAMPLES, Interval
+from core.stats.intervals import RESAMPLES, Interval, resampled_interval
 from core.stats.significance import Equivalence
 
 COVERAGE = {"mean": (0.905, 0.995), "gap": (0.97, 0.995)}  # least and most over the laws of the tests
@@ -261,7 +261,7 @@ def crossed_trend(sizes: Sequence[int], tables: Sequence[ArrayLike], *, seed: in
     low, high = np.quantile(found, [0.025, 0.975])
     value = float(stats.spearmanr(sizes, [table.mean() for table in values]).statistic)
     method = f"percentile bootstrap, {RESAMPLES} resamples over trainings and sampling seeds"
-    return value, Interval(float(low), float(high), method, 0.95)
+    return value, resampled_interval(float(low), float(high), method, 0.95, found, f"{len(sizes)} set sizes")
 
 
 def _mean(table: np.ndarray, *weights: np.ndarray) -> np.ndarray:

@@ -100,7 +100,8 @@ def bootstrap_statistic(
     data = tuple(sample_of(s, f"sample {i}") for i, s in enumerate(samples))
     if all(np.ptp(x) == 0 for x in data):
         point = float(np.asarray(statistic(*data, axis=-1)))
-        return Interval(point, point, f"no variation over {over}", level)
+        alike = " and ".join(str(len(x)) for x in data[: 1 if paired else None])
+        return Interval(point, point, f"no variation over {over}, all {alike} are alike", level)
     if min(len(x) for x in data) < FEWEST:
         return student(data, statistic, paired=paired, level=level, over=over)
     wider = widened(level, min(len(x) for x in data))
@@ -114,7 +115,20 @@ def bootstrap_statistic(
             raise InputError(f"bootstrap: the statistic is defined on {len(defined)} of {resamples} resamples only")
         low, high = np.quantile(defined, [(1 - wider) / 2, (1 + wider) / 2])
         method = "percentile"
-    return Interval(float(low), float(high), f"{method} bootstrap over {over}, widened as Student's t", level)
+    told = f"{method} bootstrap over {over}, widened as Student's t"
+    few = " and ".join(str(len(x)) for x in data[: 1 if paired else None]) + " values"
+    return resampled_interval(float(low), float(high), told, level, resampled, few)
+
+
+def resampled_interval(
+    low: float, high: float, method: str, level: float, resampled: np.ndarray, what: str
+) -> Interval:
+    """The interval of resampled statistics (m,); where it has no width, its method says why: of how much of `what`."""
+    if low < high:
+        return Interval(low, high, method, level)
+    same = float(np.isclose(resampled, low, rtol=1e-12, atol=1e-12).mean())
+    share = "all" if same == 1 else f"{same:.1%}"
+    return Interval(low, high, f"{method}; of no width, as {share} of the resamples of {what} give this value", level)
 
 
 def student(
