@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reports.format import bounds, expected, number
+from reports.format import FEW_COPIES, bounds, expected, number
 from reports.parts import UNASKED, called
 
 CENTRAL = "K-same-data"
@@ -59,9 +59,10 @@ def sure(audit: Mapping[str, Any], measured: Mapping[str, Items], rule: Mapping[
         apart = "above" if first["interval"][0] > above else "not above"
         where = f"On {CORPORA[kind]}, at" if len(measured) > 1 else "At"
         at = [f"N = {number(items[name]['value'])}" for name in (LARGEST, BEFORE)]
+        few = f", the smallest {FEW_COPIES}," if items[BEFORE]["value"] < items[LARGEST]["value"] else ""
         full = (
             f"{where} {at[0]} the two differ by {_told(last)}, {inside} the ±{within:g} that counts as no difference; "
-            f"at {at[1]} by {_told(first)}, {apart} the {above:g} that counts as one."
+            f"at {at[1]}{few} by {_told(first)}, {apart} the {above:g} that counts as one."
         )
         brief = f"On {CORPORA[kind]} by {_told(last)}, {inside}, and at {at[1]} by {_told(first)}, {apart}."
         told += [brief if told else full, _by_published(items), _stands(audit, kind)]

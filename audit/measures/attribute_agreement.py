@@ -7,6 +7,7 @@ at the same set size; intervals are taken over training seeds and sampling seeds
 import math
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -15,7 +16,7 @@ from audit.measures.agreement import FACTORS, beside, halves, need_replicates, s
 from audit.measures.agreement_tables import CLASSES, CUT, mixture_row
 from audit.measures.attribute_reader import ReadAttribute, attribute_reader
 from audit.measures.networks import EQUIVALENCE_IMAGES, JUDGED_LEVELS, JUDGED_SIGMAS, cell_psnr
-from audit.measures.record import SEED, Measures, over_seeds, over_trainings, record
+from audit.measures.record import SEED, Measures, over_samples, over_seeds, over_trainings, record
 from audit.measures.rules import PSNR_MARGIN, RULES, STRONG
 from audit.measures.structure import outside
 from audit.plots.shared import plot_rows
@@ -72,8 +73,9 @@ def record_glasses(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     found = record_weaker(evidence, desk, kind, "Eyeglasses")
     found |= respect_measures(desk, "Eyeglasses", "glasses")
     rows = [(side, desk.samples(Cell("Eyeglasses", desk.largest("Eyeglasses"), g))) for side, g in SIDES]
-    record(evidence, found, kind=kind, figures=[evidence.figure(f"samples-{kind}", plot_rows(rows))],
-           **over_trainings(desk))  # fmt: skip
+    figures = [evidence.figure(f"samples-{kind}", plot_rows(rows))]
+    for name, item in found.items():
+        record(evidence, {name: item}, kind=kind, figures=figures, **counted_for(name, desk))
 
 
 def respected(read: ReadAttribute, a: list[Tensor], b: list[Tensor], name: str) -> Measures:
@@ -89,6 +91,13 @@ def respected(read: ReadAttribute, a: list[Tensor], b: list[Tensor], name: str) 
     }
 
 
+def counted_for(name: str, desk: Experiment) -> dict[str, Any]:
+    """What is said beside a measure of a split: whether pairs of samples, samples or held-out images were counted."""
+    if name.startswith("held-out images"):
+        return {"varies": "held-out image"}
+    return over_samples(desk) if name.startswith("samples read as") else over_trainings(desk)
+
+
 def respect_measures(desk: Experiment, attribute: str, name: str) -> Measures:
     """What the rule 'respects its attribute' is judged by, for one attribute, at its largest N."""
     n = desk.largest(attribute)
@@ -102,7 +111,8 @@ def record_respect(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """Both attributes (T-attribute-respected)."""
     need_replicates(desk)
     for attribute, name in (("Eyeglasses", "glasses"), ("Male", "sex")):
-        record(evidence, respect_measures(desk, attribute, name), kind=kind, **over_trainings(desk))
+        for measure, item in respect_measures(desk, attribute, name).items():
+            record(evidence, {measure: item}, kind=kind, **counted_for(measure, desk))
 
 
 def varies_measures(split: Replicates, baseline: Replicates) -> Measures:
@@ -172,6 +182,7 @@ def record_identity(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
         if name.startswith("PSNR"):
             varies = f"{len(desk.trainings)} training seeds a protocol, {len(images)} images"
             about = {"n": len(desk.trainings) * len(images), "varies": varies, "unit": "dB"}
+            about["counted"] = "denoised images"
         record(evidence, {name: item}, kind=kind, **about)
 
 

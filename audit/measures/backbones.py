@@ -93,6 +93,7 @@ def record_backbones(evidence: ClaimRecord, corpus: Corpus, kind: str) -> None:
     about: Mapping[str, Any] = {
         "kind": kind,
         "n": len(corpus),
+        "counted": "photographs",
         "varies": "person",
         "note": f"{len(np.unique(who))} people; 38x38 grays, the query seen one pixel to the right; SqueezeNet, which "
         "the document names too, is left out: no package carries its weights by a pinned hash"
