@@ -107,6 +107,7 @@ def unknown(audit: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
     told = [f"whether it holds on {' and on '.join(missing)}, which this run did not measure"] if missing else []
     opened = [one for one in audit["claims"] if one["verdict"] in ("inconclusive", "blocked", "not yet tested")]
     bears = [one for one in opened if one["id"] in BEARS]
+    told += _longer(audit, claim)
     told += [f"“{one['title']}” is {one['verdict']}{_where(one)}" for one in bears]
     others = [one["verdict"] for one in opened if one["id"] not in BEARS]
     numbers = {verdict: others.count(verdict) for verdict in dict.fromkeys(others)}
@@ -114,6 +115,15 @@ def unknown(audit: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
     text = f"{'; '.join(told) or 'nothing that the ledger asks of the central claim'}."
     text = text[0].upper() + text[1:]
     return text + (f" Of the other claims {' and '.join(counts)}." if counts else "")
+
+
+def _longer(audit: Mapping[str, Any], claim: Mapping[str, Any]) -> list[str]:
+    """That longer training was not judged, where this run trained the networks of the claim."""
+    if not any(size(audit, kind) for kind in claim["verdicts"] if kind in CORPORA):
+        return []
+    train = audit["preset"]["train"]
+    shown = train["exposures"] * train["epochs"]
+    return [f"whether it lasts in longer training than {number(shown)} images shown: they may not have memorised yet"]
 
 
 def detail(items: Items) -> str | None:

@@ -216,6 +216,7 @@ class ClaimRecord:
             "outside": self.outside,
             "reason": row.reason,
             "reasons": dict(row.reasons),
+            "leaves_open": row.leaves_open,
             "blocked": self.blocked,
             "controls": self.controls,
             "error": self.error,

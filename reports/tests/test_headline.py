@@ -198,6 +198,13 @@ def test_what_is_unknown_is_said() -> None:
     assert lines(audit((0, 0.01), (0.2, 0.3)))["Still unknown"] == "Nothing that the ledger asks of the central claim."
 
 
+def test_that_longer_training_was_not_judged_stands_on_the_first_screen() -> None:
+    preset = {"train": {"image_size": 20, "exposures": 2000, "epochs": 10}, "parameters": 114496, "full": False}
+    for kind, told in (("synthetic", True), ("full", False)):  # the latter's networks come from elsewhere
+        found = lines(audit((0, 0.01), (0.2, 0.3), kind) | {"preset": preset})["Still unknown"]
+        assert ("Whether it lasts in longer training than 20,000 images shown: they may not have" in found) == told
+
+
 @pytest.mark.parametrize(
     ("interval", "look"), [((0.2, 0.4), "smoother"), ((0.8, 1.2), "about as fine"), ((1.2, 1.5), "rougher")]
 )

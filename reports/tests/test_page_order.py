@@ -59,6 +59,13 @@ def test_multiplicity_names_the_number_that_the_card_does(tmp_path: Path) -> Non
     assert decided_by(row, data) == ("b", None)
 
 
+def test_a_card_says_what_its_verdict_leaves_open(tmp_path: Path) -> None:
+    data = full(tmp_path)
+    data["claims"][0]["leaves_open"] = "Not judged: longer training."
+    page = render(data, tmp_path)
+    assert "Not judged: longer training." in short(page, "T-a") and page.count("Not judged") == 1
+
+
 def test_n_says_what_it_counts(tmp_path: Path) -> None:
     data = full(tmp_path)
     found = data["claims"][0]["evidence"][0]
