@@ -98,10 +98,10 @@ def bootstrap_statistic(
     section 4.2); n is the smallest sample's.
     """
     data = tuple(sample_of(s, f"sample {i}") for i, s in enumerate(samples))
+    many = " and ".join(str(len(x)) for x in data[: 1 if paired else None])
     if all(np.ptp(x) == 0 for x in data):
         point = float(np.asarray(statistic(*data, axis=-1)))
-        alike = " and ".join(str(len(x)) for x in data[: 1 if paired else None])
-        return Interval(point, point, f"no variation over {over}, all {alike} are alike", level)
+        return Interval(point, point, f"no variation over {over}, all {many} are alike", level)
     if min(len(x) for x in data) < FEWEST:
         return student(data, statistic, paired=paired, level=level, over=over)
     wider = widened(level, min(len(x) for x in data))
@@ -116,18 +116,15 @@ def bootstrap_statistic(
         low, high = np.quantile(defined, [(1 - wider) / 2, (1 + wider) / 2])
         method = "percentile"
     told = f"{method} bootstrap over {over}, widened as Student's t"
-    few = " and ".join(str(len(x)) for x in data[: 1 if paired else None]) + " values"
-    return resampled_interval(float(low), float(high), told, level, resampled, few)
+    return resampled_interval(float(low), float(high), told, level, resampled, f"{many} values")
 
 
-def resampled_interval(
-    low: float, high: float, method: str, level: float, resampled: np.ndarray, what: str
-) -> Interval:
-    """The interval of resampled statistics (m,); where it has no width, its method says why: of how much of `what`."""
+def resampled_interval(low: float, high: float, method: str, level: float, drawn: np.ndarray, what: str) -> Interval:
+    """The interval of statistics drawn (m,) by resampling `what`; where it has no width, its method says why."""
     if low < high:
         return Interval(low, high, method, level)
-    same = float(np.isclose(resampled, low, rtol=1e-12, atol=1e-12).mean())
-    share = "all" if same == 1 else f"{same:.1%}"
+    same = np.isclose(drawn, low, rtol=1e-12, atol=1e-12)
+    share = "all" if same.all() else f"{same.mean():.1%}"
     return Interval(low, high, f"{method}; of no width, as {share} of the resamples of {what} give this value", level)
 
 
