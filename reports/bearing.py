@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reports.format import bounds, expected, number
+from reports.format import FEW_COPIES, bounds, expected, number
 from reports.parts import UNASKED, called
 
 CENTRAL = "K-same-data"
@@ -59,9 +59,10 @@ def sure(audit: Mapping[str, Any], measured: Mapping[str, Items], rule: Mapping[
         apart = "above" if first["interval"][0] > above else "not above"
         where = f"On {CORPORA[kind]}, at" if len(measured) > 1 else "At"
         at = [f"N = {number(items[name]['value'])}" for name in (LARGEST, BEFORE)]
+        few = f", the smallest {FEW_COPIES}," if items[BEFORE]["value"] < items[LARGEST]["value"] else ""
         full = (
             f"{where} {at[0]} the two differ by {_told(last)}, {inside} the ±{within:g} that counts as no difference; "
-            f"at {at[1]} by {_told(first)}, {apart} the {above:g} that counts as one."
+            f"at {at[1]}{few} by {_told(first)}, {apart} the {above:g} that counts as one."
         )
         brief = f"On {CORPORA[kind]} by {_told(last)}, {inside}, and at {at[1]} by {_told(first)}, {apart}."
         told += [brief if told else full, _by_published(items), _stands(audit, kind)]
@@ -106,6 +107,7 @@ def unknown(audit: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
     told = [f"whether it holds on {' and on '.join(missing)}, which this run did not measure"] if missing else []
     opened = [one for one in audit["claims"] if one["verdict"] in ("inconclusive", "blocked", "not yet tested")]
     bears = [one for one in opened if one["id"] in BEARS]
+    told += _longer(audit, claim)
     told += [f"“{one['title']}” is {one['verdict']}{_where(one)}" for one in bears]
     others = [one["verdict"] for one in opened if one["id"] not in BEARS]
     numbers = {verdict: others.count(verdict) for verdict in dict.fromkeys(others)}
@@ -113,6 +115,15 @@ def unknown(audit: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
     text = f"{'; '.join(told) or 'nothing that the ledger asks of the central claim'}."
     text = text[0].upper() + text[1:]
     return text + (f" Of the other claims {' and '.join(counts)}." if counts else "")
+
+
+def _longer(audit: Mapping[str, Any], claim: Mapping[str, Any]) -> list[str]:
+    """That longer training was not judged, where this run trained the networks of the claim."""
+    if not any(size(audit, kind) for kind in claim["verdicts"] if kind in CORPORA):
+        return []
+    train = audit["preset"]["train"]
+    shown = train["exposures"] * train["epochs"]
+    return [f"whether it lasts in longer training than {number(shown)} images shown: they may not have memorised yet"]
 
 
 def detail(items: Items) -> str | None:

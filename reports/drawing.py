@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from itertools import pairwise
 from typing import Any
 
 from PIL import Image
@@ -50,7 +51,8 @@ def drawn(figure: Any) -> tuple[str, bytes]:
 def label_logarithms(figure: Any) -> None:
     """Label the powers of ten of every logarithmic axis, and of one that holds fewer than two, some steps between.
 
-    What matplotlib writes beside the smaller ticks runs into itself on a short axis. Ticks that were chosen stay.
+    What matplotlib writes beside the smaller ticks runs into itself on a short axis. Of the steps there are as many as
+    stand apart. Ticks that were chosen stay.
     """
     from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, StrMethodFormatter
 
@@ -61,9 +63,19 @@ def label_logarithms(figure: Any) -> None:
         low, high = sorted(axis.get_view_interval())
         if sum(low <= tick <= high for tick in axis.get_majorticklocs()) > 1:
             continue
-        steps = (step * 10.0**power for power in range(-15, 15) for step in (1, 2, 5))
-        axis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        for each in ((1, 2, 5), (1, 3), (2,)):
+            steps = [step * 10.0**power for power in range(-15, 15) for step in each]
+            axis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
+            if labels_stand_apart(axis):
+                break
+
+
+def labels_stand_apart(axis: Any) -> bool:
+    """Whether no label of an axis of a figure runs into its neighbour's."""
+    boxes = [label.get_window_extent() for label in axis.get_majorticklabels() if label.get_text()]
+    wider = [box.padded(2) for box in boxes]  # pixels
+    return not any(one.overlaps(other) for one, other in pairwise(wider))
 
 
 def compact(svg: str) -> str:

@@ -9,6 +9,33 @@ from typing import Any
 from markupsafe import Markup, escape
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+FEW_COPIES = "at which fewer than half of the samples are copies"
+MEASURED = {"smallest N without copies": f"smallest N {FEW_COPIES}"}  # what short names of evidence stand for
+COUNTED = {
+    "corpus": "corpora",
+    "denoiser": "denoisers",
+    "face": "faces",
+    "face, left out": "faces",
+    "generated sample": "generated samples",
+    "image": "images",
+    "model": "models",
+    "network": "networks",
+    "noise and image": "noisy images",
+    "noise level": "noise levels",
+    "noisy point": "noisy points",
+    "original": "originals",
+    "pair": "pairs",
+    "point": "points",
+    "sample": "samples",
+    "sample, in clusters of one seed": "samples",
+    "sample of A": "samples of A",
+    "sampling seed": "sampling seeds",
+    "seed": "seeds",
+    "simulated noisy image": "simulated noisy images",
+    "timing": "timings",
+    "training set and features": "trainings",
+    "training set and weights": "trainings",
+}  # what varies -> several of it
 GREEK = {"sigma": "σ", "alpha": "α"}
 
 
@@ -28,6 +55,14 @@ def number(value: Any, interval: Sequence[float] | None = None) -> str:
         shown = [number(item) for item in value[:24]]
         return ", ".join(shown) + (f", … ({len(value)} values, all in audit.json)" if len(value) > 24 else "")
     return str(value)
+
+
+def unit_of_n(item: Mapping[str, Any]) -> str:
+    """What the n of some evidence counts: as recorded, or else what varies where that is one thing; else nothing."""
+    if item["n"] is None or item.get("counted"):
+        return item.get("counted") or ""
+    one = re.split(r"[;(]", item["varies"] or "")[0].strip()
+    return "" if one not in COUNTED else one if item["n"] == 1 else COUNTED[one]
 
 
 def bounds(interval: Sequence[float]) -> str:
@@ -62,8 +97,11 @@ def day(created: str) -> str:
 
 
 def words(name: Any) -> str:
-    """An identifier as words."""
-    return str(name).replace("_", " ")
+    """An identifier as words, which say what was measured where its name is shorter than that."""
+    text = str(name).replace("_", " ")
+    for short, meant in MEASURED.items():
+        text = text.replace(short, meant)
+    return text
 
 
 def expected(text: str) -> str:

@@ -116,7 +116,7 @@ def outcome(claim: Mapping[str, Any], kind: str, items: Items, rule: Mapping[str
 
 
 def answer(kind: str, items: Items, found: tuple[Any, ...], audit: Mapping[str, Any]) -> str:
-    """One sentence from the gap to the ceiling at the largest N, and at the smallest N without copies."""
+    """One sentence from the gap to the ceiling at the largest N, and at the smallest where few samples are copies."""
     verdict, last, first, n, before = found
     at, ceiling = (f"{items[name]['value']:.2f}" for name in AT_LARGEST)
     beside = "({:.2f} against {:.2f})".format(*(items[name]["value"] for name in AT_BEFORE))
@@ -127,7 +127,7 @@ def answer(kind: str, items: Items, found: tuple[Any, ...], audit: Mapping[str, 
     }[last]
     then = {
         "apart": f"at N = {before:,} {'they do not ' if last == 'as much' else ''}{beside}",
-        "already": f"at N = {before:,}, where copies have ended, they do so already {beside}",
+        "already": f"at N = {before:,}, where fewer than half of the samples are copies, they do so already {beside}",
         "open": f"at N = {before:,} that cannot be told {beside}",
     }[first]
     opening = OPENING.get(verdict, "Measured, and not judged, on")

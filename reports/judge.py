@@ -29,6 +29,7 @@ class Evidence:
     note: str | None = None
     figures: tuple[str, ...] = ()
     section: str | None = None  # of the report, where it is shown apart from its claim
+    counted: str | None = None  # what n counts, in words, where that is not what varies
 
     def as_json(self) -> dict[str, Any]:
         """The form that `audit.json` carries."""

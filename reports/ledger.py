@@ -56,6 +56,7 @@ class Claim:
     recorded: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)  # by kind; "" stands for all kinds
     aliases: tuple[str, ...] = ()
+    leaves_open: str | None = None  # what the verdict does not judge, a sentence of the card
 
     @property
     def reason(self) -> str | None:
@@ -146,6 +147,8 @@ def _claim(row: Mapping[str, Any], path: Path) -> Claim:
     for kind, verdict in row.get("recorded", {}).items():
         _one_of(kind, row["evidence"], f"{where}: recorded kind")
         _one_of(verdict, RECORDABLE, f"{where}: recorded verdict for {kind}")
+    if not isinstance(row.get("leaves_open", ""), str):
+        raise InputError(f"{where}: leaves_open: found {row['leaves_open']!r}; expected a text")
     _day(row["fixed"], f"{where}: fixed")
     reasons = _reasons(row, where)
     for kind, verdict in row.get("recorded", {}).items():

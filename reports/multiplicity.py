@@ -28,7 +28,7 @@ METHOD = (
 def holm_over(records: Iterable[tuple[Claim, Sequence[Evidence], Judgement | None]]) -> dict[str, Any]:
     """What `audit.json` carries: method, level, size of the family, how many survive, and the rows, smallest p first.
 
-    Rows: claim, kind, verdict, check (the evidence that decides p), pvalue, adjusted and survives. Verdicts that the
+    Rows: claim, kind, verdict, check (the evidence whose p that is), pvalue, adjusted and survives. Verdicts that the
     intervals left open are part of the family, and none of them survives.
     """
     rows: list[dict[str, Any]] = [
@@ -47,7 +47,7 @@ def holm_over(records: Iterable[tuple[Claim, Sequence[Evidence], Judgement | Non
 
 
 def verdict_pvalue(claim: Claim, kind: str, verdict: str, evidence: Sequence[Evidence]) -> tuple[float, str] | None:
-    """p-value of one verdict and the evidence that decides it; None where no interval does."""
+    """p-value of one verdict and the evidence whose p that is; None where no interval decides."""
     by_name: Mapping[str, Evidence] = {e.name: e for e in evidence if e.kind == kind}
     tested: list[tuple[float, str, str]] = []
     for check in claim.checks:

@@ -65,6 +65,20 @@ def decided(claim: Claim) -> dict[str, Any] | None:
     return None
 
 
+def decided_by(row: Mapping[str, Any], audit: Mapping[str, Any]) -> tuple[str, str | None]:
+    """What the page calls the value that decided a verdict by kind, and the one that its p is of, where another.
+
+    `row` is one of `multiplicity`; the value is that of the claim's card where it is of the same kind of evidence.
+    """
+    claim = next(one for one in audit["claims"] if one["id"] == row["claim"])
+    checks = [check for check in claim["checks"] if check["kind"] == row["kind"]]
+    decisive = next((check for check in checks if check.get("decided_kind") or check["decided"]), None)
+    tested = next((check for check in checks if check["evidence"] == row["check"]), None)
+    names = [str(check.get("shown") or words(check["evidence"])) if check else None for check in (decisive, tested)]
+    about = names[1] or words(row["check"])
+    return (names[0], None if names[0] == about else about) if names[0] else (about, None)
+
+
 def called(item: Mapping[str, Any], claim: Claim) -> str:
     """What the page calls evidence: as its check says, also of what stands beside it under that name, or its name."""
     for check in claim.get("checks", []):

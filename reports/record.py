@@ -73,11 +73,13 @@ class ClaimRecord:
         note: str | None = None,
         figures: Sequence[str] = (),
         section: str | None = None,
+        counted: str | None = None,
     ) -> None:
         """Record one figure. `interval` is an object with low, high and method, or a pair; None means exact.
 
         `pvalue` is that of the test which the interval stands for, where one was made (two one-sided tests, say).
-        Evidence of a `section` is shown in the report under that heading, which the claim's card links to.
+        `counted` says what `n` counts where that is not what varies: "samples". Evidence of a `section` is shown in the
+        report under that heading, which the claim's card links to.
 
         Raises:
             ValueError: for a kind that the row does not name, a name recorded twice for a kind, a value that JSON
@@ -111,6 +113,7 @@ class ClaimRecord:
                 note,
                 tuple(figures),
                 section,
+                counted,
             )
         )
 
@@ -213,6 +216,7 @@ class ClaimRecord:
             "outside": self.outside,
             "reason": row.reason,
             "reasons": dict(row.reasons),
+            "leaves_open": row.leaves_open,
             "blocked": self.blocked,
             "controls": self.controls,
             "error": self.error,

@@ -8,7 +8,7 @@ from jinja2 import Environment, Template, UndefinedError
 
 from core.errors import InputError
 from reports import pages
-from reports.format import bounds, day, duration, expected, maths, number, pvalue, slug, web, words
+from reports.format import bounds, day, duration, expected, maths, number, pvalue, slug, unit_of_n, web, words
 from reports.headline import headline
 from reports.judge import VERDICTS
 from reports.own import OPTIONS as OWN_OPTIONS
@@ -20,6 +20,7 @@ from reports.parts import (
     called,
     cited,
     decided,
+    decided_by,
     first_picture,
     in_card,
     kinds_of,
@@ -157,7 +158,7 @@ def _environment(figures: Figures) -> Environment:
     functions = (
         number, bounds, pvalue, duration, day, words, slug, web, rerun, choices, by_kind, pictures, alt, cited, table,
         in_card, sections_of, reasons_of, decided, first_picture,
-        asked, owned, verdict_counts, called, expected, maths, kinds_of,
+        asked, owned, verdict_counts, called, decided_by, unit_of_n, expected, maths, kinds_of,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in functions})
     environment.filters["finding"] = lambda title: str(title).removeprefix(FINDING)

@@ -7,7 +7,7 @@ Wiener sample of all images together leaves of each sample.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from core.errors import Missing
 from core.metrics.agreement import WEAK_QUANTILE, Agreement, agreement
 from core.metrics.replicates import Replicates, across, within
 from core.metrics.residuals import explained, residual_agreement
-from core.stats import Interval
+from core.stats import CORRELATION, SHARE, Interval
 from core.stats.crossed import SAMPLING, SIDE_A, SIDE_B, Crossed, ceiling_gap, crossed_mean, crossed_pairs_mean
 from core.training.cells import GROUPS, RANDOM, Cell
 from fixtures.experiments.experiment import PUBLISHED, SAMPLERS, Experiment
@@ -50,12 +50,13 @@ class Compared:
     @property
     def agreement(self) -> Crossed:
         """Mean agreement across halves."""
-        return crossed_mean(self.halves.same, FACTORS)
+        return crossed_mean(self.halves.same, FACTORS, possible=CORRELATION)
 
     @property
     def ceilings(self) -> tuple[Crossed, Crossed]:
         """Mean agreement of two trainings on A's images, and on B's."""
-        return crossed_pairs_mean(self.same_a.same), crossed_pairs_mean(self.same_b.same)
+        a, b = (crossed_pairs_mean(each.same, possible=CORRELATION) for each in (self.same_a, self.same_b))
+        return a, b
 
     @property
     def gap(self) -> Crossed:
@@ -200,15 +201,9 @@ def told(found: Crossed) -> tuple[float, Interval]:
     return found.estimate, found.interval()
 
 
-def as_share(found: Crossed) -> tuple[float, Interval]:
-    """A share and its interval, which ends where shares do."""
-    interval = found.interval()
-    return found.estimate, replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
-
-
 def table(size: AtSize, sampler: str) -> list[dict[str, Any]]:
     """One row a quantity: mean, interval, and the mean and 95th percentile of mismatched seeds."""
-    floor, share = size.floor.agreement, crossed_mean(size.floor.share, ("trainings", SAMPLING))
+    floor, share = size.floor.agreement, crossed_mean(size.floor.share, ("trainings", SAMPLING), possible=SHARE)
     ceiling_a, ceiling_b = size.plain.ceilings
     residual_a, residual_b = size.residual.ceilings
     mean, interval = floor.mean(seed=SEED)

@@ -7,20 +7,22 @@ at the same set size; intervals are taken over training seeds and sampling seeds
 import math
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from audit.measures.agreement import FACTORS, as_share, beside, halves, need_replicates, samples_of, told
+from audit.measures.agreement import FACTORS, beside, halves, need_replicates, samples_of, told
 from audit.measures.agreement_tables import CLASSES, CUT, mixture_row
 from audit.measures.attribute_reader import ReadAttribute, attribute_reader
 from audit.measures.networks import EQUIVALENCE_IMAGES, JUDGED_LEVELS, JUDGED_SIGMAS, cell_psnr
-from audit.measures.record import SEED, Measures, over_seeds, over_trainings, record
+from audit.measures.record import SEED, Measures, over_samples, over_seeds, over_trainings, record
 from audit.measures.rules import PSNR_MARGIN, RULES, STRONG
 from audit.measures.structure import outside
 from audit.plots.shared import plot_rows
 from core.metrics.agreement import agreement
 from core.metrics.replicates import Replicates, across
+from core.stats import CORRELATION, SHARE
 from core.stats.crossed import SAMPLING, crossed_difference, crossed_mean, lowest_tenth
 from core.training.cells import GROUPS, RANDOM, Cell
 from fixtures.experiments.experiment import SAMPLERS, Experiment
@@ -43,7 +45,8 @@ def record_agreements(evidence: ClaimRecord, desk: Experiment, kind: str, *cells
     need_replicates(desk)
     for protocol, n in cells:
         for sampler in SAMPLERS:
-            found = told(crossed_mean(halves(desk, protocol, n, sampler=sampler).same, FACTORS))
+            same = halves(desk, protocol, n, sampler=sampler).same
+            found = told(crossed_mean(same, FACTORS, possible=CORRELATION))
             record(
                 evidence,
                 {f"agreement, {protocol}, N = {n}, {sampler} sampler": found},
@@ -70,14 +73,15 @@ def record_glasses(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     found = record_weaker(evidence, desk, kind, "Eyeglasses")
     found |= respect_measures(desk, "Eyeglasses", "glasses")
     rows = [(side, desk.samples(Cell("Eyeglasses", desk.largest("Eyeglasses"), g))) for side, g in SIDES]
-    record(evidence, found, kind=kind, figures=[evidence.figure(f"samples-{kind}", plot_rows(rows))],
-           **over_trainings(desk))  # fmt: skip
+    figures = [evidence.figure(f"samples-{kind}", plot_rows(rows))]
+    for name, item in found.items():
+        record(evidence, {name: item}, kind=kind, figures=figures, **counted_for(name, desk))
 
 
 def respected(read: ReadAttribute, a: list[Tensor], b: list[Tensor], name: str) -> Measures:
     """Whether samples are read as the group they come from nearly as often as held-out images are (rules.respects)."""
     flags = np.stack([read(images) for images in a] + [~read(images) for images in b])
-    share, interval = as_share(crossed_mean(flags.astype(float), ("trainings", SAMPLING)))
+    share, interval = told(crossed_mean(flags.astype(float), ("trainings", SAMPLING), possible=SHARE))
     allowed = read.interval.low - ALLOWED
     above = replace(interval, low=interval.low - allowed, high=interval.high - allowed)
     return {
@@ -85,6 +89,13 @@ def respected(read: ReadAttribute, a: list[Tensor], b: list[Tensor], name: str) 
         f"held-out images read as their group, {name}": (read.accuracy, read.interval),
         f"samples read as their group, above what is allowed, {name}": (share - allowed, above),
     }
+
+
+def counted_for(name: str, desk: Experiment) -> dict[str, Any]:
+    """What is said beside a measure of a split: whether pairs of samples, samples or held-out images were counted."""
+    if name.startswith("held-out images"):
+        return {"varies": "held-out image"}
+    return over_samples(desk) if name.startswith("samples read as") else over_trainings(desk)
 
 
 def respect_measures(desk: Experiment, attribute: str, name: str) -> Measures:
@@ -100,7 +111,8 @@ def record_respect(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     """Both attributes (T-attribute-respected)."""
     need_replicates(desk)
     for attribute, name in (("Eyeglasses", "glasses"), ("Male", "sex")):
-        record(evidence, respect_measures(desk, attribute, name), kind=kind, **over_trainings(desk))
+        for measure, item in respect_measures(desk, attribute, name).items():
+            record(evidence, {measure: item}, kind=kind, **counted_for(measure, desk))
 
 
 def varies_measures(split: Replicates, baseline: Replicates) -> Measures:
@@ -110,7 +122,7 @@ def varies_measures(split: Replicates, baseline: Replicates) -> Measures:
     none, usually_none = (each.same < each.weak_threshold for each in (split, baseline))
     names = ("random halves", "this split")
     return {
-        "share of seeds that agree strongly": as_share(crossed_mean(strong.astype(float), FACTORS)),
+        "share of seeds that agree strongly": told(crossed_mean(strong.astype(float), FACTORS, possible=SHARE)),
         "share of seeds that agree strongly, random halves minus this": told(
             crossed_difference(usual.astype(float), strong.astype(float), names=names)
         ),
@@ -148,7 +160,8 @@ def identity_measures(
         )
         test = difference.equivalence(PSNR_MARGIN)
         found[f"PSNR difference at {level:g} dB"] = (test.difference, test.interval, test.pvalue)
-    found["share of seeds that agree"] = as_share(crossed_mean((a.same > a.weak_threshold).astype(float), FACTORS))
+    agree = (a.same > a.weak_threshold).astype(float)
+    found["share of seeds that agree"] = told(crossed_mean(agree, FACTORS, possible=SHARE))
     lowest = crossed_difference(b.same, a.same, names=names[::-1], statistic=lowest_tenth)
     found["weakest decile of seeds: overlap minus identity-disjoint"] = told(lowest)
     return found
@@ -169,6 +182,7 @@ def record_identity(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
         if name.startswith("PSNR"):
             varies = f"{len(desk.trainings)} training seeds a protocol, {len(images)} images"
             about = {"n": len(desk.trainings) * len(images), "varies": varies, "unit": "dB"}
+            about["counted"] = "denoised images"
         record(evidence, {name: item}, kind=kind, **about)
 
 

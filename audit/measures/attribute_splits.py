@@ -39,7 +39,7 @@ def measure_attribute_halves(
         found["unbalanced"] = abs(len(groups["A"]) - len(groups["B"]))
         totals = {name: total + found[name] for name, total in totals.items()}
         built += 1
-    record(evidence, totals, kind="property", n=built, varies="corpus, seed")
+    record(evidence, totals, kind="property", n=built, counted="splits", varies="corpus, seed")
     if published is None:
         return
     cite(evidence, file, "attributes.zip")

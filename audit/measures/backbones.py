@@ -19,7 +19,7 @@ from core.errors import InputError, Missing
 from core.metrics.correlation import normalise
 from core.metrics.lpips import squared_distances
 from core.metrics.retrieval import IdentityRetrieval, identity_retrieval, retrieval_difference
-from core.stats import row_kendall
+from core.stats import CORRELATION, row_kendall
 from core.stats.clustered import clustered_mean, clustered_share
 from reports.record import ClaimRecord
 
@@ -93,6 +93,7 @@ def record_backbones(evidence: ClaimRecord, corpus: Corpus, kind: str) -> None:
     about: Mapping[str, Any] = {
         "kind": kind,
         "n": len(corpus),
+        "counted": "photographs",
         "varies": "person",
         "note": f"{len(np.unique(who))} people; 38x38 grays, the query seen one pixel to the right; SqueezeNet, which "
         "the document names too, is left out: no package carries its weights by a pinned hash"
@@ -104,7 +105,9 @@ def record_backbones(evidence: ClaimRecord, corpus: Corpus, kind: str) -> None:
         r = each.retrieval
         beside = {
             "nearest is the same person": (r.precision_at_1, r.precision_interval),
-            "rank correlation after a one-pixel shift": clustered_mean(each.tau, who, seed=SEED, over="people"),
+            "rank correlation after a one-pixel shift": clustered_mean(
+                each.tau, who, seed=SEED, over="people", possible=CORRELATION
+            ),
             "nearest stays after a one-pixel shift": clustered_share(each.stays, who),
         }
         for what, (value, interval) in beside.items():

@@ -8,7 +8,7 @@ from torch import Tensor
 from audit.measures.agreement import AtSize, by_sampler, record_by_size, told
 from audit.measures.agreement_tables import CLASSES, agreement_table, mixture_row
 from audit.measures.lpips_neighbours import lpips_neighbours
-from audit.measures.record import SEED, Measures, over_seeds, over_trainings, record
+from audit.measures.record import SEED, Measures, over_samples, over_seeds, over_trainings, record
 from audit.measures.replication import replication_rows
 from audit.measures.rules import COPY_CORRELATION
 from audit.plots.agreement import plot_agreement
@@ -86,7 +86,8 @@ def record_convergence(evidence: ClaimRecord, desk: Experiment, kind: str) -> No
         gap = {f"ceiling minus agreement, N = {size.n}, published sampler": told(size.plain.gap)}
         record(evidence, gap, kind=kind, **over_trainings(desk))
     for name, item in convergence_measures(sizes[PUBLISHED], sizes[HEUN]).items():
-        record(evidence, {name: item}, kind=kind, figures=figures, **over_trainings(desk))
+        about = over_samples(desk) if name.startswith("share of copies") else over_trainings(desk)
+        record(evidence, {name: item}, kind=kind, figures=figures, **about)
 
 
 def sample_rows(desk: Experiment) -> list[tuple[str, Tensor]]:

@@ -100,7 +100,7 @@ def record_identity_split(evidence: ClaimRecord, published_or_none: Published | 
         for key, value in identity_halves(groups["A"], groups["B"], pd.Series(owners, index=names)).items():
             totals[key] = totals.get(key, 0) + value
     for key, value in totals.items():
-        evidence.add(key, value, kind="property", n=len(built), varies="corpus, seed")
+        evidence.add(key, value, kind="property", n=len(built), counted="splits", varies="corpus, seed")
     if published_or_none is None:
         return
     published = published_or_none

@@ -140,7 +140,8 @@ def record_originality(evidence: ClaimRecord, desk: Experiment, kind: str, *, lp
         f"copies left out: {copies[0]} of {kept.samples.size} samples, {copies[1]} of {len(kept.held_out)} new images"
     )
     varies = f"{len(desk.trainings)} training seeds, {len(desk.seeds)} sampling seeds, {len(kept.held_out)} new images"
-    about: dict[str, Any] = {**over_seeds(desk), "kind": kind, "n": int(kept.samples.sum()), "varies": varies}
+    about: dict[str, Any] = {**over_seeds(desk), "kind": kind, "n": int(kept.samples.sum()), "counted": "samples"}
+    about["varies"] = varies
     figures = [evidence.figure(f"nearest-{kind}", nearest_faces(desk, lpips))]
     evidence.add("mean distance to the nearest training image", rows, note=note, figures=figures, **about)
     record(evidence, measures, note=note, figures=figures, **about)

@@ -165,4 +165,13 @@ def record_gap(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     found = psnr_gap_measures(curves[judged[0]], curves[judged[1]])
     pairs, images = len(desk.trainings), by_size[judged[0]][0].output.shape[1]
     varies = f"{pairs} training seeds a group; images ({images:,} training images of the smallest sets)"
-    record(evidence, found, kind=kind, unit="dB", n=pairs * images, varies=varies, figures=figures)
+    record(
+        evidence,
+        found,
+        kind=kind,
+        unit="dB",
+        n=pairs * images,
+        varies=varies,
+        figures=figures,
+        counted="images, each by every training",
+    )

@@ -30,7 +30,8 @@ def beyond(ending: Ending, window: tuple[float, float]) -> tuple[float, Interval
 
     ends = [outside(value) for value in (ending.interval.low, ending.interval.high)]
     at_least = 0.0 if ending.interval.low <= high and ending.interval.high >= low else min(ends)
-    return outside(ending.value), Interval(at_least, max(ends), ending.interval.method, level=1.0)
+    method = ending.interval.method + ("; all that it leaves lies in the run's window" if max(ends) == 0 else "")
+    return outside(ending.value), Interval(at_least, max(ends), method, level=1.0)
 
 
 def curve_measures(png: bytes, windows: dict[str, tuple[float, float]]) -> dict[str, tuple[float, Interval]]:

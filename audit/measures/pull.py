@@ -128,7 +128,12 @@ def record_pull(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
             rows.append({"N": n, "by": name, "pull": mean.estimate, "low": interval.low, "high": interval.high})
     images = sum(len(x) for x in given(desk).values())
     varies = f"{len(desk.trainings)} training seeds a group, {images} images; the sets themselves are one draw"
-    about: dict[str, Any] = {"kind": kind, "n": images * len(desk.trainings), "varies": varies}
+    about: dict[str, Any] = {
+        "kind": kind,
+        "n": images * len(desk.trainings),
+        "counted": "images, each by every training",
+    }
+    about["varies"] = varies
     figures = [evidence.figure(f"pulled-{kind}", pulled_faces(desk))]
     note = f"noise of {LEVEL:g}; correlation with the nearest image, its own set's minus the other group's"
     evidence.add("pull of training faces by N", rows, note=note, figures=figures, **about)

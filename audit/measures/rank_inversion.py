@@ -141,7 +141,7 @@ def record_same_person(evidence: ClaimRecord, desk: TrainedExperiment, lpips: Em
     images, who = people(desk.corpus, PEOPLE, EACH)
     more, missing = embeddings({net: RETRIEVAL_SIZE.get(net) for net in NETWORKS if net != lpips.net})
     rows, differences = identity_rows(distances_by_metric(desk.root, images, {lpips.net: lpips, **more}), who)
-    about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "varies": "identity"}
+    about: dict[str, Any] = {"kind": desk.kind, "n": len(images), "counted": "faces", "varies": "identity"}
     note = "; ".join([f"{PEOPLE} people, {EACH} faces each; BCa bootstrap over identities", *missing])
     evidence.add("same person retrieved, by metric", rows, note=note, **about)
     record(evidence, {f"same person, {name}": item for name, item in differences.items()}, **about)

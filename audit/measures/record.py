@@ -50,8 +50,14 @@ def over_trainings(desk: Experiment) -> dict[str, Any]:
     return {
         **over_seeds(desk),
         "n": len(desk.trainings) ** 2 * len(desk.seeds),
+        "counted": "pairs of samples",
         "varies": f"{len(desk.trainings)} training seeds a group, {len(desk.seeds)} sampling seeds",
     }
+
+
+def over_samples(desk: Experiment) -> dict[str, Any]:
+    """The same of what is one value a sample, of every training of either group: copies, say."""
+    return {**over_trainings(desk), "n": 2 * len(desk.trainings) * len(desk.seeds), "counted": "samples"}
 
 
 def record_published(

@@ -76,6 +76,7 @@ def record_people(evidence: ClaimRecord, pairs: SmallEnd, kind: str) -> None:
             count, images = len(np.unique(asked)), len(asked)
             varies = f"{len(pairs.trainings)} training seeds a protocol, {count} people ({images} photographs)"
             about |= {"n": len(pairs.trainings) * count, "varies": varies, "unit": "dB"}
+            about["counted"] = "people, each by every training"
         record(evidence, {name: item}, kind=kind, **about)
 
 
@@ -134,7 +135,7 @@ def record_faces(evidence: ClaimRecord, pairs: SmallEnd, kind: str, *, lpips: Em
     networks, missing = embeddings(dict.fromkeys(NETWORKS))
     distances = distances_by_metric(pairs.root, faces.images, networks)
     people = len(np.unique(faces.identities))
-    about: dict[str, Any] = {"kind": kind, "n": len(faces), "varies": "person"}
+    about: dict[str, Any] = {"kind": kind, "n": len(faces), "counted": "photographs", "varies": "person"}
     said = [
         f"{CREDIT}: {len(faces)} photographs of {people} people at {faces.images.shape[-1]} pixels a side",
         *missing,

@@ -69,10 +69,12 @@ def record_shares(
     copies = near > COPY_CORRELATION
     for n, flags in zip(sizes, copies.reshape(len(sizes), -1), strict=True):
         share, interval = float(flags.mean()), clopper_pearson(int(flags.sum()), len(flags))
-        evidence.add(f"share of copies{whose}, N = {n}", share, interval=interval, **{**about, "n": len(flags)})
+        told = {**about, "n": len(flags), "counted": "samples"}
+        evidence.add(f"share of copies{whose}, N = {n}", share, interval=interval, **told)
     if np.ptp(copies.mean(axis=(1, 2))) > 0:
         trend, interval = spearman_trend(sizes, list(copies.mean(axis=1)), seed=SEED)
-        evidence.add(f"trend of the share of copies over N{whose} (Spearman)", trend, interval=interval, **about)
+        told = {**about, "n": copies[0].size, "counted": "samples at each N"}
+        evidence.add(f"trend of the share of copies over N{whose} (Spearman)", trend, interval=interval, **told)
 
 
 def record_strong(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
@@ -88,20 +90,21 @@ def record_strong(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
     about: dict[str, Any] = {"kind": kind, **over_trainings(desk), "figures": figures}
     record_by_size(evidence, by, kind, figures)
     record_shares(evidence, "", desk.sizes, near, about)
-    over = {**about, "varies": f"{len(desk.seeds)} sampling seeds; trainings averaged"}
+    seeds = {"n": len(desk.seeds), "counted": "sampling seeds"}
+    over = {**about, **seeds, "varies": f"{len(desk.seeds)} sampling seeds; trainings averaged"}
     for name, c in found.items():
         record_crossing(evidence, f"critical size: {name}", c, over)
     record(evidence, strong_measures(sizes), **about)
 
 
 def record_same_data(evidence: ClaimRecord, desk: Experiment, kind: str) -> None:
-    """Ceiling minus agreement at the largest N and where copies end (K-same-data)."""
+    """Ceiling minus agreement at the largest N and where fewer than half of the samples are copies (K-same-data)."""
     by = by_sampler(desk)
     figures = [evidence.figure(f"agreement-{kind}", plot_agreement(by))]
     about: dict[str, Any] = {"kind": kind, **over_trainings(desk), "figures": figures}
     last, first = by[HEUN][-1], first_without_copies(by[HEUN])
     for where, size in (("largest N", last), ("smallest N without copies", first)):
-        evidence.add(where, size.n, kind=kind, unit="images")
+        evidence.add(where, size.n, kind=kind, unit="images", note=f"{size.copies:.1%} of its samples are copies")
         record(evidence, {f"agreement at the {where}": told(size.plain.agreement)}, **about)
         ceiling = (size.plain.ceilings[0].estimate + size.plain.ceilings[1].estimate) / 2
         evidence.add(f"ceiling at the {where}", ceiling, kind=kind, note="mean of A with A' and B with B'")
@@ -116,7 +119,7 @@ def record_same_data(evidence: ClaimRecord, desk: Experiment, kind: str) -> None
     rows = [row for one in shown for row in one.rows()]
     evidence.add(STRIP, rows, kind=kind, figures=[strip])
     trained, seeds = 2 * len(desk.trainings), len(desk.seeds)
-    over = {"n": trained * seeds, "varies": f"{trained} training seeds, {seeds} sampling seeds"}
+    over = {"n": trained * seeds, "counted": "samples", "varies": f"{trained} training seeds, {seeds} sampling seeds"}
     record(evidence, {DETAIL: told(fine_detail(desk, last.n))}, **{**about, **over, "figures": [strip]})
 
 

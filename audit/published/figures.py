@@ -70,7 +70,12 @@ def published_convergence(evidence: ClaimRecord, published: HasRoot, desk: Train
     put(evidence, name, (float(beside.mean()), span), n=2, seeds="0", note="cell 23 shows seed 0 only")
     copies = measures.smallest_copies(tiles, figures)
     hits = int((copies > COPY_CORRELATION).sum())
-    more = {"n": len(copies), "varies": "experiment, group, seed", "note": "all four experiments; seeds 0, 11 and 17"}
+    more = {
+        "n": len(copies),
+        "counted": "samples",
+        "varies": "experiment, group, seed",
+        "note": "all four experiments; seeds 0, 11 and 17",
+    }
     put(evidence, "share of copies at the smallest N", exact_share(hits, len(copies)), **more)
     put(evidence, "share of copies at the smallest N, counted", hits / len(copies), **more)
     for experiment in ORDER:
@@ -130,13 +135,13 @@ def published_attribute_respected(evidence: ClaimRecord, published: HasRoot) -> 
             exact_share(int((scores[a] > 0).sum() + (scores[b] < 0).sum()), len(scores[a]) + len(scores[b]))
             for a, b in (("A", "B"), ("faces_a", "faces_b"))
         )
-        put(evidence, f"samples read as their group, {name}", samples, **{**SEEDS, "n": 40})
+        put(evidence, f"samples read as their group, {name}", samples, **{**SEEDS, "n": 40, "counted": "samples"})
         put(evidence, f"held-out images read as their group, {name}", faces, varies="face, left out")
         share, interval = samples
         allowed = faces[1].low - RULES["respects"]["below_images_at_most"]
         above = replace(interval, low=interval.low - allowed, high=interval.high - allowed)
         name = f"samples read as their group, above what is allowed, {name}"
-        put(evidence, name, (share - allowed, above), **{**SEEDS, "n": 40})
+        put(evidence, name, (share - allowed, above), **{**SEEDS, "n": 40, "counted": "samples"})
 
 
 def published_male_convergence(evidence: ClaimRecord, published: HasRoot) -> None:

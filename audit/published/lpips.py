@@ -15,7 +15,7 @@ from core.metrics.lpips_weights import COMMAND, WeightsMissing
 from core.metrics.neighbours import nearest
 from core.metrics.retrieval import recall_by_k
 from core.metrics.ssim import ssim
-from core.stats import bootstrap_mean
+from core.stats import CORRELATION, bootstrap_mean
 from core.stats.clustered import clustered_mean, clustered_share
 from fixtures.published import reported
 from fixtures.published.notebooks import HasRoot, notebook_tiles, published_samples, recovered_faces
@@ -58,7 +58,8 @@ def published_rank_inversion(evidence: ClaimRecord, published: HasRoot) -> None:
     about = {"n": len(set(models[fresh])), "varies": "model"}
     by_model = clustered_share(table.changed.to_numpy()[fresh], models[fresh])
     put(evidence, "share whose nearest changes, not copies, over models", by_model, note=SEED_0, **about)
-    tau = clustered_mean(table.tau_control.to_numpy()[fresh], models[fresh], seed=SEED, over=MODELS)
+    controlled = table.tau_control.to_numpy()[fresh]
+    tau = clustered_mean(controlled, models[fresh], seed=SEED, over=MODELS, possible=CORRELATION)
     put(evidence, "Kendall's tau of LPIPS with a control metric, not copies, over models", tau, **about)
     put(evidence, "chance level of the share", 0.9, note="1 - 1/k for an unrelated ranking of k = 10")
     largest = table[table.n_label == LARGEST]

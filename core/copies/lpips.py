@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from core.copies.search import Nearest, Queries
 from core.copies.sets import ImageSet
 from core.files import write_atomic
 from core.metrics import lpips_weights
-from core.metrics.lpips import Embedding, nearest_lpips, rerank
+from core.metrics.lpips import Embedding, Passes, nearest_lpips, rerank
 from core.progress import Progress
 
 CANDIDATES = 10  # nearest groups of twins by L2 among which LPIPS looks, as the reproduction re-ranked ten
@@ -22,6 +24,7 @@ PART = 256  # queries at a time, at most
 PART_BYTES = 2**28  # of their vectors
 FEATURES = 124  # numbers in a vector, a pixel, at most: 64 a pixel, 128 for 4 pixels, 256 for 16, ...
 BATCH = 32  # images that the network sees at a time, at most
+PASSES = "passes.json"  # beside the parts, where all training images were searched
 LEAST = 16  # pixels a side from which the network has an output
 
 
@@ -84,9 +87,9 @@ def lpips_scores(
         if not kept.exists():
             images = queries.images(slice(low, high))
             if every:
-                value = nearest_lpips(
-                    embedding, images, Whole(train), 1, batch=batch, state=place, progress=progress
-                ).value[:, 0]
+                nearest = nearest_lpips(embedding, images, Whole(train), 1, batch=batch, state=place, progress=progress)
+                value = nearest.value[:, 0]
+                write_atomic(place / PASSES, json.dumps([asdict(each) for each in nearest.passes]))
             else:
                 value = _among(embedding, images, train, found.groups.index[low:high, :CANDIDATES], batch)
             stream = io.BytesIO()
@@ -96,6 +99,26 @@ def lpips_scores(
         if progress is not None and not every:
             progress(high, queries.n)
     return -np.concatenate(parts)
+
+
+def passes_of(place: Path) -> dict[str, Any] | None:
+    """How all training images were searched, of the parts kept in a folder; None where only candidates were.
+
+    `first_pass` names its precision, `measured_again` counts the training images that passed through the network a
+    second time in float32, once for every part of the queries, `searched_again` the queries for which all did, and
+    `exceeded` the distances that were off by more than `bound`, the largest of the parts.
+    """
+    kept = place / PASSES
+    if not kept.exists():
+        return None
+    parts = [Passes(**each) for each in json.loads(kept.read_text(encoding="utf-8"))]
+    return {
+        "first_pass": " and ".join(dict.fromkeys(each.first for each in parts)),
+        "measured_again": sum(each.measured_again for each in parts),
+        "searched_again": sum(each.searched_again for each in parts),
+        "exceeded": sum(each.exceeded for each in parts),
+        "bound": max(each.bound for each in parts),
+    }
 
 
 def _among(embedding: Embedding, images: Tensor, train: ImageSet, candidates: Tensor, batch: int) -> Tensor:

@@ -203,6 +203,7 @@ def _result(
         "any": judged.any,
         "not_looked_at": {known[key].name: why for key, why in scored.not_looked_at.items()},
         "lpips_among": options.lpips,
+        "lpips_passes": dict(scored.lpips_passes),
         "seed": options.seed,
         "versions": versions(PACKAGES, missing="not installed"),
     }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from core.copies.criteria import pixel_scores
-from core.copies.lpips import lpips_scores, why_not
+from core.copies.lpips import lpips_scores, passes_of, why_not
 from core.copies.options import Options, StageProgress
 from core.copies.planted import ORIGINALS, drawn, kinds, plant
 from core.copies.search import Nearest, Queries, search
@@ -36,6 +37,7 @@ class Scored:
         originals: (p,) the training image that each planted copy is one of.
         every_planted: whether those are all training images.
         not_looked_at: criterion -> why.
+        lpips_passes: set -> how all training images were searched by LPIPS; empty where they were not.
     """
 
     scores: Mapping[str, Mapping[str, np.ndarray]]
@@ -44,6 +46,7 @@ class Scored:
     originals: np.ndarray
     every_planted: bool
     not_looked_at: Mapping[str, str]
+    lpips_passes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def score(
@@ -82,12 +85,13 @@ def score(
     left = {"sscd": "no network of copy detection is given (--sscd FILE.onnx)"}
     if network is not None:
         scores["sscd"], left = _sscd(network, asked, train, twins, work, progress), {}
+    passes: dict[str, dict[str, Any]] = {}
     off = "left out as asked for (--lpips off)" if options.lpips == "off" else None
     if (why := off or why_not(train.shape, held_out is not None)) is not None:
         left["lpips"] = why
     else:
-        scores["lpips"] = _lpips(asked, found, train, work, options, progress)
-    return Scored(scores, found[SAMPLES], planted, originals, len(train) <= ORIGINALS, left)
+        scores["lpips"], passes = _lpips(asked, found, train, work, options, progress)
+    return Scored(scores, found[SAMPLES], planted, originals, len(train) <= ORIGINALS, left, passes)
 
 
 def _lpips(
@@ -97,15 +101,17 @@ def _lpips(
     work: Path,
     options: Options,
     progress: StageProgress,
-) -> dict[str, np.ndarray]:
-    """By set, without the training images: each of those is its own nearest."""
+) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+    """By set, without the training images, each of which is its own nearest: scores, and how all were searched."""
     place, every = work / f"lpips-{options.lpips}", options.lpips == "all"
     told = {name: _told(progress, f"LPIPS of {name}") for name in asked}
-    return {
+    scores = {
         name: lpips_scores(queries, found[name], train, place / _slug(name), every=every, progress=told[name])
         for name, queries in asked.items()
         if name != TRAINING
     }
+    passes = {name: passes_of(place / _slug(name)) for name in scores}
+    return scores, {name: made for name, made in passes.items() if made is not None}
 
 
 def _queries(

@@ -102,10 +102,22 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     for name, why in result["not_looked_at"].items():
         yield f"not looked at, {name}: {why}"
+    yield from lpips_passes(result)
     yield result["answer"]
     yield result["sight"]
     if result["verdict"]:
         yield f"at most {percent(result['at_most'])} {result['verdict']}"
+
+
+def lpips_passes(result: Mapping[str, Any]) -> Iterator[str]:
+    """How LPIPS was searched among all training images, in a line; nothing where it was among candidates only."""
+    passes = result.get("lpips_passes") or {}
+    if passes and all(each["first_pass"] == "float32" for each in passes.values()):
+        yield "LPIPS was searched in float32 among all training images: none passed through the network twice"
+    elif passes:
+        train = result["sets"]["train"]["images"]
+        again = listed([f"{each['measured_again']:,} for {name}" for name, each in passes.items()])
+        yield f"LPIPS was searched in bfloat16; of {train:,} training images were measured again in float32: {again}"
 
 
 def in_order(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:

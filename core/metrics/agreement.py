@@ -4,6 +4,7 @@ Measure of Kadkhodaie et al. (2024), figure 2: sample k of A against sample k of
 same matrix of similarities gives the mismatched-seed baseline and the retrieval accuracy.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from core.errors import InputError
 from core.metrics.correlation import band, correlation_matrix, remove_mean
 from core.metrics.lpips import Embedding
-from core.stats import Interval, bootstrap_mean, clopper_pearson
+from core.stats import CORRELATION, Interval, bootstrap_mean, clopper_pearson
 
 STRONG = 0.9  # "nearly identical" of the ledger's decision rules
 WEAK_QUANTILE = 0.95  # of the mismatched seeds: below it, seed k says no more than another seed
@@ -20,9 +21,13 @@ WEAK_QUANTILE = 0.95  # of the mismatched seeds: below it, seed k says no more t
 
 @dataclass(frozen=True)
 class Agreement:
-    """Similarity (n, n) of sample k of A (row) with sample l of B (column); larger is more alike."""
+    """Similarity (n, n) of sample k of A (row) with sample l of B (column); larger is more alike.
+
+    `possible` is the least and the most that a similarity can be by its definition; intervals of its mean end there.
+    """
 
     similarity: np.ndarray
+    possible: tuple[float, float] = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
         shape = self.similarity.shape
@@ -59,7 +64,7 @@ class Agreement:
 
     def mean(self, *, seed: int) -> tuple[float, Interval]:
         """Mean same-seed similarity and its interval over seeds."""
-        return float(self.same.mean()), bootstrap_mean(self.same, seed=seed, over="seeds")
+        return float(self.same.mean()), bootstrap_mean(self.same, seed=seed, over="seeds").within(self.possible)
 
     def mean_excess(self, *, seed: int) -> tuple[float, Interval]:
         """Mean similarity above the mismatched baseline and its interval over seeds."""
@@ -103,7 +108,7 @@ def agreement(
         a, b = remove_mean(a, mean_a), remove_mean(b, mean_b)
     if frequencies is not None:
         a, b = band(a, *frequencies), band(b, *frequencies)
-    return Agreement(correlation_matrix(a, b).cpu().numpy())
+    return Agreement(correlation_matrix(a, b).cpu().numpy(), CORRELATION)
 
 
 def perceptual_agreement(embedding: Embedding, a: Tensor, b: Tensor, *, batch: int = 32) -> Agreement:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from core.errors import InputError
 from core.metrics.replication import flagged_share
-from core.stats import Interval, bootstrap_statistic
+from core.stats import Interval, bootstrap_statistic, clopper_pearson
 from core.stats.clustered import clustered_share
 
 
@@ -92,9 +92,23 @@ def _area(hit: np.ndarray, miss: np.ndarray, who: np.ndarray, seed: int) -> tupl
         return ((a @ wins) * b).sum(-1) / ((a @ copies) * b.sum(-1))
 
     originals, others = np.arange(len(copies)), np.arange(len(miss))
+    value = float(area(originals, others))
+    if value in (0.0, 1.0):  # every resample would say the same
+        return value, _apart(value, min(len(copies), len(miss)))
     over = "copies and others" if len(copies) == len(hit) else "originals and others"
     interval = bootstrap_statistic([originals, others], area, seed=seed, resamples=1999, over=over)
-    return float(area(originals, others)), interval
+    return value, interval
+
+
+def _apart(area: float, pairs: int) -> Interval:
+    """The exact interval of an area of 0 or 1, which a bootstrap would take for certain.
+
+    Of `pairs` originals, each with another non-copy, the pairs are independent and all ordered alike: so many successes
+    of so many, whose chance is the area.
+    """
+    found = clopper_pearson(pairs if area == 1 else 0, pairs)
+    told = f"{found.method} of {pairs} separate pairs, all ordered alike: every resample would give {area:g}"
+    return Interval(found.low, found.high, told, found.level)
 
 
 def _weights(index: np.ndarray, n: int) -> np.ndarray:

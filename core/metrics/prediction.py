@@ -4,6 +4,7 @@ Papers that compare closed-form denoisers with networks report one or the other 
 the patterns are the same, whatever their brightness and contrast; R2 asks for the pixels themselves and may be below 0.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from core.errors import InputError
 from core.metrics.agreement import Agreement
 from core.metrics.correlation import correlation_matrix, normalise
+from core.stats import CORRELATION
 
 
 @dataclass(frozen=True)
@@ -38,4 +40,5 @@ def prediction(target: Tensor, predicted: Tensor) -> Prediction:
     wanted, found = (images.reshape(len(images), -1).to(torch.float64) for images in (target, predicted))
     spread = (wanted * normalise(target, what="target")).sum(dim=1).square()
     squares = torch.stack([(found - one).square().sum(dim=1) for one in wanted])
-    return Prediction(Agreement(pearson.cpu().numpy()), Agreement((1 - squares / spread[:, None]).cpu().numpy()))
+    share = 1 - squares / spread[:, None]
+    return Prediction(Agreement(pearson.cpu().numpy(), CORRELATION), Agreement(share.cpu().numpy(), (-math.inf, 1.0)))

@@ -20,6 +20,7 @@ from torch import Tensor
 from core.errors import InputError
 from core.metrics.agreement import Agreement
 from core.metrics.correlation import correlation_matrix, normalise
+from core.stats import CORRELATION, SHARE
 
 LEAST = 1e-5  # of a sample's norm: ten times what the rounding of float32 pixels leaves of a multiple of w
 
@@ -54,7 +55,8 @@ def residual_agreement(a: Tensor, b: Tensor, wiener: Tensor) -> Agreement:
     l, after that of seed l: same noise on the diagonal, mismatched off it.
     """
     _alike(a, b, "b")
-    return Agreement(correlation_matrix(residuals(a, wiener, what="a"), residuals(b, wiener, what="b")).cpu().numpy())
+    left = residuals(a, wiener, what="a"), residuals(b, wiener, what="b")
+    return Agreement(correlation_matrix(*left).cpu().numpy(), CORRELATION)
 
 
 def explained(samples: Tensor, wiener: Tensor) -> Agreement:
@@ -64,7 +66,7 @@ def explained(samples: Tensor, wiener: Tensor) -> Agreement:
     the diagonal, mismatched off it.
     """
     _alike(samples, wiener, "samples")
-    return Agreement(np.square(correlation_matrix(samples, wiener).cpu().numpy()))
+    return Agreement(np.square(correlation_matrix(samples, wiener).cpu().numpy()), SHARE)
 
 
 def _alike(first: Tensor, second: Tensor, what: str) -> None:

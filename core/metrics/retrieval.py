@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from core.errors import InputError
-from core.stats import Interval, bootstrap_difference, bootstrap_mean, clopper_pearson, row_kendall, row_spearman
+from core.stats import (
+    CORRELATION,
+    SHARE,
+    Interval,
+    bootstrap_difference,
+    bootstrap_mean,
+    clopper_pearson,
+    row_kendall,
+    row_spearman,
+)
 from core.stats.clustered import clustered_mean, clustered_share
 
 MEMORISED = 0.99  # correlation of a sample with its nearest training image, above which it is a copy
@@ -65,7 +74,9 @@ def rank_agreement(
         bad = int(np.isnan(tau).argmax())
         raise InputError(f"candidates of sample {bad} are all at one distance: their order is undefined")
     who, over = (np.arange(len(a)), "samples") if clusters is None else (clusters, "clusters of samples")
-    tau_interval, rho_interval = (clustered_mean(x, who, seed=seed, over=over)[1] for x in (tau, rho))
+    tau_interval, rho_interval = (
+        clustered_mean(x, who, seed=seed, over=over, possible=CORRELATION)[1] for x in (tau, rho)
+    )
     return RankAgreement(tau, rho, float(tau.mean()), tau_interval, float(rho.mean()), rho_interval)
 
 
@@ -156,9 +167,9 @@ def identity_retrieval(
     first, average = (np.bincount(label, x) / per_identity for x in (relevant[asked, 0], precision))
     return IdentityRetrieval(
         float(first.mean()),
-        bootstrap_mean(first, seed=seed, over="identities"),
+        bootstrap_mean(first, seed=seed, over="identities").within(SHARE),
         float(average.mean()),
-        bootstrap_mean(average, seed=seed, over="identities"),
+        bootstrap_mean(average, seed=seed, over="identities").within(SHARE),
         int(asked.sum()),
         len(names),
         float((count[asked] / size[asked]).mean()),

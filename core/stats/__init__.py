@@ -5,9 +5,11 @@ refused, never dropped: a lost sample changes a denominator.
 """
 
 from core.stats.intervals import (
+    CORRELATION,
     FEWEST,
     LOWEST_DECILE_COVERAGE,
     RESAMPLES,
+    SHARE,
     SKEWED_MEAN_COVERAGE,
     Interval,
     bootstrap_difference,
@@ -25,9 +27,11 @@ from core.stats.ranks import kendall, row_kendall, row_spearman, spearman, spear
 from core.stats.significance import Equivalence, SignificanceTest, holm, permutation_test, tost
 
 __all__ = [
+    "CORRELATION",
     "FEWEST",
     "LOWEST_DECILE_COVERAGE",
     "RESAMPLES",
+    "SHARE",
     "SKEWED_MEAN_COVERAGE",
     "Equivalence",
     "Interval",

@@ -4,6 +4,8 @@ Treating them as independent makes intervals too narrow: four perturbations of o
 one seed, succeed and fail together.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -12,14 +14,22 @@ from core.errors import InputError
 from core.stats import Interval, bootstrap_statistic, clopper_pearson
 
 
-def clustered_mean(values: ArrayLike, clusters: ArrayLike, *, seed: int, over: str) -> tuple[float, Interval]:
+def clustered_mean(
+    values: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    seed: int,
+    over: str,
+    possible: tuple[float, float] = (-math.inf, math.inf),
+) -> tuple[float, Interval]:
     """Mean of all values (n,) and its bootstrap interval; whole clusters, `clusters` (n,) names them, are resampled.
 
-    Fewer than six clusters give Student's interval, as its method says.
+    Fewer than six clusters give Student's interval, as its method says. It ends where the values do, whose least and
+    most are `possible`.
     """
     total, count = _by_cluster(values, clusters)
     interval = bootstrap_statistic([total, count], _ratio, seed=seed, paired=True, over=over)
-    return float(total.sum() / count.sum()), interval
+    return float(total.sum() / count.sum()), interval.within(possible)
 
 
 def clustered_share(flagged: ArrayLike, clusters: ArrayLike, *, level: float = 0.95) -> tuple[float, Interval]:

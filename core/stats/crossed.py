@@ -15,15 +15,15 @@ seeds and 16 to 64 sampling seeds, whose effects are normal or (sampling seeds) 
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite, sqrt
+from dataclasses import dataclass, replace
+from math import inf, isfinite, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from core.errors import InputError
-from core.stats.intervals import RESAMPLES, Interval
+from core.stats.intervals import RESAMPLES, Interval, resampled_interval
 from core.stats.significance import Equivalence
 
 COVERAGE = {"mean": (0.905, 0.995), "gap": (0.97, 0.995)}  # least and most over the laws of the tests
@@ -41,12 +41,14 @@ class Crossed:
         variances: what each factor contributes to the estimate's variance, at least 0; what a level has only together
             with one of the largest factor is counted there.
         degrees: Satterthwaite's degrees of freedom, of the factors with what they have together in each.
+        possible: least and most that the quantity can be by its definition; intervals end there.
     """
 
     estimate: float
     sizes: Mapping[str, int]
     variances: Mapping[str, float]
     degrees: float
+    possible: tuple[float, float] = (-inf, inf)
 
     @property
     def error(self) -> float:
@@ -62,10 +64,11 @@ class Crossed:
     def interval(self, *, level: float = 0.95) -> Interval:
         """Student's interval of the estimate over all factors; of no width where nothing varies."""
         if self.error == 0:
-            return Interval(self.estimate, self.estimate, f"no variation over {self.over}", level)
+            exact = Interval(self.estimate, self.estimate, f"no variation over {self.over}", level)
+            return exact.within(self.possible)
         half = float(stats.t.ppf((1 + level) / 2, self.degrees)) * self.error
         method = f"jackknife over {self.over}, Satterthwaite's t of {self.degrees:.1f} degrees of freedom"
-        return Interval(self.estimate - half, self.estimate + half, method, level)
+        return Interval(self.estimate - half, self.estimate + half, method, level).within(self.possible)
 
     def equivalence(self, margin: float, *, alpha: float = 0.05) -> Equivalence:
         """Two one-sided tests (Schuirmann 1987) that the quantity lies within +-`margin`.
@@ -124,29 +127,39 @@ def crossed(
     return Crossed(estimate, dict(sizes), {name: v if v > rounding else 0.0 for name, v in own.items()}, degrees)
 
 
-def crossed_mean(values: ArrayLike, factors: Sequence[str]) -> Crossed:
+def crossed_mean(values: ArrayLike, factors: Sequence[str], *, possible: tuple[float, float] = (-inf, inf)) -> Crossed:
     """Mean of a table of values with one axis for each of `factors`, all of which vary.
 
     For agreement across halves: values (A's training seeds, B's training seeds, sampling seeds), every A_i with every
     B_j. For several trainings of one network: (training seeds, sampling seeds). A_i and B_i must be separate trainings,
-    from different seeds; where they share one, what they share is seen on neither side.
+    from different seeds; where they share one, what they share is seen on neither side. `possible` is the least and
+    the most that a value can be by its definition.
     """
     table = _table(values, "values", len(factors))
     if len(set(factors)) != len(factors):
         raise InputError(f"factors: found {list(factors)}, expected different names")
     sizes = dict(zip(factors, table.shape, strict=True))
-    return crossed(sizes, lambda weights: _mean(table, *(weights[name] for name in factors)))
+    found = crossed(sizes, lambda weights: _mean(table, *(weights[name] for name in factors)))
+    return replace(found, possible=possible)
 
 
-def crossed_pairs_mean(values: ArrayLike, *, trainings: str = "training seeds", sampling: str = SAMPLING) -> Crossed:
+def crossed_pairs_mean(
+    values: ArrayLike,
+    *,
+    trainings: str = "training seeds",
+    sampling: str = SAMPLING,
+    possible: tuple[float, float] = (-inf, inf),
+) -> Crossed:
     """Mean over the pairs of different trainings of one set, and what it varies by.
 
     `values` (r, r, n) holds the agreement of trainings i and j from sampling seed k, alike for (i, j) and (j, i); those
-    with i = j are not looked at. Pairs share trainings: the trainings are what is left out, not the pairs.
+    with i = j are not looked at. Pairs share trainings: the trainings are what is left out, not the pairs. `possible`
+    as for `crossed_mean`.
     """
     table = _pairs(values, "values")
     sizes = {trainings: len(table), sampling: table.shape[2]}
-    return crossed(sizes, lambda weights: _mean_of_pairs(table, weights[trainings], weights[sampling]), least=3)
+    found = crossed(sizes, lambda weights: _mean_of_pairs(table, weights[trainings], weights[sampling]), least=3)
+    return replace(found, possible=possible)
 
 
 def ceiling_gap(within_a: ArrayLike, within_b: ArrayLike, across: ArrayLike) -> Crossed:
@@ -248,7 +261,7 @@ def crossed_trend(sizes: Sequence[int], tables: Sequence[ArrayLike], *, seed: in
     low, high = np.quantile(found, [0.025, 0.975])
     value = float(stats.spearmanr(sizes, [table.mean() for table in values]).statistic)
     method = f"percentile bootstrap, {RESAMPLES} resamples over trainings and sampling seeds"
-    return value, Interval(float(low), float(high), method, 0.95)
+    return value, resampled_interval(float(low), float(high), method, 0.95, found, f"{len(sizes)} set sizes")
 
 
 def _mean(table: np.ndarray, *weights: np.ndarray) -> np.ndarray:

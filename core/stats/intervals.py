@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from scipy import stats
 from core.errors import InputError
 
 RESAMPLES = 9999
+ROUNDING = 1e-6  # of a correlation in float32: so far beyond 1 it may lie
+CORRELATION, SHARE = (-1.0, 1.0), (0.0, 1.0)  # what a mean of these can be
 FEWEST = 6  # values that are resampled: of two to five there are too few resamples, however far they are widened
 
 
@@ -33,6 +35,22 @@ class Interval:
     def width(self) -> float:
         """Length of the interval."""
         return self.high - self.low
+
+    def within(self, possible: tuple[float, float]) -> "Interval":
+        """The interval cut to what the quantity can be by its definition: Student's t does not know where that ends.
+
+        It covers the truth as often as before, as no truth is cut away.
+
+        Raises:
+            InputError: if the interval holds nothing that is possible: then it is another quantity's.
+        """
+        least, most = possible
+        if self.low > most + ROUNDING or self.high < least - ROUNDING:
+            raise InputError(
+                f"interval: found [{self.low:g}, {self.high:g}], expected values from {least:g} to {most:g}"
+            )
+        low, high = (min(max(end, least), most) for end in (self.low, self.high))
+        return replace(self, low=low, high=high)
 
 
 def sample_of(values: ArrayLike, name: str, least: int = 2) -> np.ndarray:
@@ -80,9 +98,10 @@ def bootstrap_statistic(
     section 4.2); n is the smallest sample's.
     """
     data = tuple(sample_of(s, f"sample {i}") for i, s in enumerate(samples))
+    many = " and ".join(str(len(x)) for x in data[: 1 if paired else None])
     if all(np.ptp(x) == 0 for x in data):
         point = float(np.asarray(statistic(*data, axis=-1)))
-        return Interval(point, point, f"no variation over {over}", level)
+        return Interval(point, point, f"no variation over {over}, all {many} are alike", level)
     if min(len(x) for x in data) < FEWEST:
         return student(data, statistic, paired=paired, level=level, over=over)
     wider = widened(level, min(len(x) for x in data))
@@ -96,7 +115,17 @@ def bootstrap_statistic(
             raise InputError(f"bootstrap: the statistic is defined on {len(defined)} of {resamples} resamples only")
         low, high = np.quantile(defined, [(1 - wider) / 2, (1 + wider) / 2])
         method = "percentile"
-    return Interval(float(low), float(high), f"{method} bootstrap over {over}, widened as Student's t", level)
+    told = f"{method} bootstrap over {over}, widened as Student's t"
+    return resampled_interval(float(low), float(high), told, level, resampled, f"{many} values")
+
+
+def resampled_interval(low: float, high: float, method: str, level: float, drawn: np.ndarray, what: str) -> Interval:
+    """The interval of statistics drawn (m,) by resampling `what`; where it has no width, its method says why."""
+    if low < high:
+        return Interval(low, high, method, level)
+    same = np.isclose(drawn, low, rtol=1e-12, atol=1e-12)
+    share = "all" if same.all() else f"{same.mean():.1%}"
+    return Interval(low, high, f"{method}; of no width, as {share} of the resamples of {what} give this value", level)
 
 
 def student(

@@ -8,7 +8,16 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from core.errors import InputError
-from core.stats.intervals import FEWEST, RESAMPLES, Interval, bootstrap_statistic, pair_of, sample_of, widened
+from core.stats.intervals import (
+    FEWEST,
+    RESAMPLES,
+    Interval,
+    bootstrap_statistic,
+    pair_of,
+    resampled_interval,
+    sample_of,
+    widened,
+)
 
 
 def kendall(
@@ -127,6 +136,7 @@ def spearman_trend(
     if not np.isfinite(point):
         raise InputError("values: constant over all levels, their trend is undefined")
     wider = widened(0.95, min(len(v) for v in data))
-    low, high = np.quantile(np.nan_to_num(distribution), [(1 - wider) / 2, (1 + wider) / 2])
+    drawn = np.nan_to_num(distribution)
+    low, high = np.quantile(drawn, [(1 - wider) / 2, (1 + wider) / 2])
     method = f"percentile bootstrap over seeds of rho of {of}, widened as Student's t"
-    return point, Interval(float(low), float(high), method)
+    return point, resampled_interval(float(low), float(high), method, 0.95, drawn, f"{len(x)} levels")

@@ -125,10 +125,13 @@ def test_nothing_is_wider_than_the_screen(tmp_path: Path, width: int) -> None:
 def test_paper_shows_what_decided_and_folds_the_rest(tmp_path: Path) -> None:
     pypdf = pytest.importorskip("pypdf")
     place = tmp_path / "page.html"
-    place.write_text(render(full(tmp_path), tmp_path))
+    data = full(tmp_path)
+    data["inputs"] = [{"name": f"list {k}", "rows": k, "sha256": "0" * 64} for k in range(6)]  # one line too many
+    place.write_text(render(data, tmp_path))
     browse(place, f"--print-to-pdf={tmp_path / 'page.pdf'}", "--no-pdf-header-footer")
-    text = " ".join(sheet.extract_text() for sheet in pypdf.PdfReader(tmp_path / "page.pdf").pages)
-    told = " ".join(text.split())
+    sheets = [" ".join(sheet.extract_text().split()) for sheet in pypdf.PdfReader(tmp_path / "page.pdf").pages]
+    told = " ".join(sheets)
+    assert "Environment" in sheets[-1] and "at full precision." in sheets[-1], "no line stands on a sheet alone"
     assert "expected above 0.5" in told.lower() and "It is so." in told
     assert "000030.jpg" not in told and "BCa bootstrap" not in told
 

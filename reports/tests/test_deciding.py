@@ -1,5 +1,6 @@
 """The number that decided: for every verdict the check that it hangs on, and no other."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -48,6 +49,18 @@ def test_what_the_statement_is_about_decides_where_its_outcome_is_that_of_the_ve
         evidence = [number("a", a, 1), number("b", 5, 1), number("c", c, 1)]
         found = checks_of(rows, evidence, judge_claim(rows, evidence))
         assert [check["evidence"] for check in found if check["decided"]] == [decided]
+
+
+def test_every_kind_of_evidence_has_its_own_deciding_check() -> None:
+    """Of two kinds, one refuted: the claim's number is of that kind, the other kind's verdict hangs on its own."""
+    rows = row(*(Check(name, "above", value=0.0, decides=name == "b") for name in "ab"))
+    values = {"synthetic": {"a": 1.1, "b": 9.0}, "published": {"a": -5.0, "b": 9.0}}
+    evidence = [replace(number(k, v, 1), kind=kind) for kind, found in values.items() for k, v in found.items()]
+    found = checks_of(rows, evidence, judge_claim(rows, evidence))
+    told = {
+        name: [(one["kind"], one["evidence"]) for one in found if one[name]] for name in ("decided", "decided_kind")
+    }
+    assert told == {"decided": [("published", "a")], "decided_kind": [("synthetic", "b"), ("published", "a")]}
 
 
 @pytest.mark.parametrize(

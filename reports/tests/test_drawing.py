@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from reports.drawing import compact, drawn, smallest_png
+from reports.drawing import compact, drawn, label_logarithms, labels_stand_apart, smallest_png
 
 
 def curve(points: int = 5) -> Figure:
@@ -62,6 +62,21 @@ def test_the_labels_of_a_short_logarithmic_axis_are_few(values: tuple[float, flo
     _, data = drawn(figure)
     told = re.findall(rb"<(?:text|tspan)[^>]*>([^<]*)<", data)
     assert [text.decode() for text in told if text.strip() and text != b"10"] == labels
+
+
+def test_labels_of_many_digits_stand_apart() -> None:
+    """Two decades in half of a figure: 2,000, 5,000, 10,000, 20,000 and 50,000 would run into each other."""
+    figure, panels = plt.subplots(1, 2, figsize=(7, 2.8))
+    for axes, span in zip(panels, ((1500, 90_000), (15, 900)), strict=True):
+        axes.plot(span, [1, 2])
+        axes.set(xscale="log", xlim=span)
+    label_logarithms(figure)
+    told = [[label.get_text() for label in axes.get_xticklabels()] for axes in panels]
+    assert all(labels_stand_apart(axes.xaxis) for axes in panels)
+    assert told[1] == ["20", "50", "100", "200", "500"] and 1 < len(told[0]) < 5
+    panels[0].set_xticks([2000, 5000, 10_000, 20_000, 50_000])
+    assert not labels_stand_apart(panels[0].xaxis)
+    plt.close(figure)
 
 
 def test_chosen_ticks_stay_as_they_are() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reports.bearing import BEYOND, CENTRAL, DETAIL, STRIP
+from reports.bearing import BEFORE, BEYOND, CENTRAL, DETAIL, STRIP
 from reports.headline import headline
 
 RULES = {"independent": {"gap_within": 0.03, "gap_above": 0.05, "word": "independent", "rule": "", "fixed": ""}}
@@ -46,7 +46,8 @@ def audit(
         ((0.04, 0.09), (0.2, 0.3), "agree less (0.94) than two trained on the same ones (0.95), from the same noise "
          "by a sampler that adds none of its own; at N = 32 (0.50 against 0.80)."),
         ((0.0, 0.09), (0.2, 0.3), "too uncertain to call as much, from the same noise"),
-        ((-0.01, 0.02), (-0.01, 0.02), "at N = 32, where copies have ended, they do so already (0.50 against 0.80)."),
+        ((-0.01, 0.02), (-0.01, 0.02), "at N = 32, where fewer than half of the samples are copies, they do so already "
+         "(0.50 against 0.80)."),
         ((-0.01, 0.02), (0.0, 0.2), "at N = 32 that cannot be told (0.50 against 0.80)."),
     ],
 )  # fmt: skip
@@ -109,7 +110,11 @@ def lines(data: dict[str, Any]) -> dict[str, str]:
 def test_how_sure_it_is_follows_from_the_intervals() -> None:
     told = lines(audit((-0.01, 0.02), (0.2, 0.3)))["How sure"]
     assert told.startswith("At N = 4,096 the two differ by 0.005 (95 % interval [−0.010, 0.020]), inside the ±0.03")
-    assert "at N = 32 by 0.250 (95 % interval [0.200, 0.300]), above the 0.05 that counts as one." in told
+    few = "at N = 32, the smallest at which fewer than half of the samples are copies, by"
+    assert f"{few} 0.250 (95 % interval [0.200, 0.300]), above the 0.05 that counts as one." in told
+    alone = audit((-0.01, 0.02), (0.2, 0.3))
+    next(e for e in alone["claims"][0]["evidence"] if e["name"] == BEFORE)["value"] = 4096  # at no N so few are copies
+    assert "fewer than half" not in lines(alone)["How sure"]
     told = lines(audit((0.0, 0.09), (0.0, 0.2)))["How sure"]
     assert "not inside the ±0.03" in told and "not above the 0.05" in told
     row = {"claim": CENTRAL, "kind": "synthetic", "verdict": "reproduced", "survives": False}
@@ -191,6 +196,13 @@ def test_what_is_unknown_is_said() -> None:
         "inconclusive and 1 is blocked."
     )
     assert lines(audit((0, 0.01), (0.2, 0.3)))["Still unknown"] == "Nothing that the ledger asks of the central claim."
+
+
+def test_that_longer_training_was_not_judged_stands_on_the_first_screen() -> None:
+    preset = {"train": {"image_size": 20, "exposures": 2000, "epochs": 10}, "parameters": 114496, "full": False}
+    for kind, told in (("synthetic", True), ("full", False)):  # the latter's networks come from elsewhere
+        found = lines(audit((0, 0.01), (0.2, 0.3), kind) | {"preset": preset})["Still unknown"]
+        assert ("Whether it lasts in longer training than 20,000 images shown: they may not have" in found) == told
 
 
 @pytest.mark.parametrize(

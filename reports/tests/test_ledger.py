@@ -62,6 +62,7 @@ def test_a_reason_stands_for_all_kinds_or_for_one(tmp_path: Path) -> None:
             r"window: found \[1, 0\]; expected two numbers",
         ),
         ('colour = "red"', "unknown key 'colour'"),
+        ("leaves_open = 3", "leaves_open: found 3; expected a text"),
         ('aliases = ["T-a"]', "T-a stands in two rows"),
         ('recorded = { published = "true" }', "recorded verdict for published"),
         ('recorded = { celeba = "reproduced" }', "recorded kind"),

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from reports import render as module
-from reports.parts import decided, first_picture, opened_by, surprises, unblocking, verdict_counts
+from reports.format import unit_of_n
+from reports.parts import decided, decided_by, first_picture, opened_by, surprises, unblocking, verdict_counts
 from reports.render import render
 from reports.tests.test_render import PIXEL, Page, audit, check, claim, full, item
 
@@ -28,7 +29,7 @@ def short(page: str, claim_id: str) -> str:
 def test_a_card_shows_the_number_that_decided_and_folds_the_rest(tmp_path: Path) -> None:
     text = short(render(full(tmp_path), tmp_path), "T-a")
     for told in ("It is so. T 1", "agreement 0.411 [0.382, 0.440]", "Expected above 0.5: it does not.",
-                 "synthetic, n = 64, varies: seed; the only check"):  # fmt: skip
+                 "synthetic, n = 64 seeds, varies: seed; the only check"):  # fmt: skip
         assert told in text, told
     for folded in ("000001.jpg", "BCa bootstrap", "Above 0.", "test_a_positive", "it was so once", "202,599"):
         assert folded not in text, folded
@@ -39,6 +40,50 @@ def test_a_name_that_reads_poorly_is_shown_as_the_ledger_says(tmp_path: Path) ->
     data["claims"][0]["checks"][0]["shown"] = "likeness of <both>"
     page = render(data, tmp_path)
     assert "likeness of <both> 0.411" in short(page, "T-a") and "<both>" not in page
+
+
+def test_multiplicity_names_the_number_that_the_card_does(tmp_path: Path) -> None:
+    """The p of a verdict may be another check's; then both are named, each for what it is."""
+    data = full(tmp_path)
+    other = check("b", "above 0", "holds", decided=False)
+    data["claims"][0]["checks"] = [other, *data["claims"][0]["checks"]]
+    data["claims"][0]["checks"][1]["shown"] = "likeness of both"
+    row = {"claim": "T-a", "kind": "synthetic", "verdict": "refuted", "check": "b", "pvalue": 0.001, "adjusted": 0.002,
+           "survives": True}  # fmt: skip
+    data["multiplicity"] = {"method": "Holm (1979).", "alpha": 0.05, "family": 1, "survive": 1, "rows": [row]}
+    page = " ".join(Page(render(data, tmp_path)).text.split())
+    assert "likeness of both 0.411" in short(render(data, tmp_path), "T-a")
+    assert "likeness of both; p is that of: b" in page.split("Decided by")[1]
+    assert decided_by({**row, "check": "agreement"}, data) == ("likeness of both", None)
+    data["claims"][0]["checks"] = []
+    assert decided_by(row, data) == ("b", None)
+
+
+def test_a_card_says_what_its_verdict_leaves_open(tmp_path: Path) -> None:
+    data = full(tmp_path)
+    data["claims"][0]["leaves_open"] = "Not judged: longer training."
+    page = render(data, tmp_path)
+    assert "Not judged: longer training." in short(page, "T-a") and page.count("Not judged") == 1
+
+
+def test_n_says_what_it_counts(tmp_path: Path) -> None:
+    data = full(tmp_path)
+    found = data["claims"][0]["evidence"][0]
+    assert found["varies"] == "seed" and "n = 64 seeds, varies: seed" in short(render(data, tmp_path), "T-a")
+    found |= {"counted": "pairs of samples", "varies": "3 training seeds a group"}
+    page = render(data, tmp_path)
+    assert "n = 64 pairs of samples, varies: 3 training" in short(page, "T-a")
+    assert " ".join(Page(page).text.split()).count("64 pairs of samples") >= 2, "on the card and in its table"
+    assert unit_of_n({"n": 40, "varies": "corpus, seed"}) == "", "of two things nothing is guessed"
+    assert [unit_of_n({"n": n, "varies": "3 training seeds"}) for n in (576, None)] == ["", ""]
+
+
+def test_names_of_evidence_say_what_was_measured(tmp_path: Path) -> None:
+    data = full(tmp_path)
+    data["claims"][0]["evidence"].append(item("agreement at the smallest N without copies"))
+    text = " ".join(Page(render(data, tmp_path)).text.split())
+    assert "agreement at the smallest N at which fewer than half of the samples are copies" in text
+    assert "without copies" not in text
 
 
 def test_an_open_check_says_why_on_its_card_and_in_its_line(tmp_path: Path) -> None:

@@ -100,7 +100,9 @@ def test_the_summary_has_a_line_a_claim_with_what_decided_it_and_its_cost(tmp_pa
     rows = [" ".join(row.split()) for row in re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", text)]
     assert len(rows) == len(data["claims"]) and "<script" not in text and "<img" not in text
     told = [" ".join(Page(f"<table><tr><th>{row}</tr></table>").text.split()) for row in rows]
-    assert told[0].startswith("Title of T-a (T 1)synthetic: agreement 0.411 [0.382, 0.440], n 64; expected above 0.5")
+    assert told[0].startswith(
+        "Title of T-a (T 1)synthetic: agreement 0.411 [0.382, 0.440], n 64 seeds; expected above 0.5"
+    )
     assert told[0].endswith("refuted1.5 s") and told[1].endswith("reproducedbefore")
     assert told[3].startswith("Title of T-d (T 1)needs the published lists")
     assert "12 min 31 s in all, without the figures of 1 claim" in " ".join(page.text.split())

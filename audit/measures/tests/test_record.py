@@ -4,9 +4,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from audit.measures.record import over_seeds, record, record_pairs, record_published
+from audit.measures.record import over_samples, over_seeds, over_trainings, record, record_pairs, record_published
+from audit.measures.transition import record_shares
 from core.errors import Missing
 from core.stats import Interval
 from reports.ledger import load_ledger
@@ -62,3 +64,17 @@ def test_published_evidence_needs_the_published_material(claim: ClaimRecord) -> 
     record_published(claim, None, lambda evidence, published: seen.append(published))
     record_published(claim, material, lambda evidence, published: seen.append(published))
     assert seen == [material]
+
+
+def test_samples_and_pairs_of_samples_are_counted_apart(claim: ClaimRecord) -> None:
+    """Three trainings a group from 64 seeds: every A with every B is 9 pairs a seed, and both groups 6 samples."""
+    desk: Any = SimpleNamespace(trainings=range(3), seeds=range(64))
+    pairs, samples = over_trainings(desk), over_samples(desk)
+    assert (pairs["n"], pairs["counted"]) == (576, "pairs of samples")
+    assert (samples["n"], samples["counted"]) == (384, "samples")
+    near = np.where(np.arange(64) < 32, 0.99, 0.5) * np.ones((2, 6, 1))
+    near[1] = 0.5
+    record_shares(claim, "", (4, 32), near, {"kind": "synthetic", **pairs})
+    told = {e.name: (e.n, e.counted) for e in claim.evidence}
+    assert told["share of copies, N = 4"] == told["share of copies, N = 32"] == (384, "samples")
+    assert told["trend of the share of copies over N (Spearman)"] == (384, "samples at each N")

@@ -25,6 +25,13 @@ def test_same_function_agrees_and_is_retrieved() -> None:
     assert found.mixture()["strong"][0] == 40
 
 
+def test_few_seeds_agree_by_at_most_one() -> None:
+    a, b = _samples(n=4, share=0.95)
+    b[3] = -b[3] + 3 * a[3].flip(-1)
+    found = agreement(a, b)
+    assert Agreement(found.similarity).mean(seed=0)[1].high > 1 and found.mean(seed=0)[1].high == 1
+
+
 def test_unrelated_functions_do_not_agree() -> None:
     found = agreement(*_samples(share=0.0))
     assert found.mean_excess(seed=0)[1].contains(0)

@@ -37,6 +37,17 @@ def test_too_few_strangers_to_see_one_false_alarm_in_a_hundred() -> None:
         calibrate([np.nan, 1.0], np.zeros(100), seed=0)
 
 
+def test_copies_that_all_score_above_are_not_certain_to() -> None:
+    """A bootstrap gives [1, 1]; of twelve originals, each beside another non-copy, all are above: 12 of 12."""
+    hit, miss = np.linspace(2, 3, 24), np.linspace(0, 1, 200)
+    found = calibrate(hit, miss, seed=0, originals=np.repeat(np.arange(12), 2))
+    exact = stats.binomtest(12, 12).proportion_ci()
+    assert found.area == 1 and (found.area_interval.low, found.area_interval.high) == pytest.approx(tuple(exact))
+    assert found.area_interval.method.startswith("Clopper-Pearson of 12 separate pairs")
+    below = calibrate(-hit, miss, seed=0)
+    assert below.area == below.area_interval.low == 0 and 0 < below.area_interval.high < 0.2
+
+
 def test_area_is_that_of_ranks_and_ties_count_half() -> None:
     rng = np.random.default_rng(0)
     hit, miss = rng.integers(0, 9, 40) + 2.0, rng.integers(0, 9, 150) * 1.0

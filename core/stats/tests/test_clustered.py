@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
-from core.stats import bootstrap_mean, clopper_pearson
+from core.stats import CORRELATION, bootstrap_mean, clopper_pearson
 from core.stats.clustered import clustered_mean, clustered_share
 
 
@@ -13,6 +13,12 @@ def test_clusters_of_one_are_the_plain_intervals() -> None:
     assert value == pytest.approx(x.mean()) and (interval.low, interval.high) == pytest.approx((plain.low, plain.high))
     share, exact = clustered_share(x > 0, np.arange(40))
     assert share == (x > 0).mean() and exact == clopper_pearson(int((x > 0).sum()), 40)
+
+
+def test_few_clusters_of_correlations_end_at_one() -> None:
+    tau, who = np.array([1.0, 1.0, 1.0, 0.6]), np.arange(4)
+    assert clustered_mean(tau, who, seed=0, over="models")[1].high > 1
+    assert clustered_mean(tau, who, seed=0, over="models", possible=CORRELATION)[1].high == 1
 
 
 def test_repeating_every_value_adds_no_information() -> None:

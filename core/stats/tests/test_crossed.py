@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
-from core.stats import t_interval
+from core.stats import CORRELATION, t_interval
 from core.stats.crossed import (
     COVERAGE,
     SAMPLING,
@@ -115,6 +115,25 @@ def test_three_trainings_alone_are_student_s() -> None:
     assert found.method == (
         "jackknife over 3 training seeds and 16 sampling seeds, Satterthwaite's t of 2.0 degrees of freedom"
     )
+
+
+def test_intervals_of_correlations_end_at_one_and_cover_as_often() -> None:
+    """Three trainings that agree by nearly 1: Student's t reaches beyond, where no correlation is."""
+    rng, factors, truth = np.random.default_rng(7), ("training seeds", SAMPLING), 0.98
+    reached, covered = 0, {True: 0, False: 0}
+    for _ in range(200):
+        values = np.tanh(2.5 + rng.normal(0, 0.4, (3, 1)) + rng.normal(0, 0.3, (3, 16)))
+        cut = crossed_mean(values, factors, possible=CORRELATION).interval()
+        free = crossed_mean(values, factors).interval()
+        assert (cut.low, cut.high, cut.method) == (free.low, min(free.high, 1.0), free.method)
+        reached += free.high > 1
+        for interval, ended in ((cut, True), (free, False)):
+            covered[ended] += interval.contains(truth)
+    assert reached > 20 and covered[True] == covered[False]
+    worse = np.array([0.0, 0.0, 0.3])  # the third training
+    pairs = np.full((3, 3, 4), 0.99) - worse[:, None, None] - worse[:, None]
+    assert crossed_pairs_mean(pairs).interval().high > 1
+    assert crossed_pairs_mean(pairs, possible=CORRELATION).interval().high == 1
 
 
 def test_variances_by_hand() -> None:

@@ -13,6 +13,8 @@ from scipy import stats
 
 from core.errors import InputError
 from core.stats import (
+    CORRELATION,
+    SHARE,
     Interval,
     bootstrap_difference,
     bootstrap_mean,
@@ -36,6 +38,15 @@ def test_interval() -> None:
     interval = Interval(0.25, 0.75, "by hand")
     assert interval.contains(0.25) and interval.contains(0.75) and not interval.contains(0.76)
     assert interval.width == 0.5 and interval.level == 0.95
+
+
+def test_an_interval_ends_where_its_quantity_does() -> None:
+    reaching = Interval(-0.2, 1.03, "by hand", 0.9)
+    assert reaching.within(SHARE) == Interval(0.0, 1.0, "by hand", 0.9)
+    assert reaching.within(CORRELATION) == Interval(-0.2, 1.0, "by hand", 0.9)
+    assert Interval(1 + 1e-9, 1 + 1e-9, "rounded").within(SHARE) == Interval(1.0, 1.0, "rounded")
+    with pytest.raises(InputError, match=r"interval: found \[1.5, 2\], expected values from 0 to 1"):
+        Interval(1.5, 2.0, "of something else").within(SHARE)
 
 
 # --- proportions
@@ -101,7 +112,7 @@ def test_a_statistic_of_several_samples() -> None:
 
 
 def test_no_variation_gives_no_width_and_says_so() -> None:
-    assert bootstrap_mean(np.ones(5), seed=0) == Interval(1.0, 1.0, "no variation over values", 0.95)
+    assert bootstrap_mean(np.ones(5), seed=0) == Interval(1.0, 1.0, "no variation over values, all 5 are alike", 0.95)
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, np.nan, 2.0], [1.0, np.inf], [[1.0, 2.0]]])
@@ -231,6 +242,20 @@ def test_too_few_values_for_ranks_or_a_lowest_tenth_are_refused() -> None:
         spearman_trend([1, 2], [five, five[::-1]], seed=0)
     with pytest.raises(InputError, match="at least 6 values"):
         lowest_decile_difference(five, five[::-1], seed=0)
+
+
+def test_an_interval_of_no_width_says_why() -> None:
+    """Seeds never change the order of set sizes so far apart: the trend is -1 in every resample, and not certain."""
+    rng = np.random.default_rng(0)
+    falling = [rng.normal(level, 0.1, 12) for level in (3, 2, 1)]
+    value, found = spearman_trend([4, 32, 512], falling, seed=0)
+    assert value == found.low == found.high == -1
+    assert found.method.endswith("of no width, as all of the resamples of 3 levels give this value")
+    value, found = spearman_trend([4, 32, 512], [rng.normal(level, 1.0, 12) for level in (3, 2.5, 1)], seed=0)
+    assert found.width > 0 and "of no width" not in found.method
+    rows = np.r_[np.zeros(200), 1.0]
+    found = bootstrap_statistic([rows], np.median, seed=0)
+    assert found.method.endswith("of no width, as all of the resamples of 201 values give this value")
 
 
 def test_few_values_give_students_interval_and_say_so() -> None:
