@@ -6,8 +6,11 @@ import platform
 import re
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from core.errors import InputError
 
@@ -81,6 +84,21 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # macOS does not have it
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold numpy's matrix products to one thread: small ones wait longer for a second than it saves."""
+    with _blas().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _blas() -> Any:
+    import numpy  # noqa: F401 - what is not loaded cannot be held
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def keep_freed_memory() -> bool:
