@@ -136,7 +136,7 @@ def _shares(a: np.ndarray, b: np.ndarray, tau: float) -> dict[int, float]:
         product += a[:, done:m] @ b[:, done:m].T
         done = m
         bound = np.abs(product) + np.outer(*(np.linalg.norm(rows[:, m:], axis=1) for rows in (a, b)))
-        shares[m] = (np.count_nonzero(bound > tau) + 1) / (product.size + 1)
+        shares[m] = float((np.count_nonzero(bound > tau) + 1) / (product.size + 1))
     return shares
 
 
