@@ -109,12 +109,12 @@ def keep_freed_memory() -> bool:
     return _mallopt(_MAPPED_FROM, _KEPT)
 
 
-def return_freed_memory() -> bool:
-    """Give large pieces of memory back as soon as they are freed, where the C library is glibc; whether it is.
+def return_freed_memory(least: int = _RETURNED_FROM) -> bool:
+    """Give pieces of `least` bytes and more back once they are freed, where the C library is glibc; whether it is.
 
     By default the size from which pieces go back grows to that of the largest freed so far, and smaller ones stay.
     """
-    return _mallopt(_RETURNED_FROM, _RETURNED_FROM)
+    return _mallopt(least, least)
 
 
 def _mallopt(mapped_from: int, kept: int) -> bool:

@@ -85,7 +85,9 @@ class FileSource:
 
     def rows(self, low: int, high: int) -> np.ndarray:
         """Float64 rows low..high; those with pixels that are not finite are noted."""
-        pixels = self.values(slice(low, high))
+        assert self.axes is not None
+        stored = channels_first(np.asarray(self._map()[low:high]), self.axes)  # mapped, not copied
+        pixels = as_floats(stored) if self.levels else stored
         rows = normalised_rows(pixels, self.size)
         if self.digests is not None:
             hashes = [hashlib.sha256(image).digest() for image in np.ascontiguousarray(pixels)]
