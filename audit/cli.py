@@ -33,6 +33,7 @@ COMMANDS = {
 }
 # Threads that wait must not spin, as another process may need their core: read when a command loads OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # of numpy: sleep after 2^4 turns
 TRACEBACK = "SAMENOISE_TRACEBACK"  # set: an unexpected error shows where it happened
 _MISUSE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 

@@ -6,8 +6,11 @@ import platform
 import re
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from core.errors import InputError
 
@@ -83,6 +86,21 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold numpy's matrix products to one thread: small ones wait longer for a second than it saves."""
+    with _blas().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _blas() -> Any:
+    import numpy  # noqa: F401 - what is not loaded cannot be held
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def keep_freed_memory() -> bool:
     """Keep memory that is freed for what is made next, where the C library is glibc; whether it is.
 
@@ -91,12 +109,12 @@ def keep_freed_memory() -> bool:
     return _mallopt(_MAPPED_FROM, _KEPT)
 
 
-def return_freed_memory() -> bool:
-    """Give large pieces of memory back as soon as they are freed, where the C library is glibc; whether it is.
+def return_freed_memory(least: int = _RETURNED_FROM) -> bool:
+    """Give pieces of `least` bytes and more back once they are freed, where the C library is glibc; whether it is.
 
     By default the size from which pieces go back grows to that of the largest freed so far, and smaller ones stay.
     """
-    return _mallopt(_RETURNED_FROM, _RETURNED_FROM)
+    return _mallopt(least, least)
 
 
 def _mallopt(mapped_from: int, kept: int) -> bool:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from core.data.collections.find import HOLDS
 from core.data.pictures import Fit
 from core.dedup.confirmed import told as told_again
+from core.dedup.join.budget import AT_ONCE
 from core.dedup.join.cluster import DaskEngine, connect
 from core.dedup.join.tiles import Engine, local_engine
 from core.dedup.on_disk.inputs import find_input
@@ -65,7 +66,7 @@ def command(
     ] = False,
 ) -> None:
     """Find near-duplicates exactly; killed and started again, it goes on where it was."""
-    return_freed_memory()
+    return_freed_memory(AT_ONCE)
     if engine not in ("local", "dask"):
         raise InputError(f"--engine: expected local or dask, got {engine!r}")
     if scheduler is not None and engine != "dask":

@@ -13,14 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from core.data.preprocess import ALIGNED, CROP_BOX, gray_of, preprocess
 from core.errors import InputError
 from core.files import read_bytes
+
+if TYPE_CHECKING:
+    import torch
 
 BACKGROUND = "white"  # on which transparency is composed
 # Pillow gives these a suffix and does not decode them by itself: it starts another program for PostScript, asks

@@ -5,11 +5,17 @@ github.com/LabForComputationalVision/memorization_generalization_in_diffusion_mo
 29 to -29 and columns 9 to -9, resizes with Pillow's bicubic filter to 8-bit RGB, and averages the three channels.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from PIL import Image
 
 from core.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 ALIGNED = (178, 218)  # width, height of an aligned CelebA photograph
 CROP_BOX = (9, 29, 169, 189)  # left, upper, right, lower: the central 160x160
@@ -37,6 +43,8 @@ def preprocess(image: Image.Image, size: int = 40) -> torch.Tensor:
     Raises:
         InputError: the image is not 178x218 RGB, or `size` is not between 1 and 160.
     """
+    import torch  # a second, which the search for duplicates and lists of names need not wait for
+
     return torch.from_numpy(gray_of(resize_rgb(image, size)))[None]
 
 

@@ -8,9 +8,9 @@ and engine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from core.dedup.definition import POOLED_SIZE
 from core.dedup.equal import Keys, find_equal, worth_collapsing
@@ -23,6 +23,9 @@ from core.dedup.pairs import THRESHOLD, Pairs, check_threshold
 from core.dedup.sources import ArraySource, Grid, RowSource, check_same_grid
 from core.machine import parse_memory
 from core.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
 
 
 def pool(images: np.ndarray | torch.Tensor, size: int = POOLED_SIZE) -> np.ndarray:

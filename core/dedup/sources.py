@@ -6,16 +6,17 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 
 from core.data.layout import channels_first, check_pixels, find_axes
 from core.data.pictures import as_floats
 from core.dedup.definition import POOLED_SIZE, normalised_rows, pooled_dimension, pooled_grid, pooling_window
 from core.errors import InputError
-from core.tensors import load_failure, map_tensor
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass
@@ -61,16 +62,13 @@ class FileSource:
         try:
             if self.path.suffix == ".npy":
                 return np.load(self.path, mmap_mode="r", allow_pickle=False)
-            if self.path.suffix == ".safetensors":
-                return map_tensor(self.path)
-            tensor = torch.load(self.path, map_location="cpu", mmap=True, weights_only=True)
+            return _map_tensor(self.path)
         except InputError:
             raise
         except Exception as error:  # both libraries raise many kinds for a file that is not theirs
+            from core.tensors import load_failure  # torch
+
             raise InputError(f"{self.path}: not a readable tensor: {load_failure(self.path, error)}") from error
-        if not isinstance(tensor, torch.Tensor):
-            raise InputError(f"{self.path}: found a {type(tensor).__name__}, expected one tensor")
-        return as_array(tensor, str(self.path))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -87,7 +85,9 @@ class FileSource:
 
     def rows(self, low: int, high: int) -> np.ndarray:
         """Float64 rows low..high; those with pixels that are not finite are noted."""
-        pixels = self.values(slice(low, high))
+        assert self.axes is not None
+        stored = channels_first(np.asarray(self._map()[low:high]), self.axes)  # mapped, not copied
+        pixels = as_floats(stored) if self.levels else stored
         rows = normalised_rows(pixels, self.size)
         if self.digests is not None:
             hashes = [hashlib.sha256(image).digest() for image in np.ascontiguousarray(pixels)]
@@ -102,6 +102,20 @@ class FileSource:
         rows = normalised_rows(self.values(index), self.size)
         rows[~np.isfinite(rows[:, 0])] = 0.0
         return rows
+
+
+def _map_tensor(path: Path) -> np.ndarray:
+    """The tensor of a `.safetensors` or `.pt` file, mapped; torch is loaded for these alone."""
+    import torch
+
+    from core.tensors import map_tensor
+
+    if path.suffix == ".safetensors":
+        return map_tensor(path)
+    tensor = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    if not isinstance(tensor, torch.Tensor):
+        raise InputError(f"{path}: found a {type(tensor).__name__}, expected one tensor")
+    return as_array(tensor, str(path))
 
 
 class RowSource(Protocol):
@@ -143,7 +157,7 @@ class ArraySource:
         label: str = "images",
         axes: str | None = None,
     ) -> None:
-        array = as_array(images.cpu(), label) if isinstance(images, torch.Tensor) else np.asarray(images)
+        array = as_array(images.cpu(), label) if hasattr(images, "cpu") else np.asarray(images)
         check_pixels(array.dtype, label)
         self.axes, self.remark = find_axes(array.shape, axes, label)
         self.images = channels_first(array, self.axes)

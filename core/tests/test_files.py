@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from core.files import names_sha256, reserve, sha256_file, sha256_text, write_atomic
-from core.machine import available_memory, cores
+from core.machine import available_memory, cores, one_blas_thread
 
 
 def test_names_hash_is_that_of_the_list_file(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
 PAGES_FETCHED = """
 import resource
 from core.machine import keep_freed_memory, return_freed_memory
-assert {what}_freed_memory()
+assert {what}
 for _ in range(20):
     several = [bytearray(b"x") * 2_000_000 for _ in range(8)]
     del several
@@ -76,4 +77,20 @@ def test_memory_that_was_freed_is_used_again_or_given_back() -> None:
         script = PAGES_FETCHED.format(what=what)
         return int(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
 
-    assert pages("keep") < pages("return") / 3
+    keep, give_back = "keep_freed_memory()", "return_freed_memory()"
+    assert pages(keep) < pages(give_back) / 3
+    assert pages(keep) < pages("return_freed_memory(2**20)") / 3
+    assert pages("return_freed_memory(2**25)") < pages(give_back) / 3
+
+
+def threads_of_blas() -> set[int]:
+    return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
+
+
+@pytest.mark.skipif(not threads_of_blas(), reason="numpy multiplies with a library that cannot be asked")
+def test_products_are_held_to_one_thread_and_let_go() -> None:
+    before = threads_of_blas()
+    with pytest.raises(ZeroDivisionError), one_blas_thread():
+        assert threads_of_blas() == {1}
+        raise ZeroDivisionError
+    assert threads_of_blas() == before

@@ -11,6 +11,7 @@ from core.errors import InputError
 from core.machine import cores
 
 LEAST_FOUND = 4096  # candidates that a thread can hold at least
+AT_ONCE = 2**22  # bytes of the larger arrays of a batch or a tile: what is freed and taken again stays with the process
 
 
 @dataclass(frozen=True)
@@ -74,4 +75,5 @@ def make_budget(
             raise InputError(f"tile: expected 1 to {max(LEAF, fits)} rows, which fit into the memory, got {tile}")
         block = tile
     found = min(65536, share // 8 // 24)
-    return Budget(threads, block, found, share // 8 // image, share // 4 // image, max(block, memory // 512))
+    read = min(share // 4 // image, max(1, AT_ONCE // (8 * plan.dimension)))
+    return Budget(threads, block, found, share // 8 // image, read, max(block, memory // 512))

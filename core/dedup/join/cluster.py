@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from core.dedup.join.device import tensor_cores
 from core.dedup.join.plan import Side
 from core.dedup.join.tiles import Found, Join, Task
 from core.dedup.sources import FileSource
 from core.errors import InputError
+from core.machine import one_blas_thread
 
 IN_FLIGHT = 4  # tasks a worker thread has waiting
 WAIT = 60  # seconds for the first worker
@@ -178,7 +178,7 @@ def _run(key: str, recipe: _Recipe, task: Task) -> Found | InputError:
         with _OPENING:
             join = _JOINS.get(key)
             if join is None:
-                torch.set_num_threads(1)
+                _OPEN.enter_context(one_blas_thread())
                 join = recipe.open()
                 if join.plan.device:
                     _OPEN.enter_context(tensor_cores())

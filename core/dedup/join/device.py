@@ -1,6 +1,7 @@
 """The exact join's whole products on an accelerator: rows of TF32, uploaded once; float64 decides what they leave.
 
 The filter's margin is proven from one assumption, the precision in which the device adds (`core.dedup.join.rounding`).
+torch is loaded when a device is first used: a search on the processor does without it.
 """
 
 from __future__ import annotations
@@ -8,16 +9,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from core.dedup.join.rounding import TENSOR_UNIT, gamma
 from core.errors import InputError
 
+if TYPE_CHECKING:
+    import torch
+
 
 def check_device(device: str, dimension: int = 400) -> str:
     """`device` itself, or InputError if torch cannot multiply there as precisely as the margin assumes."""
+    import torch
+
     rows = np.random.default_rng(0).standard_normal((256, dimension)) ** 5  # a few large values and many small ones
     x = cut_to_tf32(torch.from_numpy((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)))
     try:
@@ -36,6 +42,8 @@ def check_device(device: str, dimension: int = 400) -> str:
 @contextmanager
 def tensor_cores() -> Iterator[None]:
     """Let float32 products use TF32, which rows cut to it lose nothing by: a setting of the whole process."""
+    import torch
+
     settings = torch.backends.cuda.matmul
     saved = settings.allow_tf32
     settings.allow_tf32 = True
@@ -47,6 +55,8 @@ def tensor_cores() -> Iterator[None]:
 
 def cut_to_tf32(rows: torch.Tensor) -> torch.Tensor:
     """float32 rows rounded to nearest in TF32's eleven significant bits, so that the hardware has nothing to round."""
+    import torch
+
     bits = rows.contiguous().view(torch.int32)
     return ((bits + 0x1000) & ~0x1FFF).view(torch.float32)
 
@@ -63,6 +73,8 @@ def device_tile(device: str, columns: int, share: int) -> int:
 
 
 def _free_memory(device: str) -> int | None:
+    import torch
+
     return torch.cuda.mem_get_info(device)[0] if torch.device(device).type == "cuda" else None
 
 
@@ -83,6 +95,8 @@ class DeviceRows:
 
     def block(self, matrix: np.ndarray, low: int, high: int, device: str) -> torch.Tensor:
         """Rows low..high of a matrix (n, columns) float32, on the device."""
+        import torch
+
         key = (id(matrix), low)
         if key not in self._held:
             if self._room is None:

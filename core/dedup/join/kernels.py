@@ -11,7 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from core.dedup.join.leaves import LEAF, PANEL, PANELS, PREFIX
+from core.dedup.join.leaves import LEAF, LEVELS, PANELS, PREFIX
 
 # Counters: leaf tests, leaves opened, multiplications of whole leaves, pairs carried on alone, pairs past all bounds.
 TESTED, OPENED, MULTIPLIED, SURVIVED, FOUND = range(5)
@@ -19,78 +19,85 @@ TESTED, OPENED, MULTIPLIED, SURVIVED, FOUND = range(5)
 # The margin covers any order of additions and any contraction; no value here is NaN or infinite.
 _FAST = {"contract", "reassoc", "nnan", "ninf", "nsz"}
 
+# How many of a leaf are alive is counted in the type of the bounds: in another the loop is half as fast. For the same
+# reason helpers take whole arrays and unsigned numbers of rows: each view of a row costs two atomic additions.
+_NONE, _ONE = np.float32(0), np.float32(1)
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST, inline="always")
-def _finish(x, y, s, level, ends, rest_x, rest_y, tau):  # type: ignore[no-untyped-def]
-    """Carry the product `s` of the first ends[level] components on, until a bound rules the pair out or all are in."""
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST, forceinline=True)
+def _finish(x, y, u, v, s, level, ends, rest_x, rest_y, tau):  # type: ignore[no-untyped-def]
+    """Carry the product `s` of the first ends[level] components of x[u] and y[v] on, until a bound rules the pair out.
+
+    Returns whether none does, and the product of all components then.
+    """
     alive = True
     for n in range(level + 1, len(ends)):
         part = np.float32(0)
         for k in range(ends[n - 1], ends[n]):
-            part += x[k] * y[k]
+            part += x[u, k] * y[v, k]
         s += part
-        if abs(s) + rest_x[n] * rest_y[n] <= tau:
+        if abs(s) + rest_x[u, n] * rest_y[v, n] <= tau:
             alive = False
             break
     return alive, s
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST, inline="always")
-def _add_eight(sums, a, b, k):  # type: ignore[no-untyped-def]
-    """Add the products of components k to k + 7 of a row with those of each member of a leaf (PANEL, LEAF)."""
-    a0, a1, a2, a3, a4, a5, a6, a7 = a[k], a[k + 1], a[k + 2], a[k + 3], a[k + 4], a[k + 5], a[k + 6], a[k + 7]
+@numba.njit(nogil=True, cache=True, fastmath=_FAST, forceinline=True)
+def _any_alive(head, i, members, leaf, rest, member_rest, tau):  # type: ignore[no-untyped-def]
+    """Whether PREFIX components leave any member of a leaf that the bound does not rule out for row `i`."""
+    a0, a1, a2, a3 = head[i, 0], head[i, 1], head[i, 2], head[i, 3]
+    a4, a5, a6, a7 = head[i, 4], head[i, 5], head[i, 6], head[i, 7]
+    r = rest[i, 0]
+    n = _NONE
     for j in range(LEAF):
-        s = a0 * b[k, j] + a1 * b[k + 1, j] + a2 * b[k + 2, j] + a3 * b[k + 3, j]
-        sums[j] += s + a4 * b[k + 4, j] + a5 * b[k + 5, j] + a6 * b[k + 6, j] + a7 * b[k + 7, j]
+        s = a0 * members[leaf, 0, j] + a1 * members[leaf, 1, j] + a2 * members[leaf, 2, j] + a3 * members[leaf, 3, j]
+        s += a4 * members[leaf, 4, j] + a5 * members[leaf, 5, j] + a6 * members[leaf, 6, j] + a7 * members[leaf, 7, j]
+        n += _ONE if abs(s) + r * member_rest[leaf, 0, j] > tau else _NONE
+    return n > 0
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST, inline="always")
-def _alive(sums, rest, member_rest, tau):  # type: ignore[no-untyped-def]
-    """How many members of a leaf the bound does not rule out, given their products and remainders."""
-    n = np.int32(0)
+@numba.njit(nogil=True, cache=True, fastmath=_FAST, forceinline=True)
+def _add_eight(sums, head, i, members, leaf, k):  # type: ignore[no-untyped-def]
+    """Add the products of components k to k + 7 of row `i` with those of each member of a leaf."""
+    a0, a1, a2, a3 = head[i, k], head[i, k + 1], head[i, k + 2], head[i, k + 3]
+    a4, a5, a6, a7 = head[i, k + 4], head[i, k + 5], head[i, k + 6], head[i, k + 7]
     for j in range(LEAF):
-        n += np.int32(abs(sums[j]) + rest * member_rest[j] > tau)
-    return n
+        s = a0 * members[leaf, k, j] + a1 * members[leaf, k + 1, j]
+        s += a2 * members[leaf, k + 2, j] + a3 * members[leaf, k + 3, j]
+        s += a4 * members[leaf, k + 4, j] + a5 * members[leaf, k + 5, j]
+        sums[j] += s + a6 * members[leaf, k + 6, j] + a7 * members[leaf, k + 7, j]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST, inline="always")
-def _compare_leaf(sums, a, rest, b, member_rest, tau, counts):  # type: ignore[no-untyped-def]
-    """Products of a row with the members of a leaf in `sums`, after PANEL components, or False once none can pass."""
-    a0, a1, a2, a3, a4, a5, a6, a7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
-    r, w = rest[0], member_rest[0]
-    n = np.int32(0)
-    for j in range(LEAF):
-        s = a0 * b[0, j] + a1 * b[1, j] + a2 * b[2, j] + a3 * b[3, j]
-        s += a4 * b[4, j] + a5 * b[5, j] + a6 * b[6, j] + a7 * b[7, j]
-        sums[j] = s
-        n += np.int32(abs(s) + r * w[j] > tau)
-    alive = n > 0
-    done = PREFIX
-    level = 1
-    while alive and done < PANEL:
-        for k in range(done, 2 * done, 8):
-            _add_eight(sums, a, b, k)
-        done *= 2
-        alive = _alive(sums, rest[level], member_rest[level], tau) > 0
-        level += 1
+@numba.njit(nogil=True, cache=True, fastmath=_FAST, forceinline=True)
+def _compare_leaf(sums, head, i, members, leaf, rest, member_rest, tau, counts):  # type: ignore[no-untyped-def]
+    """Products of row `i` with the members of a leaf in `sums`, after PANEL components, or False once none can pass."""
+    counts[MULTIPLIED] += PREFIX * LEAF
+    if not _any_alive(head, i, members, leaf, rest, member_rest, tau):
+        return False
+    sums[:] = 0
+    done = 0
+    alive = True
+    for level in range(PANELS + 1):
+        while done < LEVELS[level]:
+            _add_eight(sums, head, i, members, leaf, done)
+            done += 8
+        r = rest[i, level]
+        n = _NONE
+        for j in range(LEAF):
+            n += _ONE if abs(sums[j]) + r * member_rest[leaf, level, j] > tau else _NONE
+        if n == 0:
+            alive = False
+            break
     counts[MULTIPLIED] += done * LEAF
     return alive
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST, inline="always")
-def _leaf_bounds(low, center, top, bound):  # type: ignore[no-untyped-def]
+@numba.njit(nogil=True, cache=True, fastmath=_FAST, forceinline=True)
+def _leaf_bounds(low, centers, leaf, top, bound):  # type: ignore[no-untyped-def]
     """Products of the first `top` rows of (BALL + 1, b) with a leaf's direction, of the better sign."""
-    c0, c1, c2, c3, c4, c5, c6, c7 = (
-        center[0],
-        center[1],
-        center[2],
-        center[3],
-        center[4],
-        center[5],
-        center[6],
-        center[7],
-    )
-    c8 = center[8]
+    c0, c1, c2, c3 = centers[leaf, 0], centers[leaf, 1], centers[leaf, 2], centers[leaf, 3]
+    c4, c5, c6, c7 = centers[leaf, 4], centers[leaf, 5], centers[leaf, 6], centers[leaf, 7]
+    c8 = centers[leaf, 8]
     for i in range(top):
         s = c0 * low[0, i] + c1 * low[1, i] + c2 * low[2, i] + c3 * low[3, i]
         s += c4 * low[4, i] + c5 * low[5, i] + c6 * low[6, i] + c7 * low[7, i]
@@ -116,7 +123,7 @@ def join_leaves(  # type: ignore[no-untyped-def]
     leaf, first = start
     while leaf < len(members):
         top = min(len(head), (leaf + 1) * LEAF) if diagonal else len(head)
-        _leaf_bounds(low, centers[leaf], top, bound)
+        _leaf_bounds(low, centers, leaf, top, bound)
         m = 0
         for i in range(first, top):
             opened[m] = i
@@ -128,16 +135,18 @@ def join_leaves(  # type: ignore[no-untyped-def]
                 counts[TESTED] -= top - i
                 return n, leaf, i
             counts[OPENED] += 1
-            if not _compare_leaf(sums, head[i], rest[i], members[leaf], member_rest[leaf], tau, counts):
+            if not _compare_leaf(sums, head, np.uint64(i), members, np.uint64(leaf), rest, member_rest, tau, counts):
                 continue
-            r, w = rest[i, PANELS], member_rest[leaf, PANELS]
+            r = rest[i, PANELS]
             for j in range(LEAF):
                 column = leaf * LEAF + j
-                if abs(sums[j]) + r * w[j] <= tau or column >= len(columns) or (diagonal and column <= i):
+                if abs(sums[j]) + r * member_rest[leaf, PANELS, j] <= tau or column >= len(columns):
+                    continue
+                if diagonal and column <= i:
                     continue
                 counts[SURVIVED] += 1
                 u, v = rows[i], columns[column]
-                alive, s = _finish(x[u], y[v], sums[j], PANELS, ends, rest_x[u], rest_y[v], tau)
+                alive, s = _finish(x, y, u, v, sums[j], PANELS, ends, rest_x, rest_y, tau)
                 if alive:
                     counts[FOUND] += 1
                     out[n, 0], out[n, 1], values[n] = u, v, s
@@ -165,20 +174,19 @@ def scan_product(  # type: ignore[no-untyped-def]
             return n, i
         u = low_x + i
         r = rest_x[u, 0]
-        line = product[i]
         for block in range(0, columns, LEAF):
-            part, part_rest = line[block : block + LEAF], rest[block : block + LEAF]
-            survivors = np.int32(0)
-            for j in range(len(part)):
-                survivors += np.int32(abs(part[j]) + r * part_rest[j] > tau)
+            end = min(block + LEAF, columns)
+            survivors = _NONE
+            for j in range(block, end):
+                survivors += _ONE if abs(product[i, j]) + r * rest[j] > tau else _NONE
             if survivors == 0:
                 continue
-            for j in range(len(part)):
-                w = low_y + block + j
-                if abs(part[j]) + r * part_rest[j] <= tau or (one_set and w <= u):
+            for j in range(block, end):
+                w = low_y + j
+                if abs(product[i, j]) + r * rest[j] <= tau or (one_set and w <= u):
                     continue
                 counts[SURVIVED] += 1
-                alive, s = _finish(x[u], y[w], part[j], 0, ends, rest_x[u], rest_y[w], tau)
+                alive, s = _finish(x, y, u, w, product[i, j], 0, ends, rest_x, rest_y, tau)
                 if alive:
                     counts[FOUND] += 1
                     out[n, 0], out[n, 1], values[n] = u, w, s

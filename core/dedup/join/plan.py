@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from core.dedup.join.device import check_device
 from core.dedup.join.leaves import LEAF, LEVELS, PANEL, PREFIX, remainders
 from core.dedup.join.rounding import TENSOR_UNIT, TF32, UNIT64, gamma, margin
 from core.dedup.sources import RowSource
+from core.machine import one_blas_thread
 
 SAMPLE = 4096  # rows from which the rotation and the cost of each strategy are estimated
 _TRIED = (8, 16, 32, 48, 64, 96, 128, 192, 256)
@@ -69,7 +68,7 @@ class Plan:
         if self.rotation is None:
             stored[:, : rows.shape[1]] = rows
             return stored, remainders(stored, np.zeros(len(rows)), self.levels)
-        rotated = (torch.from_numpy(rows) @ torch.from_numpy(self.rotation)).numpy()
+        rotated = rows @ self.rotation
         stored[:, : rotated.shape[1]] = rotated
         slack = 2 * self.orthogonality + 8 * np.sqrt(self.dimension) * gamma(self.dimension, UNIT64)
         tails = np.maximum(0.0, np.einsum("rd,rd->r", rows, rows) - np.einsum("rd,rd->r", rotated, rotated))
@@ -98,14 +97,13 @@ def make_plan(
     if prune is False or not all(len(s) for s in sources) or 6 * d * d * 8 > memory:
         return plain
     count = max(2, min(SAMPLE, memory // (32 * d)))
-    sample = torch.from_numpy(np.concatenate([_sample(s, count // len(sources), memory // 4) for s in sources]))
+    sample = np.concatenate([_sample(s, count // len(sources), memory // 4) for s in sources])
     learnt, unseen = sample[::2], sample[1::2]  # a rotation flatters the rows that it was learnt from
-    with one_thread():
-        _, vectors = torch.linalg.eigh(learnt.T @ learnt)
-        vectors = vectors.flip(1)
-        orthogonality = float(torch.linalg.norm(vectors @ vectors.T - torch.eye(d, dtype=torch.float64)))
+    with one_blas_thread():
+        vectors = np.linalg.eigh(learnt.T @ learnt)[1][:, ::-1]
+        orthogonality = float(np.linalg.norm(vectors @ vectors.T - np.eye(d)))
         orthogonality += d * gamma(d, UNIT64)  # of computing it
-        a, b = (half.float() @ vectors.float() for half in (unseen[::8], unseen[1::2]))
+        a, b = (half.astype(np.float32) @ vectors.astype(np.float32) for half in (unseen[::8], unseen[1::2]))
         shares = _shares(a, b, threshold - margin(d, orthogonality))
     fused, first = (True, PREFIX) if prune else _cheapest(shares)
     if not fused and first >= d:
@@ -113,18 +111,7 @@ def make_plan(
     width = _width(shares, PANEL if fused else first, sum(map(len, sources)), _pairs(sources))
     levels = {*(LEVELS if fused else (first, 32)), 96, width}
     ends = tuple(sorted(m for m in levels if first <= m <= width))
-    return Plan(threshold, d, vectors[:, :width].contiguous().numpy(), fused, ends, orthogonality)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Hold torch to one thread: in small matrices, waiting for a second costs more than it brings."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    return Plan(threshold, d, np.ascontiguousarray(vectors[:, :width]), fused, ends, orthogonality)
 
 
 def _sample(source: RowSource, count: int, memory: int) -> np.ndarray:
@@ -135,7 +122,7 @@ def _sample(source: RowSource, count: int, memory: int) -> np.ndarray:
     return np.where(np.isfinite(rows), rows, 0.0)
 
 
-def _shares(a: torch.Tensor, b: torch.Tensor, tau: float) -> dict[int, float]:
+def _shares(a: np.ndarray, b: np.ndarray, tau: float) -> dict[int, float]:
     """Number of components -> share of the pairs of a and b that it leaves; where it leaves none, one more than none.
 
     Args:
@@ -144,12 +131,12 @@ def _shares(a: torch.Tensor, b: torch.Tensor, tau: float) -> dict[int, float]:
         tau: what a bound has to exceed.
     """
     d = a.shape[1]
-    product, done, shares = torch.zeros(len(a), len(b)), 0, {}
+    product, done, shares = np.zeros((len(a), len(b)), dtype=np.float32), 0, {}
     for m in (*(m for m in _TRIED if m < d), d):
         product += a[:, done:m] @ b[:, done:m].T
         done = m
-        bound = torch.addr(product.abs(), a[:, m:].norm(dim=1), b[:, m:].norm(dim=1))
-        shares[m] = (int((bound > tau).sum()) + 1) / (product.numel() + 1)
+        bound = np.abs(product) + np.outer(*(np.linalg.norm(rows[:, m:], axis=1) for rows in (a, b)))
+        shares[m] = float((np.count_nonzero(bound > tau) + 1) / (product.size + 1))
     return shares
 
 

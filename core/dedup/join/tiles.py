@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from core.dedup.definition import correlations
 from core.dedup.equal import Equal
@@ -26,7 +25,7 @@ from core.dedup.join.leaves import BALL, PANEL, leaf_limits, leaf_panel, row_pan
 from core.dedup.join.plan import Plan, Side
 from core.dedup.sources import RowSource
 from core.errors import InputError
-from core.machine import available_memory
+from core.machine import available_memory, one_blas_thread
 
 Task = tuple[int, int]  # numbers of the block of rows and of the block of columns
 Engine = Callable[["Join", Iterable[Task]], Iterable[tuple[Task, "Found"]]]  # runs tasks, in any order
@@ -79,9 +78,8 @@ EMPTY = Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
 def in_threads(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> Iterator[Any]:
     """Results in order, with few items in flight; numeric libraries are held to one thread in each worker."""
-    saved = torch.get_num_threads()
     pending: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
@@ -92,7 +90,6 @@ def in_threads(function: Callable[[Any], Any], items: Iterable[Any], threads: in
         finally:
             for future in pending:
                 future.cancel()
-            torch.set_num_threads(saved)
 
 
 class LaidOut(threading.local):
@@ -200,8 +197,8 @@ class Join:
         self, low_a: int, low_b: int, out: np.ndarray, values: np.ndarray, counts: np.ndarray
     ) -> Iterator[Found]:
         a, b, size, m = self.a, self.b, self.budget.block, self.plan.ends[0]
-        x, y = (torch.from_numpy(s.matrix[low : low + size, :m]) for s, low in ((a, low_a), (b, low_b)))
-        product = torch.mm(x, y.T).numpy()
+        x, y = (side.matrix[low : low + size, :m] for side, low in ((a, low_a), (b, low_b)))
+        product = x @ y.T
         counts[TESTED] = counts[OPENED] = 1
         ends, start = np.array(self.plan.ends), 0
         while start < len(product):

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,16 @@ def test_columns_come_back(n: int) -> None:
     assert [kind.kind for kind in table.dtypes] == ["i", "O", "f", "b"]
 
 
-def test_a_search_of_arrays_loads_neither_pandas_nor_scipys_parts() -> None:
+def test_a_search_of_arrays_loads_neither_torch_nor_pandas_nor_scipys_parts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", np.concatenate([rng.random((30, 1, 20, 20), dtype=np.float32)] * 2))
     code = (
-        "import sys, numpy, core.dedup.on_disk.run\n"
-        "from core.dedup.on_disk.parquet import as_parquet\n"
-        "as_parquet({'name': numpy.array(['a'], object), 'i': numpy.arange(1), 'same': numpy.array([True])})\n"
-        "print([name for name in ('pandas', 'scipy.ndimage', 'scipy.optimize') if name in sys.modules])"
+        "import sys; from pathlib import Path\n"
+        "from core.dedup.on_disk.inputs import find_input\n"
+        "from core.dedup.on_disk.run import Options, run\n"
+        "found = run([find_input(Path('x.npy'))], Path('out'), Options(threads=1))\n"
+        "print(found['counts']['pairs'])\n"
+        "print([name for name in ('torch', 'pandas', 'scipy.ndimage', 'scipy.optimize') if name in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True).stdout
+    assert told == "30\n[]\n"

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from core.data.pictures import KEEP
+from core.dedup.join.budget import AT_ONCE
 from core.dedup.join.tiles import Join, Task, local_engine
 from core.dedup.on_disk.inputs import find_input
 from core.dedup.on_disk.options import Options
@@ -213,7 +214,7 @@ def test_killed_ten_times_at_random_moments_of_every_stage(tmp_path: Path) -> No
 
 def child_keeping(source: str, out: str, memory: str) -> None:
     """As the command does it."""
-    return_freed_memory()
+    return_freed_memory(AT_ONCE)
     run([find_input(Path(source), fit=KEEP)], Path(out), Options(memory=memory, threads=1))
 
 
