@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import pyarrow as pa
 import typer
 
 from audit.commands.telling import Format, Groups, Telling, say, tell
 from core.errors import InputError
 from core.machine import return_freed_memory
+from core.splits.arrow import POOL
 from core.splits.membership import Membership
 from core.splits.notes import Note
 from core.splits.reading import Given, read_groups
@@ -89,6 +91,7 @@ def command(
 ) -> None:
     """Count what leaks between groups. Exit code 0: all that is required holds; 1: it does not; 2: bad input."""
     return_freed_memory()
+    pa.set_memory_pool(POOL)  # pyarrow's own keeps for itself what is freed
     wanted = tuple(dict.fromkeys(item.strip() for item in (require or "").split(",") if item.strip()))
     if require is not None and not wanted:
         raise InputError(f"--require {require!r}: found no property; expected one of {', '.join(PROPERTIES)}")
