@@ -1,6 +1,7 @@
 """Where leaks stand: the line of a list or table at which an image or identity of another group is met again."""
 
 import gzip
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ import numpy as np
 
 from core.splits.leakage import Leakage, PairCounts
 from core.splits.membership import Column, Membership
+from core.splits.presence import present
 
 MOST_PLACES = 3  # places named of one kind of leak between two groups
 MOST_PAIRS = 20  # pairs of groups, those that share most, whose leaks are placed
 _EDGE = re.compile(r"[\s,;|\"'/\\]")
+_PIECE = 1 << 20  # bytes
 _LONGEST = 1 << 20  # characters of one line that are looked at
 Near = Mapping[tuple[str, str], np.ndarray]
 
@@ -92,7 +95,7 @@ def find_lines(path: Path, wanted: Sequence[tuple[str, int]]) -> list[int | None
             ends.setdefault(end, []).append(at)
     found: list[int | None] = [None] * len(wanted)
     left = [nth for _, nth in wanted]
-    for number, line in _lines(path):
+    for number, line in _lines(path, [*ends, *(end for end, _ in loose)]):
         near = [at for field in _EDGE.split(line) if field in ends for at in ends[field]]
         near += [at for end, at in loose if end in line]
         for at in dict.fromkeys(near):
@@ -145,7 +148,7 @@ def _kinds(
 def _first_of_each(column: Column, rows: np.ndarray, others: np.ndarray) -> list[int]:
     """Of `rows` whose value stands among `others` too, the first row of each of the first few values."""
     mine = column.codes[rows]
-    shared = np.flatnonzero((mine >= 0) & np.isin(mine, others))
+    shared = np.flatnonzero(np.append(present(others, len(column.values)), False)[mine])
     first = np.sort(np.unique(mine[shared], return_index=True)[1])[:MOST_PLACES]
     return [int(row) for row in rows[shared[first]]]
 
@@ -163,7 +166,8 @@ def _where(
     for row, group in wanted:
         mine, name = list(files.get(group, ())), _name(membership.image, row)
         same = [at for at, other in enumerate(membership.groups) if list(files.get(other, ())) == mine]
-        nth = int(np.count_nonzero((codes[: row + 1] == codes[row]) & np.isin(membership.group[: row + 1], same)))
+        shown = np.flatnonzero(codes[: row + 1] == codes[row])
+        nth = int(np.isin(membership.group[shown], same).sum())
         for path in mine:
             of_file.setdefault(path, []).append((row, name, nth if len(mine) == 1 else 1))
     where: dict[int, tuple[str, int | None]] = {row: ("", None) for row, _ in wanted}
@@ -179,16 +183,25 @@ def _weight(pair: PairCounts) -> int:
     return pair.shared_images + (pair.shared_identities or 0) + (pair.near_duplicate_pairs or 0)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a text file, compressed by gzip or not; none of a file that cannot be read."""
+def _lines(path: Path, ends: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Numbered lines of a text file, compressed by gzip or not, among them all that hold one of these texts.
+
+    A file that cannot be read has none.
+    """
+    keys = [end.encode("utf-8", "surrogatepass") for end in ends if "\ufffd" not in end]
+    every = len(keys) < len(ends)  # other bytes may be read as this letter
     try:
         with path.open("rb") as raw:
             start = raw.read(4)
         if start in (b"PAR1", b"PK\x03\x04"):
             return
         opener: Any = gzip.open if start[:2] == b"\x1f\x8b" else open
-        with opener(path, "rt", encoding="utf-8", errors="replace") as stream:
-            for number, line in enumerate(stream, 1):
-                yield number, line[:_LONGEST].rstrip("\n")
+        number = 1
+        with opener(path, "rb") as stream:
+            while piece := stream.read(_PIECE) + stream.readline():
+                if every or any(key in piece for key in keys):
+                    lines = io.TextIOWrapper(io.BytesIO(piece), "utf-8", "replace")
+                    yield from ((at, line[:_LONGEST].rstrip("\n")) for at, line in enumerate(lines, number))
+                number += piece.count(b"\n") + piece.count(b"\r") - piece.count(b"\r\n")
     except (OSError, EOFError):
         return
