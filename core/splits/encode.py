@@ -1,14 +1,16 @@
 """Values as integer codes, made equal first where they certainly are: blanks around them, `./a` and `a`."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.splits.arrow import bits, positions, scalar, taken
-from core.splits.fingerprints import any_block, fingerprints, letters, repeated
+from core.splits.arrow import bits, positions, scalar, strings, taken
+from core.splits.fingerprints import any_block, fingerprints, letters, one_shape, repeated
 from core.splits.grid import as_text
 from core.splits.membership import Column, ordered
 from core.splits.notes import Note
@@ -29,7 +31,7 @@ def cleaned(
     if not _is_text(values.type):
         return (as_text(values) if names else values), notes
     probe = _distinct(values)
-    inside, _ = letters(probe)
+    inside, _ = letters(_some(probe))
     if _blank(inside) and (changed := _changed(pc.utf8_trim_whitespace(probe), probe)):
         values = pc.utf8_trim_whitespace(as_text(values))
         notes.append(Note("assumed", f"blanks around {changed:,} values of {what} are not part of them", str(path)))
@@ -37,15 +39,22 @@ def cleaned(
         if inside[ord("\\")]:
             values = pc.replace_substring(as_text(values), "\\", "/")
             notes.append(Note("assumed", f"'\\' in {what} is read as '/'", str(path)))
-        if (inside[ord("/")] or inside[ord("\\")]) and any_block(
-            lambda block: pc.match_substring_regex(block, r"(^|/)\./|//|/$"), _distinct(values)
-        ):
+        if (inside[ord("/")] or inside[ord("\\")]) and other_forms(_distinct(values)):
             values = pc.replace_substring_regex(as_text(values), r"/(\./)+|//+", "/")
             values = pc.replace_substring_regex(values, r"^(\./+)+|/+$", "")
             notes.append(
                 Note("assumed", f"'./a', 'a//b' and 'a/b/' in {what} are read as 'a', 'a/b' and 'a/b'", str(path))
             )
     return values, notes
+
+
+def other_forms(values: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether any path holds `./` where a part begins, `//`, or `/` as its last letter."""
+    values = _some(values)
+    ends = any_block(lambda block: pc.ends_with(block, "/"), values)
+    if not ends and not any(any_block(partial(pc.match_substring, pattern=part), values) for part in ("./", "//")):
+        return False
+    return any_block(lambda block: pc.match_substring_regex(block, r"(^|/)\./|//|/$"), values)
 
 
 def coded(values: pa.ChunkedArray, *, in_order: bool = False) -> Column:
@@ -68,6 +77,12 @@ def clean_name(name: str) -> str:
     """One name as `cleaned` makes it."""
     name = re.sub(r"/(\./)+|//+", "/", name.strip().replace("\\", "/"))
     return re.sub(r"^(\./+)+|/+$", "", name)
+
+
+def _some(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Texts by which a question about other letters than digits can be answered: one where all have one shape."""
+    shape = one_shape(values)
+    return values if shape is None else strings([shape])
 
 
 def _blank(inside: np.ndarray) -> bool:
@@ -117,7 +132,12 @@ def _dictionary(chunks: pa.ChunkedArray) -> pa.DictionaryArray:
         return _one(chunks.unify_dictionaries())
     if pa.types.is_floating(chunks.type):
         chunks = pc.if_else(pc.is_nan(chunks), None, chunks)
-    return _one(chunks.dictionary_encode())
+    if len(chunks) <= _SEEN:
+        return _one(chunks.dictionary_encode())
+    half = len(chunks) // 2  # each on a core of its own; the second's new values come behind the first's
+    with ThreadPoolExecutor(pa.cpu_count()) as pool:
+        both = list(pool.map(lambda part: _one(part.dictionary_encode()), (chunks.slice(0, half), chunks.slice(half))))
+    return _one(pa.chunked_array(both).unify_dictionaries())
 
 
 def _one(chunks: pa.ChunkedArray) -> pa.DictionaryArray:

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-ROWS = 1 << 15  # of a block: its numbers stay in a core's cache
+ROWS = 1 << 14  # of a block: its numbers stay in a core's cache, and below the size of what goes back when freed
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _LOW = np.array([(1 << (8 * n)) - 1 for n in range(9)], dtype=np.uint64)  # the first n bytes of a word
 _BITS = 24
+_LONGEST = 1 << 10  # bytes of a text that is compared with all others place by place
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 T = TypeVar("T")
 
@@ -25,6 +26,13 @@ def blocks(values: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
     for chunk in values.chunks if isinstance(values, pa.ChunkedArray) else [values]:
         for at in range(0, len(chunk), ROWS):
             yield chunk.slice(at, ROWS)
+
+
+def _placed(values: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, pa.Array]]:
+    start = 0
+    for block in blocks(values):
+        yield start, block
+        start += len(block)
 
 
 def each_block(function: Callable[[pa.Array], T], values: pa.Array | pa.ChunkedArray) -> list[T]:
@@ -44,8 +52,15 @@ def fingerprints(
     values: pa.Array | pa.ChunkedArray, change: Callable[[pa.Array], pa.Array] = lambda block: block
 ) -> np.ndarray:
     """(n,) uint64: equal for texts that `change` makes equal, and hardly ever for others; missing ones as ''."""
-    parts = each_block(lambda block: _of_block(change(block)), values)
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
+    found = np.empty(len(values), dtype=np.uint64)
+
+    def fill(place: tuple[int, pa.Array]) -> None:
+        start, block = place
+        found[start : start + len(block)] = _of_block(change(block))
+
+    with ThreadPoolExecutor(pa.cpu_count() if len(values) > ROWS else 1) as pool:
+        list(pool.map(fill, _placed(values)))
+    return found
 
 
 def letters(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -57,10 +72,20 @@ def letters(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]
     return inside, last
 
 
-def one_shape(values: pa.Array | pa.ChunkedArray) -> bool:
-    """Whether all texts are equal but for their digits, which stand at the same places in each."""
-    first = values[0].as_py().encode().translate(_DIGITS) if len(values) else b""
-    return all(each_block(lambda block: _has_shape(block, first), values))
+def one_shape(values: pa.Array | pa.ChunkedArray) -> str | None:
+    """What all texts are but for their digits, which stand at the same places in each and are 0 here; else None.
+
+    A question whose answer does not depend on which digits there are can be put to this one text instead of to all.
+    """
+    if not len(values) or values.null_count:
+        return None
+    first = values[0].as_py().encode().translate(_DIGITS)
+    if not 0 < len(first) <= _LONGEST:
+        return None
+    low, span = _bounds(first, min(ROWS, len(values)))
+    if not _has_shape(next(blocks(values)), low, span):
+        return None
+    return first.decode() if all(each_block(lambda block: _has_shape(block, low, span), values)) else None
 
 
 def repeated(found: np.ndarray) -> np.ndarray:
@@ -100,10 +125,18 @@ def _bytes_of_block(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return inside, last
 
 
-def _has_shape(texts: pa.Array, shape: bytes) -> bool:
+def _bounds(shape: bytes, times: int) -> tuple[np.ndarray, np.ndarray]:
+    """(times, length) lowest byte that may stand at each place of a text, and how many more may."""
+    low = np.frombuffer(shape, np.uint8)
+    span = np.where(low == ord("0"), np.uint8(9), np.uint8(0))
+    return np.tile(low, (times, 1)), np.tile(span, (times, 1))
+
+
+def _has_shape(texts: pa.Array, low: np.ndarray, span: np.ndarray) -> bool:
     raw, ends = _raw(texts)
-    alike = bool((np.diff(ends) == len(shape)).all())
-    return alike and raw.tobytes().translate(_DIGITS) == shape * len(texts)
+    if not bool((np.diff(ends) == low.shape[1]).all()):
+        return False
+    return bool((raw - low.reshape(-1)[: len(raw)] <= span.reshape(-1)[: len(raw)]).all())
 
 
 def _of_block(texts: pa.Array) -> np.ndarray:

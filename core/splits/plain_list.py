@@ -3,12 +3,12 @@
 import re
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 from core.splits.arrow import POOL, taken
 from core.splits.dialect import FILE_LIKE
-from core.splits.fingerprints import any_block, fingerprints, repeated
+from core.splits.encode import other_forms
+from core.splits.fingerprints import fingerprints, repeated
 from core.splits.text import Text
 
 # a name, a mark and a label; behind a slash a short number alone, as other words there are files of a folder
@@ -37,7 +37,7 @@ def plain_names(text: Text) -> pa.ChunkedArray | None:
     text.forget()
     if names is None or len(names) != ends + (text.data[-1] != 10):
         return None
-    if any_block(lambda block: pc.match_substring_regex(block, r"(^|/)\./|//|/$"), names):
+    if other_forms(names):
         return None
     again = taken(names, repeated(fingerprints(names)))
     return None if len(again.unique()) < len(again) else names

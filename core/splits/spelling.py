@@ -1,23 +1,21 @@
 """Names and identities that may be one and are spelled as two: said before anything is said to hold."""
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
-from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.splits.arrow import positions, scalar, strings, taken
-from core.splits.fingerprints import any_block, blocks, each_block, fingerprints, letters, one_shape, repeated
+from core.splits.arrow import positions, scalar, strings
+from core.splits.fingerprints import any_block, each_block, letters, one_shape
 from core.splits.membership import Column, Membership
 from core.splits.notes import Note
 from core.splits.presence import present
+from core.splits.spelled import Change, Spelled, Texts, across, is_text, spelled_texts
 
-Texts: TypeAlias = pa.Array | pa.ChunkedArray
-Change: TypeAlias = Callable[[pa.Array], pa.Array]
 _KIND = "spelling"
 _MARKS = r"[:=@#>^~(?|&]"  # marks that can stand between a name and a label
 
@@ -28,23 +26,37 @@ def spelling_notes(membership: Membership) -> list[Note]:
     Names and identities that differ only by case, blanks, leading zeros or `.0`; names that differ only by extension;
     groups whose names share no extension, or no folder.
     """
-    notes = _loosely_equal(membership, membership.image, "names")
+    names = None
+    notes = []
+    if not _settled(membership.image):
+        names = spelled_texts(membership.image)
+        notes += _loosely_equal(membership, names, "names")
     if membership.identity is not None:
-        notes += _loosely_equal(membership, membership.identity, "identities")
-    used, names = _used_texts(membership.image)
+        notes += _loosely_equal(membership, spelled_texts(membership.identity), "identities")
     if names is not None:
         for look in (_last_words, _marked, _extensions, _folders):
-            notes += look(membership, used, names)
+            notes += look(membership, names)
     return notes
 
 
-def _loosely_equal(membership: Membership, column: Column, what: str) -> list[Note]:
-    used, values = _used_texts(column)
-    if values is None:
-        return []
-    if one_shape(values):  # whatever is taken from one is taken from all: they stay apart
-        return []
-    found = _across(membership, column, used, *_loosened(values))
+def _settled(names: Column) -> bool:
+    """Whether names are of one shape in which no look could find anything: what is taken from one is taken from all."""
+    values = names.values
+    if not is_text(values) or (shape := one_shape(values)) is None:
+        return False
+    one = strings([shape])
+    return (
+        not letters(one)[0][list(b" \n" + _MARKS[1:-1].encode())].any()
+        and _one_extension(one, shape)
+        and re.fullmatch(r"(/?[^/0-9]+/.*|[^/]*)", shape) is not None
+        and re.fullmatch(r".*\.[A-Za-z]+|[^.]*", shape) is not None
+    )
+
+
+def _loosely_equal(membership: Membership, spelled: Spelled | None, what: str) -> list[Note]:
+    if spelled is None or one_shape(spelled.values) is not None:
+        return []  # whatever is taken from one is taken from all: they stay apart
+    found = across(membership, spelled, *_loosened(spelled.values, spelled.letters))
     if not found:
         return []
     (a, of_a), (b, of_b) = found[1]
@@ -58,11 +70,11 @@ def _loosely_equal(membership: Membership, column: Column, what: str) -> list[No
     ]
 
 
-def _last_words(membership: Membership, used: np.ndarray, names: Texts) -> list[Note]:
+def _last_words(membership: Membership, names: Spelled) -> list[Note]:
     """Names with blanks may be a label and a name."""
-    if not letters(names)[0][ord(" ")]:
+    if not names.letters[0][ord(" ")]:
         return []
-    found = _across(membership, membership.image, used, names, _replaced(r"^.* ", ""))
+    found = across(membership, names, names.values, _replaced(r"^.* ", ""))
     if not found:
         return []
     (a, of_a), (b, of_b) = found[1]
@@ -71,12 +83,12 @@ def _last_words(membership: Membership, used: np.ndarray, names: Texts) -> list[
     return [Note(_KIND, text)]
 
 
-def _marked(membership: Membership, used: np.ndarray, names: Texts) -> list[Note]:
+def _marked(membership: Membership, names: Spelled) -> list[Note]:
     """Names with a mark such as `:` or `@` in them may be a name and a label, or a label and a name."""
-    if not letters(names)[0][list(_MARKS[1:-1].encode())].any():
+    if not names.letters[0][list(_MARKS[1:-1].encode())].any():
         return []
     for pattern, where in ((rf"(.)-*{_MARKS}.*$", "behind"), (rf"^.*{_MARKS}(.)", "before")):
-        found = _across(membership, membership.image, used, names, _replaced(pattern, r"\1"))
+        found = across(membership, names, names.values, _replaced(pattern, r"\1"))
         if found:
             (a, of_a), (b, of_b) = found[1]
             but = f"{found[0]:,} names are in two groups but for what stands {where} a mark"
@@ -84,15 +96,16 @@ def _marked(membership: Membership, used: np.ndarray, names: Texts) -> list[Note
     return []
 
 
-def _extensions(membership: Membership, used: np.ndarray, names: Texts) -> list[Note]:
-    if _one_extension(names):
+def _extensions(membership: Membership, names: Spelled) -> list[Note]:
+    if _one_extension(names.values, names.first):
         return []
     kinds = _kinds(names, _extension)
-    if len(kinds.dictionary) < 2:
+    if kinds.of_one:
         return []
-    found = _across(membership, membership.image, used, *_loosened(_apart(names, _stem)))
+    stems = _apart(names.values, _stem)
+    found = across(membership, names, *_loosened(stems, letters(stems)))
     count = found[0] if found else 0
-    apart = _disjoint(membership, used, kinds)
+    apart = _disjoint(membership, names, kinds)
     if apart:
         a, b, of_a, of_b, more = apart
         text = (
@@ -106,9 +119,8 @@ def _extensions(membership: Membership, used: np.ndarray, names: Texts) -> list[
     return []
 
 
-def _one_extension(names: Texts) -> bool:
+def _one_extension(names: Texts, first: str) -> bool:
     """Whether all names end as the first does, or none has a dot: the usual case, told without a pattern."""
-    first = names[0].as_py() if len(names) else ""
     ending = re.fullmatch(r".*[^/](\.[A-Za-z][A-Za-z0-9]{0,4})", first)
     if ending is None:
         return not any_block(lambda block: pc.match_substring(block, "."), names)
@@ -134,24 +146,24 @@ def _dotted(names: pa.Array) -> pa.Array:
     return pc.match_substring_regex(names, r"[^/]\.[A-Za-z][A-Za-z0-9]{0,4}$")
 
 
-def _folders(membership: Membership, used: np.ndarray, names: Texts) -> list[Note]:
-    if _one_folder(names) or not any_block(lambda block: pc.match_substring(block, "/"), names):
+def _folders(membership: Membership, names: Spelled) -> list[Note]:
+    if not names.letters[0][ord("/")] or _one_folder(names.values, names.first):
         return []
-    apart = _disjoint(membership, used, _kinds(names, _top))
+    apart = _disjoint(membership, names, _kinds(names, _top))
     if not apart:
         return []
     a, b, of_a, of_b, more = apart
-    files = _apart(names, _replaced(r"^.*/", ""))
-    found = _across(membership, membership.image, used, *_loosened(files))
+    files = _apart(names.values, _replaced(r"^.*/", ""))
+    found = across(membership, names, *_loosened(files, letters(files)))
     said = f"{found[0]:,} file names are in both" if found else "no file name is in both"
     where = f"{of_a or 'no folder'}, {of_b or 'no folder'}"
     text = f"{a} and {b} share no folder ({where}){more}, so one image under two paths would not be seen; {said}"
     return [Note(_KIND, text)]
 
 
-def _one_folder(names: Texts) -> bool:
+def _one_folder(names: Texts, first: str) -> bool:
     """Whether all names begin with the first one's folder."""
-    top = re.match(r"/?[^/\n]+/", names[0].as_py() if len(names) else "")
+    top = re.match(r"/?[^/\n]+/", first)
     if top is None or any_block(lambda block: pc.invert(pc.starts_with(block, top[0])), names):
         return False
     return not any_block(lambda block: pc.match_substring(block, "\n"), names)
@@ -170,16 +182,16 @@ def _apart(values: Texts, change: Change) -> pa.ChunkedArray:
     return pa.chunked_array(each_block(change, values), values.type)
 
 
-def _loosened(values: Texts) -> tuple[Texts, Change]:
+def _loosened(values: Texts, held: tuple[np.ndarray, np.ndarray]) -> tuple[Texts, Change]:
     """How values lose what a spreadsheet or a script may have changed: case, blanks, quotes, signs, zeros, `.0`.
 
     What some values hold is looked for in all of them first; the values come back as other forms of letters leave them.
     """
     steps: list[Change] = []
-    inside, last = letters(values)
+    inside, last = held
     if inside[128:].any():
-        values = _apart(values, lambda block: pc.utf8_normalize(block, form="NFKC"))
-        values = _apart(values, _replaced(r"\p{Cf}+", ""))
+        seen = _replaced(r"\p{Cf}+", "")
+        values = _apart(values, lambda block: seen(pc.utf8_normalize(block, form="NFKC")))
         inside, last = letters(values)
     quoted = inside[list(b"\"'+")].any()
     if quoted and any_block(lambda block: pc.match_substring_regex(block, r"^\s*[\"'+]"), values):
@@ -196,84 +208,38 @@ def _loosened(values: Texts) -> tuple[Texts, Change]:
     return values, lambda block: reduce(lambda found, step: step(found), steps, block)
 
 
-def _used_texts(column: Column) -> tuple[np.ndarray, Texts | None]:
-    """The codes that rows show and their values; no values where they are numbers, which have one spelling."""
-    there = present(column.codes, len(column.values))
-    used = np.flatnonzero(there).astype(np.int32)
-    if isinstance(column.values, pa.Array | pa.ChunkedArray):
-        text = pa.types.is_string(column.values.type) or pa.types.is_large_string(column.values.type)
-        return used, _kept(column.values, there) if text else None
-    values = np.asarray(column.values, dtype=object)[used]
-    if not all(isinstance(value, str) for value in values):
-        return used, None
-    return used, strings(values.tolist())
+@dataclass(frozen=True, eq=False)
+class _Kinds:
+    """A kind of each name that rows show: (n,) positions in `words`."""
+
+    of: np.ndarray
+    words: pa.Array
+
+    @property
+    def of_one(self) -> bool:
+        """Whether all are of one kind."""
+        return not len(self.of) or bool((self.of == self.of[0]).all())
 
 
-def _kept(values: Texts, there: np.ndarray) -> pa.ChunkedArray:
-    """The values that are marked, without a copy of blocks that are whole."""
-    parts, start = [], 0
-    for block in blocks(values):
-        mine = there[start : start + len(block)]
-        parts.append(block if mine.all() else taken(block, np.flatnonzero(mine)))
-        start += len(block)
-    return pa.chunked_array(parts, values.type)
+def _kinds(names: Spelled, kind: Change) -> _Kinds:
+    parts = each_block(lambda block: kind(block).dictionary_encode(), names.values)
+    joined = pa.concat_arrays(pa.chunked_array(parts).unify_dictionaries().chunks)
+    return _Kinds(positions(joined.indices)[names.at], joined.dictionary)
 
 
-def _across(
-    membership: Membership, column: Column, used: np.ndarray, values: Texts, change: Change
-) -> tuple[int, tuple[tuple[str, str], tuple[str, str]]] | None:
-    """How many changed values stand for two values in two groups, and the first two such values with their groups."""
-    again = repeated(fingerprints(values, change))
-    if not len(again):
-        return None
-    used = used[again]
-    encoded = change(taken(values, again)).dictionary_encode()
-    key_of_used = positions(encoded.indices)
-    values_a_key = np.bincount(key_of_used)
-    if len(values_a_key) == len(used):
-        return None
-    key = np.full(len(column.values) + 1, -1, dtype=np.int32)  # the last entry is for the code -1
-    key[used] = np.where(values_a_key[key_of_used] > 1, key_of_used, -1)
-    rows = np.flatnonzero(key[column.codes] >= 0)
-    keys_of_rows, groups, codes = key[column.codes[rows]], membership.group[rows], column.codes[rows]
-    low = np.full(len(values_a_key), len(membership.groups), dtype=np.int64)
-    high = np.full(len(values_a_key), -1, dtype=np.int64)
-    np.minimum.at(low, keys_of_rows, groups)
-    np.maximum.at(high, keys_of_rows, groups)
-    spread = np.flatnonzero(high > low)
-    if not len(spread):
-        return None
-    mine = np.flatnonzero(keys_of_rows == spread[0])
-    first = mine[0]
-    different = mine[codes[mine] != codes[first]]
-    elsewhere = different[groups[different] != groups[first]]
-    second = (elsewhere if len(elsewhere) else different)[0]
-    shown = [(column.examples(codes[[at]])[0], membership.groups[groups[at]]) for at in (first, second)]
-    return len(spread), (shown[0], shown[1])
-
-
-def _kinds(names: Texts, kind: Change) -> pa.DictionaryArray:
-    parts = each_block(lambda block: kind(block).dictionary_encode(), names)
-    return pa.concat_arrays(pa.chunked_array(parts).unify_dictionaries().chunks)
-
-
-def _disjoint(
-    membership: Membership, used: np.ndarray, kinds: pa.DictionaryArray
-) -> tuple[str, str, str, str, str] | None:
+def _disjoint(membership: Membership, names: Spelled, kinds: _Kinds) -> tuple[str, str, str, str, str] | None:
     """The first two groups that share none of the kinds: their names, a kind of each, and how many more pairs do."""
     place = np.zeros(len(membership.image.values), dtype=np.int32)
-    place[used] = positions(kinds.indices)
+    place[names.codes] = kinds.of
     codes, group = membership.image.codes, membership.group
-    seen = [
-        np.flatnonzero(present(place[codes[group == g]], len(kinds.dictionary))) for g in range(len(membership.groups))
-    ]
+    seen = [np.flatnonzero(present(place[codes[group == g]], len(kinds.words))) for g in range(len(membership.groups))]
     sets = [set(kind.tolist()) for kind in seen]
     apart = [(a, b) for a, b in combinations(range(len(sets)), 2) if sets[a] and sets[b] and not sets[a] & sets[b]]
     if not apart:
         return None
     a, b = apart[0]
     more = f", nor do {len(apart) - 1:,} more pairs of groups" if len(apart) > 1 else ""
-    shown = [kinds.dictionary[int(seen[g][0])].as_py() for g in (a, b)]
+    shown = [kinds.words[int(seen[g][0])].as_py() for g in (a, b)]
     return membership.groups[a], membership.groups[b], shown[0], shown[1], more
 
 

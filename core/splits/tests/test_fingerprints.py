@@ -11,7 +11,7 @@ from core.splits.arrow import taken
 from core.splits.encode import coded
 from core.splits.fingerprints import ROWS, fingerprints, letters, one_shape, repeated
 
-NAMES = [f"images/{i}.jpg" for i in range(2 * ROWS + 7)]
+NAMES = [f"images/{i}.jpg" for i in range(4 * ROWS + 7)]  # more than a column is told by
 
 
 def pieces(values: Sequence[str | None]) -> pa.ChunkedArray:
@@ -50,6 +50,11 @@ def test_letters_and_shapes() -> None:
     assert inside[list(b"abc/d")].all()
     assert not inside[ord(" ")] and not last[ord("/")]
     assert {chr(at) for at in np.flatnonzero(last)} == {"b", "d", "g"}
-    assert one_shape(pieces([f"img_{i:06d}.jpg" for i in range(len(NAMES))]))
-    assert not one_shape(pieces(["img_01.jpg", "img_1.jpg", *NAMES]))
-    assert not one_shape(pieces(["a01b1.jpg", "a1b01.jpg", *["a11b1.jpg"] * 9]))
+    alike = [f"img_{i:06d}.jpg" for i in range(len(NAMES))]
+    assert one_shape(pieces(alike)) == "img_000000.jpg"
+    for other in ("img_00000a.jpg", "img_00000/.jpg", "img_00000:.jpg", "img_0000é.jpg", "img_000001.jpG", "", None):
+        for place in (0, 3, len(NAMES)):
+            assert one_shape(pieces([*alike[:place], other, *alike[place:]])) is None
+    assert one_shape(pieces(["img_01.jpg", "img_1.jpg", *NAMES])) is None
+    assert one_shape(pieces(["a01b1.jpg", "a1b01.jpg", *["a11b1.jpg"] * 9])) is None
+    assert one_shape(pa.array(["é1.jpg", "é2.jpg"])) == "é0.jpg"
