@@ -115,16 +115,16 @@ def count_leakage(membership: Membership, near: Mapping[tuple[str, str], np.ndar
     n_images, n_groups = len(membership.image.values), len(membership.groups)
     identity = membership.identity
     rows = [np.flatnonzero(membership.group == g) for g in range(n_groups)]
+    totals = [len(r) for r in rows]
     rows = [first_of_each(membership.image.codes, r, n_images) for r in rows]
     has_image = [present(membership.image.codes[r], n_images) for r in rows]
     has_identity = [present(identity.codes[r], len(identity.values)) for r in rows] if identity else []
-    totals = np.bincount(membership.group, minlength=n_groups)
     tallies = [{key: _counts(column, r) for key, column in membership.attributes.items()} for r in rows]
     groups = {}
     for g, name in enumerate(membership.groups):
         counts = tallies[g]
         groups[name] = GroupCounts(
-            int(totals[g]),
+            totals[g],
             len(rows[g]),
             int(has_identity[g].sum()) if identity else None,
             int((identity.codes[rows[g]] < 0).sum()) if identity else None,
@@ -248,7 +248,9 @@ def _inconsistent(identity: Column, column: Column) -> int:
 
 
 def _contradicted(image: Column, identity: Column) -> int:
-    known = np.flatnonzero(identity.codes >= 0)
+    known = identity.codes >= 0
+    if known.all():
+        return _with_two_values(image.codes, identity.codes, len(image.values))
     return _with_two_values(image.codes[known], identity.codes[known], len(image.values))
 
 

@@ -162,7 +162,8 @@ def from_frame(
 
 def ordered(codes: np.ndarray, values: list[Any]) -> Column:
     """A column with its values sorted, those that no row has left out, and small codes."""
-    used = np.bincount(codes + 1, minlength=len(values) + 1)[1:] > 0
+    used = np.zeros(len(values) + 1, dtype=bool)
+    used[codes] = True  # the last entry is for the code -1
     order = [i for i in sorted(range(len(values)), key=lambda i: _sort_key(values[i])) if used[i]]
     small = np.int8 if len(order) < 128 else np.int32
     rank = np.full(len(values) + 1, -1, dtype=small)  # the last entry is for the code -1

@@ -15,13 +15,10 @@ def first_of_each(codes: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
     mine = codes[rows]
     if int(present(mine, n).sum()) == len(mine):
         return rows
-    one = np.zeros(n, dtype=np.int32)  # of each code, one of its rows: those of the others are of codes shown twice
-    one[mine] = np.arange(len(mine), dtype=np.int32)
-    twice = present(mine[one[mine] != np.arange(len(mine), dtype=np.int32)], n)[mine]
-    again = np.flatnonzero(twice)
-    keep = ~twice
-    keep[again[np.unique(mine[again], return_index=True)[1]]] = True
-    return rows[keep]
+    place = np.arange(len(mine), dtype=np.int32)
+    first = np.zeros(n, dtype=np.int32)
+    first[mine[::-1]] = place[::-1]  # what is written last stays: the first row of each code
+    return rows[first[mine] == place]
 
 
 def present(codes: np.ndarray, n: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from core.splits.encode import MOST_DISTINCT, cleaned, coded
 from core.splits.grid import Grid, as_text, read_grid
 from core.splits.membership import Column, Membership, OnUnknown, refuse_unless_skipped, require_two_groups
 from core.splits.notes import Note
+from core.splits.presence import present
 
 MOST_GROUPS = 100
 MOST_VALUES = 50  # distinct values up to which a column that nobody named counts as an attribute
@@ -139,7 +140,7 @@ def _by_value(
     _refuse_missing(grid.path, lost, f"{name} or {image_name}", on_unknown, notes)
     keep = np.flatnonzero(~lost) if lost.any() else slice(None)
     codes = group.codes[keep]
-    there = np.bincount(codes, minlength=len(group.values)) > 0
+    there = present(codes, len(group.values))
     place = (np.cumsum(there) - 1).astype(np.int32)
     return tuple(str(v) for v, here in zip(group.values, there, strict=True) if here), place[codes], keep
 

@@ -68,8 +68,7 @@ class Text:
         for at in range(start, len(self.data), _PIECE):
             piece = np.frombuffer(self.data[at : at + _PIECE], np.uint8)
             end = (piece == 10) | (piece == 13)
-            before = np.concatenate([[ended], end[:-1]])
-            count += int((~end & before).sum())
+            count += int(ended and not end[0]) + int(np.count_nonzero(end[:-1] > end[1:]))
             ended = bool(end[-1])
             del piece
             self.forget()
