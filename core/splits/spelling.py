@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.splits.arrow import positions, scalar, strings
+from core.splits.arrow import integers, positions, scalar, strings, taken
 from core.splits.fingerprints import any_block, each_block, letters, one_shape
 from core.splits.membership import Column, Membership
 from core.splits.notes import Note
@@ -56,7 +56,7 @@ def _settled(names: Column) -> bool:
 def _loosely_equal(membership: Membership, spelled: Spelled | None, what: str) -> list[Note]:
     if spelled is None or one_shape(spelled.values) is not None:
         return []  # whatever is taken from one is taken from all: they stay apart
-    found = across(membership, spelled, *_loosened(spelled.values, spelled.letters))
+    found = across(membership, spelled, *_loosened(spelled.values, spelled.letters, spelled.at))
     if not found:
         return []
     (a, of_a), (b, of_b) = found[1]
@@ -103,7 +103,7 @@ def _extensions(membership: Membership, names: Spelled) -> list[Note]:
     if kinds.of_one:
         return []
     stems = _apart(names.values, _stem)
-    found = across(membership, names, *_loosened(stems, letters(stems)))
+    found = across(membership, names, *_loosened(stems, letters(stems), names.at))
     count = found[0] if found else 0
     apart = _disjoint(membership, names, kinds)
     if apart:
@@ -154,7 +154,7 @@ def _folders(membership: Membership, names: Spelled) -> list[Note]:
         return []
     a, b, of_a, of_b, more = apart
     files = _apart(names.values, _replaced(r"^.*/", ""))
-    found = across(membership, names, *_loosened(files, letters(files)))
+    found = across(membership, names, *_loosened(files, letters(files), names.at))
     said = f"{found[0]:,} file names are in both" if found else "no file name is in both"
     where = f"{of_a or 'no folder'}, {of_b or 'no folder'}"
     text = f"{a} and {b} share no folder ({where}){more}, so one image under two paths would not be seen; {said}"
@@ -182,10 +182,15 @@ def _apart(values: Texts, change: Change) -> pa.ChunkedArray:
     return pa.chunked_array(each_block(change, values), values.type)
 
 
-def _loosened(values: Texts, held: tuple[np.ndarray, np.ndarray]) -> tuple[Texts, Change]:
+def _loosened(values: Texts, held: tuple[np.ndarray, np.ndarray], at: np.ndarray) -> tuple[Texts, Change]:
     """How values lose what a spreadsheet or a script may have changed: case, blanks, quotes, signs, zeros, `.0`.
 
     What some values hold is looked for in all of them first; the values come back as other forms of letters leave them.
+
+    Args:
+        values: the texts.
+        held: their letters, as `letters` gives them.
+        at: (n,) ascending positions of those that are compared: quotes are taken off where one of these begins so.
     """
     steps: list[Change] = []
     inside, last = held
@@ -194,7 +199,7 @@ def _loosened(values: Texts, held: tuple[np.ndarray, np.ndarray]) -> tuple[Texts
         values = _apart(values, lambda block: seen(pc.utf8_normalize(block, form="NFKC")))
         inside, last = letters(values)
     quoted = inside[list(b"\"'+")].any()
-    if quoted and any_block(lambda block: pc.match_substring_regex(block, r"^\s*[\"'+]"), values):
+    if quoted and _begins_quoted(values) and (len(at) == len(values) or _begins_quoted(taken(values, at))):
         values = _apart(values, _replaced(r"^\s*[\"']+|[\"']+\s*$", ""))
         values = _apart(values, _replaced(r"^\s*\+([0-9])", r"\1"))
     steps.append(pc.utf8_lower)
@@ -208,9 +213,13 @@ def _loosened(values: Texts, held: tuple[np.ndarray, np.ndarray]) -> tuple[Texts
     return values, lambda block: reduce(lambda found, step: step(found), steps, block)
 
 
+def _begins_quoted(values: Texts) -> bool:
+    return any_block(lambda block: pc.match_substring_regex(block, r"^\s*[\"'+]"), values)
+
+
 @dataclass(frozen=True, eq=False)
 class _Kinds:
-    """A kind of each name that rows show: (n,) positions in `words`."""
+    """A kind of each name that rows show: (n,) positions in `words`, which stand as these names show them first."""
 
     of: np.ndarray
     words: pa.Array
@@ -224,7 +233,14 @@ class _Kinds:
 def _kinds(names: Spelled, kind: Change) -> _Kinds:
     parts = each_block(lambda block: kind(block).dictionary_encode(), names.values)
     joined = pa.concat_arrays(pa.chunked_array(parts).unify_dictionaries().chunks)
-    return _Kinds(positions(joined.indices)[names.at], joined.dictionary)
+    of = positions(joined.indices)
+    if len(names.at) == len(of):
+        return _Kinds(of, joined.dictionary)
+    of = of[names.at]
+    first = np.full(len(joined.dictionary), len(of))
+    first[of[::-1]] = np.arange(len(of))[::-1]
+    order = np.argsort(first, kind="stable")
+    return _Kinds(np.argsort(order)[of], joined.dictionary.take(integers(order)))
 
 
 def _disjoint(membership: Membership, names: Spelled, kinds: _Kinds) -> tuple[str, str, str, str, str] | None:
