@@ -87,7 +87,9 @@ class Grid:
             return self.loaded[position]
         name = self.names[position]
         try:
-            found = pyarrow.parquet.read_table(self.path, columns=[asked if name in self.nested else name])
+            found = pyarrow.parquet.read_table(
+                self.path, columns=[asked if name in self.nested else name], pre_buffer=False
+            )
             values = found.column(0)
             for part in asked.split(".")[1:]:
                 if pa.types.is_struct(values.type):
