@@ -47,14 +47,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("images", type=Path, nargs="?", help="a file of images; generated faces without it")
     parser.add_argument("--sizes", type=int, nargs="+", default=[4, 32, 512, 4096], help="images of a training")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each recipe and size")
+    whole = DESK.exposures * DESK.epochs
+    parser.add_argument("--shown", type=int, default=whole, help="images that the desk's recipe is shown")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    desk = DESK.replace(exposures=options.shown // DESK.epochs)
     images = load_plain(options.images) if options.images else generate(6144, size=20, seed=SEED).corpus.images
     check_images(images, DESK)
     held_out = images[-(len(images) // 4) :]
     for n in options.sizes:
         for seed in range(options.seeds):
-            for name, config in (("before", BEFORE), ("desk", DESK)):
+            for name, config in (("before", BEFORE), ("desk", desk)):
                 seconds, test, own = measured(config, images[: min(n, len(images) - len(held_out))], held_out, seed)
                 found = f"{seconds:5.1f} processor s, held-out loss {test:.3f}, own {own:.3f}"
                 print(f"N={n} seed {seed} {name:6}: {found}", flush=True)
