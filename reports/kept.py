@@ -25,7 +25,7 @@ BEFORE = pytest.StashKey[tuple[Path, Key]]()  # the store, and what does not cha
 
 
 class Hooks:
-    """What other plug-ins say."""
+    """What other plug-ins say, and what they are told."""
 
     @pytest.hookspec(firstresult=True)
     def pytest_follows_from(self, item: pytest.Function) -> Key | None:
@@ -35,9 +35,12 @@ class Hooks:
     def pytest_kept_beside(self, config: pytest.Config) -> tuple[Path, Key] | None:
         """The store that measures are kept in, and what all tests of a run follow from, as plain JSON."""
 
+    def pytest_was_read_back(self, item: pytest.Function) -> None:
+        """Told of a test that was not run, as what it recorded or passed before still stands."""
+
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Make the two hooks known."""
+    """Make the hooks known."""
     pluginmanager.add_hookspecs(Hooks)
 
 
@@ -71,6 +74,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
             read_back(claim, found)
         else:
             pyfuncitem.stash[PASSED_BEFORE] = found["measured"]
+        pyfuncitem.ihook.pytest_was_read_back(item=pyfuncitem)
         return True
     since = Since(claim) if claim else None
     pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames})

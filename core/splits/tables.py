@@ -1,7 +1,8 @@
 """A table on disk, with a row an image, read into `core.splits.membership.Membership`.
 
-Text and parquet are read through Arrow and become integer codes a column at a time, so that ten million rows of names of
-one shape need less than 1 GB. The groups are the values of one column, or columns of their own: of flags, or of names.
+Text and parquet are read through Arrow and become integer codes a column at a time, so that ten million rows of names
+of one shape need less than 1 GB. The groups are the values of one column, or columns of their own: of flags, or of
+names.
 """
 
 from collections.abc import Sequence
