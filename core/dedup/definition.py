@@ -68,40 +68,25 @@ def _areas(images: np.ndarray, rows: int, columns: int, out: np.ndarray) -> None
 
 
 @numba.njit(nogil=True, cache=True)
-def _totals(rows: np.ndarray, out: np.ndarray) -> None:
-    """Fill `out` (b,) with the sums of rows (b, d), each in order: four together, as one alone waits for itself."""
+def _sums(rows: np.ndarray, squares: bool, out: np.ndarray) -> None:
+    """Fill `out` (b,) with the sums of rows (b, d), or of their squares, each in order.
+
+    Four together, as one alone waits for itself.
+    """
     n, d = rows.shape
     for r in range(0, n - n % 4, 4):
         s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
         for p in range(d):
-            s0 += rows[r, p]
-            s1 += rows[r + 1, p]
-            s2 += rows[r + 2, p]
-            s3 += rows[r + 3, p]
+            a0, a1, a2, a3 = rows[r, p], rows[r + 1, p], rows[r + 2, p], rows[r + 3, p]
+            s0 += a0 * a0 if squares else a0
+            s1 += a1 * a1 if squares else a1
+            s2 += a2 * a2 if squares else a2
+            s3 += a3 * a3 if squares else a3
         out[r], out[r + 1], out[r + 2], out[r + 3] = s0, s1, s2, s3
     for r in range(n - n % 4, n):
         s = 0.0
         for p in range(d):
-            s += rows[r, p]
-        out[r] = s
-
-
-@numba.njit(nogil=True, cache=True)
-def _squares(rows: np.ndarray, out: np.ndarray) -> None:
-    """The same of their squares."""
-    n, d = rows.shape
-    for r in range(0, n - n % 4, 4):
-        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-        for p in range(d):
-            s0 += rows[r, p] * rows[r, p]
-            s1 += rows[r + 1, p] * rows[r + 1, p]
-            s2 += rows[r + 2, p] * rows[r + 2, p]
-            s3 += rows[r + 3, p] * rows[r + 3, p]
-        out[r], out[r + 1], out[r + 2], out[r + 3] = s0, s1, s2, s3
-    for r in range(n - n % 4, n):
-        s = 0.0
-        for p in range(d):
-            s += rows[r, p] * rows[r, p]
+            s += rows[r, p] * rows[r, p] if squares else rows[r, p]
         out[r] = s
 
 
@@ -109,8 +94,8 @@ def _squares(rows: np.ndarray, out: np.ndarray) -> None:
 def _normalise(out: np.ndarray, constant: np.ndarray) -> None:
     """Centre and normalise pooled rows (b, d) in place; those of `constant` images, or of equal values, become zero."""
     n, d = out.shape
-    totals, squares = np.empty(n), np.empty(n)
-    _totals(out, totals)
+    sums = np.empty(n)
+    _sums(out, False, sums)
     for row in range(n):
         alike = np.isfinite(out[row, 0])
         for p in range(1, d):
@@ -120,12 +105,12 @@ def _normalise(out: np.ndarray, constant: np.ndarray) -> None:
         if alike or constant[row]:
             out[row] = 0.0
             continue
-        mean = totals[row] / d
+        mean = sums[row] / d
         for p in range(d):
             out[row, p] -= mean
-    _squares(out, squares)
+    _sums(out, True, sums)
     for row in range(n):
-        norm = np.sqrt(squares[row])
+        norm = np.sqrt(sums[row])
         if norm == 0.0:
             norm = ZERO_NORM
         for p in range(d):

@@ -80,14 +80,15 @@ class FileSource:
 
     def values(self, index: slice | np.ndarray) -> np.ndarray:
         """(k, c, h, w) copies of the images at `index`, as they are compared."""
-        pixels = self.pixels(index)
-        return as_floats(pixels) if self.levels else pixels
+        return self._compared(self.pixels(index))
+
+    def _compared(self, stored: np.ndarray) -> np.ndarray:
+        return as_floats(stored) if self.levels else stored
 
     def rows(self, low: int, high: int) -> np.ndarray:
         """Float64 rows low..high; those with pixels that are not finite are noted."""
         assert self.axes is not None
-        stored = channels_first(np.asarray(self._map()[low:high]), self.axes)  # mapped, not copied
-        pixels = as_floats(stored) if self.levels else stored
+        pixels = self._compared(channels_first(np.asarray(self._map()[low:high]), self.axes))  # mapped, not copied
         rows = normalised_rows(pixels, self.size)
         if self.digests is not None:
             hashes = [hashlib.sha256(image).digest() for image in np.ascontiguousarray(pixels)]
