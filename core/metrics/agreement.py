@@ -4,7 +4,6 @@ Measure of Kadkhodaie et al. (2024), figure 2: sample k of A against sample k of
 same matrix of similarities gives the mismatched-seed baseline and the retrieval accuracy.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 from core.errors import InputError
 from core.metrics.correlation import band, correlation_matrix, remove_mean
 from core.metrics.lpips import Embedding
-from core.stats import CORRELATION, Interval, bootstrap_mean, clopper_pearson
+from core.stats import CORRELATION, UNBOUNDED, Interval, bootstrap_mean, clopper_pearson
 
 STRONG = 0.9  # "nearly identical" of the ledger's decision rules
 WEAK_QUANTILE = 0.95  # of the mismatched seeds: below it, seed k says no more than another seed
@@ -27,7 +26,7 @@ class Agreement:
     """
 
     similarity: np.ndarray
-    possible: tuple[float, float] = (-math.inf, math.inf)
+    possible: tuple[float, float] = UNBOUNDED
 
     def __post_init__(self) -> None:
         shape = self.similarity.shape

@@ -4,14 +4,12 @@ Treating them as independent makes intervals too narrow: four perturbations of o
 one seed, succeed and fail together.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from core.errors import InputError
-from core.stats import Interval, bootstrap_statistic, clopper_pearson
+from core.stats import UNBOUNDED, Interval, bootstrap_statistic, clopper_pearson
 
 
 def clustered_mean(
@@ -20,7 +18,7 @@ def clustered_mean(
     *,
     seed: int,
     over: str,
-    possible: tuple[float, float] = (-math.inf, math.inf),
+    possible: tuple[float, float] = UNBOUNDED,
 ) -> tuple[float, Interval]:
     """Mean of all values (n,) and its bootstrap interval; whole clusters, `clusters` (n,) names them, are resampled.
 

@@ -16,14 +16,14 @@ seeds and 16 to 64 sampling seeds, whose effects are normal or (sampling seeds) 
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, isfinite, sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from core.errors import InputError
-from core.stats.intervals import RESAMPLES, Interval, resampled_interval
+from core.stats.intervals import RESAMPLES, UNBOUNDED, Interval, resampled_interval
 from core.stats.significance import Equivalence
 
 COVERAGE = {"mean": (0.905, 0.995), "gap": (0.97, 0.995)}  # least and most over the laws of the tests
@@ -48,7 +48,7 @@ class Crossed:
     sizes: Mapping[str, int]
     variances: Mapping[str, float]
     degrees: float
-    possible: tuple[float, float] = (-inf, inf)
+    possible: tuple[float, float] = UNBOUNDED
 
     @property
     def error(self) -> float:
@@ -127,7 +127,7 @@ def crossed(
     return Crossed(estimate, dict(sizes), {name: v if v > rounding else 0.0 for name, v in own.items()}, degrees)
 
 
-def crossed_mean(values: ArrayLike, factors: Sequence[str], *, possible: tuple[float, float] = (-inf, inf)) -> Crossed:
+def crossed_mean(values: ArrayLike, factors: Sequence[str], *, possible: tuple[float, float] = UNBOUNDED) -> Crossed:
     """Mean of a table of values with one axis for each of `factors`, all of which vary.
 
     For agreement across halves: values (A's training seeds, B's training seeds, sampling seeds), every A_i with every
@@ -148,7 +148,7 @@ def crossed_pairs_mean(
     *,
     trainings: str = "training seeds",
     sampling: str = SAMPLING,
-    possible: tuple[float, float] = (-inf, inf),
+    possible: tuple[float, float] = UNBOUNDED,
 ) -> Crossed:
     """Mean over the pairs of different trainings of one set, and what it varies by.
 

@@ -15,6 +15,7 @@ from core.errors import InputError
 RESAMPLES = 9999
 ROUNDING = 1e-6  # of a correlation in float32: so far beyond 1 it may lie
 CORRELATION, SHARE = (-1.0, 1.0), (0.0, 1.0)  # what a mean of these can be
+UNBOUNDED = (-math.inf, math.inf)
 FEWEST = 6  # values that are resampled: of two to five there are too few resamples, however far they are widened
 
 
