@@ -54,10 +54,7 @@ class _DivideByDeviation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gammas: Tensor) -> tuple[Tensor, Tensor]:
-        last = x.permute(0, 2, 3, 1).to(torch.promote_types(x.dtype, torch.float32))  # sums never in half precision
-        mean = last.mean(dim=(0, 1, 2))
-        sd = torch.sqrt((last - mean).square_().mean(dim=(0, 1, 2)) + EPSILON)
-        mean, sd = mean.view(1, -1, 1, 1), sd.view(1, -1, 1, 1)
+        mean, sd = mean_and_deviation(x)
         ctx.save_for_backward(x, gammas, mean, sd)
         ctx.mark_non_differentiable(sd)
         return x * (gammas / sd).to(x.dtype), sd
@@ -65,13 +62,27 @@ class _DivideByDeviation(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-        """dx = (gamma / sd) (g - (x - mean) sum(g x) / (M sd^2)) and d gamma = sum(g x) / sd, M values a channel."""
-        x, gammas, mean, sd = ctx.saved_tensors
-        product = (slope * x).sum(dim=(0, 2, 3), keepdim=True, dtype=sd.dtype)
-        scale = gammas / sd
-        tilt = scale * product * x.shape[1] / (x.numel() * sd.square())
-        dx = torch.addcmul((tilt * mean).to(x.dtype), slope, scale.to(x.dtype))
-        return dx.addcmul_(x, tilt.to(x.dtype), value=-1), product / sd
+        return derivative_of_scaled(slope, *ctx.saved_tensors)
+
+
+def mean_and_deviation(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each channel of a batch (b, c, h, w), about its mean over batch and space: (1, c, 1, 1) each."""
+    last = x.permute(0, 2, 3, 1).to(torch.promote_types(x.dtype, torch.float32))  # sums never in half precision
+    mean = last.mean(dim=(0, 1, 2))
+    sd = torch.sqrt((last - mean).square_().mean(dim=(0, 1, 2)) + EPSILON)
+    return mean.view(1, -1, 1, 1), sd.view(1, -1, 1, 1)
+
+
+def derivative_of_scaled(slope: Tensor, x: Tensor, gammas: Tensor, mean: Tensor, sd: Tensor) -> tuple[Tensor, Tensor]:
+    """What `slope` at x gamma / sd(x) means for x and gamma, M values a channel:
+
+    dx = (gamma / sd) (g - (x - mean) sum(g x) / (M sd^2)) and d gamma = sum(g x) / sd.
+    """
+    product = (slope * x).sum(dim=(0, 2, 3), keepdim=True, dtype=sd.dtype)
+    scale = gammas / sd
+    tilt = scale * product * x.shape[1] / (x.numel() * sd.square())
+    dx = torch.addcmul((tilt * mean).to(x.dtype), slope, scale.to(x.dtype))
+    return dx.addcmul_(x, tilt.to(x.dtype), value=-1), product / sd
 
 
 def _convolution(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Conv2d:

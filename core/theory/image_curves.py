@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.denoisers.gradient import by_autograd, by_hand
 from core.denoisers.oracles import Gaussian
 from core.denoisers.sampling import heun
 from core.denoisers.unet import Denoiser, UNet, denoise
@@ -125,6 +126,7 @@ def train_image_curve(
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     shown = copy.deepcopy(model).eval()  # what is looked at
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    gradient = by_hand(model) if device == "cpu" else by_autograd(model)
     source = generator("cpu", seed, "training")
     groups, mean = twins(images), images.mean(dim=0).to(device)
     fixed = [
@@ -148,9 +150,8 @@ def train_image_curve(
         batch = images[torch.randint(len(images), (config.batch,), generator=source)]
         sigma = noise_levels(len(batch), "uniform", source)
         noise = (torch.randn(batch.shape, generator=source) * sigma).to(device)
-        loss = (model(batch.to(device) + noise) - noise).square().sum(dim=(1, 2, 3)).mean()
         optimizer.zero_grad()
-        loss.backward()
+        gradient(batch.to(device) + noise, noise, 1 / config.batch)
         optimizer.step()
         _average(shown, model, min(1.0, 1 / (config.average * (step + 1))))
     columns = torch.tensor(found + [(math.nan,) * 3] * (len(looks) - len(found)), dtype=torch.float64)

@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
+from core.denoisers.gradient import Gradient, by_autograd, by_hand
 from core.denoisers.unet import UNet
 from core.errors import InputError
 from core.files import sha256_text
@@ -72,9 +74,14 @@ def squared_errors(
     model: nn.Module, clean: Tensor, law: str, source: torch.Generator, levels: str = "independent"
 ) -> Tensor:
     """Squared denoising error of each image at its own random noise level, summed over pixels: (b,)."""
+    noisy, noise = _noisy(clean, law, source, levels)
+    return (model(noisy) - noise).float().square().sum(dim=(1, 2, 3))
+
+
+def _noisy(clean: Tensor, law: str, source: torch.Generator, levels: str) -> tuple[Tensor, Tensor]:
     sigma = noise_levels(len(clean), law, source, levels)
     noise = torch.randn(clean.shape, generator=source, device=clean.device) * sigma
-    return (model(clean + noise) - noise).float().square().sum(dim=(1, 2, 3))
+    return clean + noise, noise
 
 
 def training_identity(images: Tensor | str, config: TrainConfig, seed: int, devices: int = 1) -> str:
@@ -186,7 +193,12 @@ def _fit(
         bare = build_model(config, run.seed)
         betas = (config.beta1, config.beta2)
         optimizer = torch.optim.Adam(bare.parameters(), lr=config.learning_rate, betas=betas, fused=True)
-        model, optimizer = fabric.setup(_compiled(bare, config, fabric.device), optimizer)
+        network = _compiled(bare, config, fabric.device)
+        model, optimizer = fabric.setup(network, optimizer)
+        # nothing but the network has a say in the derivative: it is not compiled, on one processor, in float32
+        plain = network is bare and fabric.device.type == "cpu" and fabric.world_size == 1
+        plain = plain and PRECISION[config.precision] == "32-true"
+        gradient = by_hand(bare) if plain else by_autograd(model, partial(_backward, fabric))
         history: History = []
         if run.directory and (found := load_state(run.directory, identity=run.identity, device=fabric.device.type)):
             restore(bare, optimizer, found[0])
@@ -197,7 +209,7 @@ def _fit(
             row: dict[str, Any] = {}
             # the probe comes after this block: inside it the error still holds the graph that did not fit
             with contextlib.suppress(torch.OutOfMemoryError):
-                row = _epoch(fabric, model, optimizer, images, run, epoch, progress)
+                row = _epoch(fabric, model, gradient, optimizer, images, run, epoch, progress)
                 for buffer in bare.buffers():  # each rank divides by the deviation of its own share
                     buffer.copy_(_over_ranks(fabric, buffer, "mean"))
                 if test is not None:
@@ -231,9 +243,14 @@ def _fit_in_process(
         torch.distributed.destroy_process_group()
 
 
+def _backward(fabric: Fabric, loss: Tensor) -> None:
+    fabric.backward(loss * fabric.world_size)  # gradients are averaged over ranks: the mean over the whole batch
+
+
 def _epoch(
     fabric: Fabric,
     model: _FabricModule,
+    gradient: Gradient,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     run: _Run,
@@ -253,15 +270,14 @@ def _epoch(
             group["lr"] = learning_rate(config, epoch, step / len(batches))
         optimizer.zero_grad()
         share = batch[rank::world]
-        weight = 1.0 if len(share) else 0.0  # a last batch smaller than the number of ranks
+        counts = 1.0 if len(share) else 0.0  # a last batch smaller than the number of ranks
+        weight = counts / len(batch)
         parts = (share if len(share) else batch[:1]).chunk(config.accumulate)
         for k, part in enumerate(parts):
             with fabric.no_backward_sync(model, enabled=k + 1 < len(parts)):
-                errors = squared_errors(model, images[part], config.noise, source, config.noise_draws)
-                loss = errors.sum() * (weight / len(batch))
-                fabric.backward(loss * world)  # gradients are averaged over ranks: the mean over the whole batch
-            losses[step] += loss.detach()
-            decibels += weight * psnr_of_errors(errors.detach(), images[0].numel()).sum()
+                errors = gradient(*_noisy(images[part], config.noise, source, config.noise_draws), weight)
+            losses[step] += errors.sum() * weight
+            decibels += counts * psnr_of_errors(errors, images[0].numel()).sum()
         optimizer.step()
         if progress:
             progress(epoch * len(order) + min((step + 1) * config.batch, len(order)), config.epochs * len(order))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from core import tensors
+from core.denoisers.gradient import by_autograd
 from core.denoisers.unet import UNet
 from core.errors import InputError
 from core.metrics.psnr import psnr_of_errors
@@ -176,6 +177,18 @@ def test_equals_a_plain_loop(change: dict[str, Any]) -> None:
     expected = plain_training(pictures(), config, 3)
     for name, value in expected.items():
         assert torch.allclose(found[name], value, rtol=1e-3, atol=1e-5), name
+
+
+@pytest.mark.parametrize("change", [{}, {"accumulate": 4, "exposures": 50}, COOLED])
+def test_the_derivative_written_out_trains_as_autograd_does(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    found = train(pictures(), TINY.replace(**change), seed=3)
+    monkeypatch.setattr(module, "by_hand", by_autograd)
+    expected = train(pictures(), TINY.replace(**change), seed=3)
+    assert same(weights(found.model), weights(expected.model))
+    assert [row["loss"] for row in found.history] == [row["loss"] for row in expected.history]
+    assert [row["psnr"] for row in found.history] == [row["psnr"] for row in expected.history]
 
 
 def test_two_runs_are_equal_bit_for_bit_and_seeds_differ() -> None:
@@ -384,6 +397,7 @@ def test_a_batch_that_does_not_fit_says_what_does(monkeypatch: pytest.MonkeyPatc
         return forward(self, y)
 
     monkeypatch.setattr(UNet, "forward", small_device)
+    monkeypatch.setattr(module, "by_hand", by_autograd)  # as on an accelerator
     with pytest.raises(InputError, match="batch: 16 images at once do not fit on cpu, 4 do: --set accumulate=4"):
         train(pictures(), TINY, seed=0)
     train(pictures(), TINY.replace(accumulate=4), seed=0)
@@ -405,6 +419,7 @@ def test_held_out_images_that_do_not_fit_are_no_traceback(monkeypatch: pytest.Mo
         return forward(self, y)
 
     monkeypatch.setattr(UNet, "forward", small_device)
+    monkeypatch.setattr(module, "by_hand", by_autograd)  # as on an accelerator
     with pytest.raises(InputError, match="batch: 16 images at once do not fit on cpu, 8 do: --set accumulate=2"):
         train(pictures(), TINY, seed=0, test_images=pictures(12, seed=1))
     train(pictures(), TINY.replace(accumulate=2), seed=0, test_images=pictures(12, seed=1))
@@ -424,6 +439,7 @@ def test_what_fits_is_found_after_the_failure_is_forgotten_and_as_it_will_be_com
         return output
 
     monkeypatch.setattr(UNet, "forward", small_device)
+    monkeypatch.setattr(module, "by_hand", by_autograd)  # as on an accelerator
     with pytest.raises(InputError, match="8 do: --set accumulate=2"):
         train(pictures(), TINY.replace(precision="bf16"), seed=0)
 
