@@ -20,7 +20,8 @@ TESTED, OPENED, MULTIPLIED, SURVIVED, FOUND = range(5)
 _FAST = {"contract", "reassoc", "nnan", "ninf", "nsz"}
 
 # How many of a leaf are alive is counted in the type of the bounds: in another the loop is half as fast. For the same
-# reason helpers take whole arrays and unsigned numbers of rows: each view of a row costs two atomic additions.
+# reason helpers take whole arrays and unsigned numbers of rows and components: each view of a row costs two atomic
+# additions, and a number that could count from the end keeps a loop from going eight at a time.
 _NONE, _ONE = np.float32(0), np.float32(1)
 
 
@@ -33,7 +34,7 @@ def _finish(x, y, u, v, s, level, ends, rest_x, rest_y, tau):  # type: ignore[no
     alive = True
     for n in range(level + 1, len(ends)):
         part = np.float32(0)
-        for k in range(ends[n - 1], ends[n]):
+        for k in range(np.uint64(ends[n - 1]), np.uint64(ends[n])):
             part += x[u, k] * y[v, k]
         s += part
         if abs(s) + rest_x[u, n] * rest_y[v, n] <= tau:
@@ -145,7 +146,7 @@ def join_leaves(  # type: ignore[no-untyped-def]
                 if diagonal and column <= i:
                     continue
                 counts[SURVIVED] += 1
-                u, v = rows[i], columns[column]
+                u, v = np.uint64(rows[i]), np.uint64(columns[column])
                 alive, s = _finish(x, y, u, v, sums[j], PANELS, ends, rest_x, rest_y, tau)
                 if alive:
                     counts[FOUND] += 1
@@ -172,7 +173,7 @@ def scan_product(  # type: ignore[no-untyped-def]
     for i in range(start, len(product)):
         if len(out) - n < columns:
             return n, i
-        u = low_x + i
+        u = np.uint64(low_x + i)
         r = rest_x[u, 0]
         for block in range(0, columns, LEAF):
             end = min(block + LEAF, columns)
@@ -182,7 +183,7 @@ def scan_product(  # type: ignore[no-untyped-def]
             if survivors == 0:
                 continue
             for j in range(block, end):
-                w = low_y + j
+                w = np.uint64(low_y + j)
                 if abs(product[i, j]) + r * rest[j] <= tau or (one_set and w <= u):
                     continue
                 counts[SURVIVED] += 1

@@ -60,8 +60,13 @@ class Found:
                 seen = pairs
                 _refuse_too_many(pairs)
         i, j, c = (np.concatenate([getattr(p, name) for p in some]) for name in ("i", "j", "correlation"))
-        order = np.lexsort((j, i)) if ordered else slice(None)
+        order = _by_both(i, j) if ordered else slice(None)
         return Found(i[order], j[order], c[order], counts)
+
+
+def _by_both(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """The order of different pairs by i and then by j: numbers of images stay far below 2^31, where files end."""
+    return np.argsort(i << 32 | j)
 
 
 def _refuse_too_many(pairs: int) -> None:
@@ -251,13 +256,19 @@ def _parts(i: np.ndarray, j: np.ndarray, images: int) -> Iterator[slice]:
     stack = [(0, len(i))]
     while stack:
         low, high = stack.pop()
-        touched = len(np.unique(i[low:high])) + len(np.unique(j[low:high]))
+        touched = _different(i[low:high]) + _different(j[low:high])
         if touched <= images or high - low <= 1:
             if high > low:
                 yield slice(low, high)
         else:
             middle = (low + high) // 2
             stack += [(middle, high), (low, middle)]
+
+
+def _different(numbers: np.ndarray) -> int:
+    """How many there are; sorting is quicker than numpy's hash table here."""
+    ordered = np.sort(numbers)
+    return min(1, len(ordered)) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def _exact(first: RowSource, second: RowSource, i: np.ndarray, j: np.ndarray) -> np.ndarray:
