@@ -14,7 +14,7 @@ from typing import Any
 
 from core.errors import InputError
 
-_LARGEST_SET_ASIDE, _MMAP_THRESHOLD, _TRIM_THRESHOLD = 1, -3, -1  # options of glibc's mallopt: M_MXFAST and these
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # options of glibc's mallopt
 _MAPPED_FROM, _KEPT = 2**25, 2**30  # bytes: the largest that glibc takes for the first, and what may stay at the end
 _RETURNED_FROM = 2**18
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -104,10 +104,9 @@ def _blas() -> Any:
 def keep_freed_memory() -> bool:
     """Keep memory that is freed for what is made next, where the C library is glibc; whether it is.
 
-    By default the tensors of each step go back to the system and are fetched again page by page, and whatever is
-    small and free is looked through whenever a large one is freed.
+    By default the tensors of each step go back to the system and are fetched again page by page.
     """
-    return _mallopt({_LARGEST_SET_ASIDE: 0, _MMAP_THRESHOLD: _MAPPED_FROM, _TRIM_THRESHOLD: _KEPT})
+    return _mallopt(_MAPPED_FROM, _KEPT)
 
 
 def return_freed_memory(least: int = _RETURNED_FROM) -> bool:
@@ -115,12 +114,12 @@ def return_freed_memory(least: int = _RETURNED_FROM) -> bool:
 
     By default the size from which pieces go back grows to that of the largest freed so far, and smaller ones stay.
     """
-    return _mallopt({_MMAP_THRESHOLD: least, _TRIM_THRESHOLD: least})
+    return _mallopt(least, least)
 
 
-def _mallopt(options: dict[int, int]) -> bool:
+def _mallopt(mapped_from: int, kept: int) -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library, or none that can be asked
         return False
-    return all(mallopt(option, value) for option, value in options.items())
+    return bool(mallopt(_MMAP_THRESHOLD, mapped_from) and mallopt(_TRIM_THRESHOLD, kept))
