@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from rich.progress import Progress
 
+from core.machine import keep_freed_memory
 from core.metrics.known_copies import check_held_out
 from core.metrics.lpips import Embedding, nearest_lpips
 from core.metrics.neighbours import nearest
@@ -70,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--first", type=int, help="stop after so many images and extrapolate")
     parser.add_argument("--first-pass", choices=["float32", "bfloat16"], help="precision of the first pass")
     options = parser.parse_args(arguments)
+    keep_freed_memory()  # as the audit and the commands do
     images = faces(options.images + options.queries, options.size, options.mapped)
     queries, train = in_memory(images[: options.queries]), images[options.queries :]
     embedding = Embedding(options.net, device=options.device)

@@ -21,6 +21,7 @@ from core.denoisers import load
 from core.denoisers.protocol import Range, Shape
 from core.errors import InputError
 from core.files import check_outputs, write_atomic
+from core.machine import keep_freed_memory
 from reports.text import printable
 from reports.two_denoisers import compare_page
 
@@ -103,6 +104,7 @@ def command(
     )
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     place = Path(tempfile.mkdtemp(prefix=".samenoise-compare-", dir=work))
     console = Console(stderr=True)
     try:

@@ -16,6 +16,7 @@ from core.copies.sentences import lines
 from core.data.pictures import Fit
 from core.errors import InputError
 from core.files import check_outputs, write_atomic
+from core.machine import keep_freed_memory
 from reports.copies import copies_page
 from reports.text import printable
 
@@ -94,6 +95,7 @@ def command(
     )
     check_outputs({"--json": json_out, "--html": html_out}, [samples, train, held_out, sscd])
     asked = Asked.of(samples, train, held_out, chosen, axes)
+    keep_freed_memory()
     console = Console(stderr=True)
     with Bars(console) as show:
         found = find_copies(asked, options, work, show)

@@ -120,7 +120,8 @@ def test_memory_does_not_follow_the_training_set(tmp_path: Path) -> None:
         del pixels
         assert in_child(child_look_and_search, str(tmp_path / f"{n}.npy"), str(tmp_path / f"{n}.txt")) == 0
         peaks.append(int((tmp_path / f"{n}.txt").read_text()))
-    assert peaks[1] - peaks[0] < 100e6
+    # held whole, the larger set would take 205 MB more; what else a process holds was seen to differ by 110
+    assert peaks[1] - peaks[0] < 150e6
 
 
 @pytest.mark.parametrize(("dtype", "top"), [("uint8", 1), ("uint16", 257), ("float64", 1 / 255)])
