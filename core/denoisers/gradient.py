@@ -35,7 +35,7 @@ def by_autograd(network: nn.Module, backward: Callable[[Tensor], Any] = Tensor.b
 
 
 def by_hand(network: UNet) -> Gradient:
-    """The derivative written out, for a `UNet` in training whose parameters are of one type, all of them trained."""
+    """The derivative written out, for a `UNet` in training whose parameters are float32, all of them trained."""
     blocks = range(network.blocks)
     encoder, decoder = ([_listed(part[str(b)]) for b in blocks] for part in (network.encoder, network.decoder))
     middle = _listed(network.mid_block)
