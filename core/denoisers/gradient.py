@@ -23,11 +23,16 @@ _Layer = tuple[int, Any, Any]  # kind, weight or factors, running deviation
 _Done = tuple[int, Any, Tensor, Any, Any]  # kind, weight or factors, input (of a rectifier: output), mean, deviation
 
 
+def prediction_errors(network: Callable[[Tensor], Tensor], noisy: Tensor, noise: Tensor) -> Tensor:
+    """Squared errors (b,) of the noise that a network predicts, summed over pixels, in float32."""
+    return (network(noisy) - noise).float().square().sum(dim=(1, 2, 3))
+
+
 def by_autograd(network: nn.Module, backward: Callable[[Tensor], Any] = Tensor.backward) -> Gradient:
     """The derivative by autograd, for any network and device; `backward` is called with what is derived."""
 
     def gradient(noisy: Tensor, noise: Tensor, weight: float) -> Tensor:
-        errors = (network(noisy) - noise).float().square().sum(dim=(1, 2, 3))
+        errors = prediction_errors(network, noisy, noise)
         backward(errors.sum() * weight)
         return errors.detach()
 

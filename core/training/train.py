@@ -24,7 +24,7 @@ from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
-from core.denoisers.gradient import Gradient, by_autograd, by_hand
+from core.denoisers.gradient import Gradient, by_autograd, by_hand, prediction_errors
 from core.denoisers.unet import UNet
 from core.errors import InputError
 from core.files import sha256_text
@@ -74,8 +74,7 @@ def squared_errors(
     model: nn.Module, clean: Tensor, law: str, source: torch.Generator, levels: str = "independent"
 ) -> Tensor:
     """Squared denoising error of each image at its own random noise level, summed over pixels: (b,)."""
-    noisy, noise = _noisy(clean, law, source, levels)
-    return (model(noisy) - noise).float().square().sum(dim=(1, 2, 3))
+    return prediction_errors(model, *_noisy(clean, law, source, levels))
 
 
 def _noisy(clean: Tensor, law: str, source: torch.Generator, levels: str) -> tuple[Tensor, Tensor]:
