@@ -8,6 +8,7 @@ import numpy as np
 
 from core.dedup.equal import Equal, constants_across, own_correlations
 from core.dedup.join.tiles import EMPTY, Found, Join
+from core.dedup.pairs import by_both
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _covering(
         others: of the other side.
         twin: (n,) the image of the other side that is the very same file, or -1.
     """
-    order = np.lexsort((other, mine))
+    order = by_both(mine, other)
     mine, other, correlation = mine[order], other[order], correlation[order]
     firsts, starts, counts = np.unique(mine, return_index=True, return_counts=True)
     if not len(firsts):

@@ -92,7 +92,7 @@ def kept(pairs: Pairs, n: int, rule: str = "drop-later") -> Kept:
         raise InputError(f"pairs: expected 0 <= i < j < {n}")
     if pairs.first is not None:
         return _kept_of_equals(pairs, pairs.first, n, rule)
-    by_later = np.lexsort((pairs.i, pairs.j))
+    by_later = by_both(pairs.j, pairs.i)
     earlier, later = pairs.i[by_later], pairs.j[by_later]
     removed, orphans = (
         _representatives(earlier, later, n) if rule == "representatives" else _drop_later(earlier, later, n)
@@ -100,6 +100,11 @@ def kept(pairs: Pairs, n: int, rule: str = "drop-later") -> Kept:
     stays = removed < 0
     gone = np.flatnonzero(~stays)
     return Kept(np.flatnonzero(stays), gone, np.stack([removed[gone], gone], axis=1), rule, orphans)
+
+
+def by_both(first: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """The order of pairs by one number and then by the other: numbers of images, far below 2^31, make one key."""
+    return np.argsort(first.astype(np.int64) << 32 | then)
 
 
 def _kept_of_equals(pairs: Pairs, first: np.ndarray, n: int, rule: str) -> Kept:

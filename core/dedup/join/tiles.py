@@ -23,6 +23,7 @@ from core.dedup.join.device import DeviceRows, pairs_above, tensor_cores
 from core.dedup.join.kernels import FOUND, MULTIPLIED, OPENED, SURVIVED, TESTED, join_leaves, scan_product
 from core.dedup.join.leaves import BALL, PANEL, leaf_limits, leaf_panel, row_panel
 from core.dedup.join.plan import Plan, Side
+from core.dedup.pairs import by_both
 from core.dedup.sources import RowSource
 from core.errors import InputError
 from core.machine import available_memory, one_blas_thread
@@ -60,13 +61,8 @@ class Found:
                 seen = pairs
                 _refuse_too_many(pairs)
         i, j, c = (np.concatenate([getattr(p, name) for p in some]) for name in ("i", "j", "correlation"))
-        order = _by_both(i, j) if ordered else slice(None)
+        order = by_both(i, j) if ordered else slice(None)
         return Found(i[order], j[order], c[order], counts)
-
-
-def _by_both(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """The order of different pairs by i and then by j: numbers of images stay far below 2^31, where files end."""
-    return np.argsort(i << 32 | j)
 
 
 def _refuse_too_many(pairs: int) -> None:
