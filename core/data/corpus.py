@@ -227,6 +227,8 @@ def load_corpus(directory: Path | str, mmap: bool = True) -> Corpus:
         )
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file, expected a saved corpus") from error
+    except NotADirectoryError as error:
+        raise InputError(f"{directory}: found a file, expected the folder of a saved corpus") from error
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:

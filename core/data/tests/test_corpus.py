@@ -112,6 +112,9 @@ def test_files_of_another_corpus_are_refused(tmp_path: Path, change: Callable[[C
 def test_unreadable_corpora_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"corpus.json: no such file"):
         load_corpus(tmp_path)
+    (tmp_path / "faces.npy").touch()
+    with pytest.raises(InputError, match=r"faces.npy: found a file, expected the folder of a saved corpus"):
+        load_corpus(tmp_path / "faces.npy")
     save_corpus(make(), tmp_path)
     whole = (tmp_path / "images.npy").read_bytes()
     (tmp_path / "images.npy").write_bytes(whole[:-9])
