@@ -17,6 +17,7 @@ import torch
 from core.data.repeated import first_repeated
 from core.errors import InputError
 from core.files import write_atomic
+from core.tensors import read_json
 
 SCHEMA = "samenoise/corpus/1"
 _PIECE = 1 << 20  # bytes of images read at once
@@ -212,13 +213,14 @@ def load_corpus(directory: Path | str, mmap: bool = True) -> Corpus:
     """
     directory = Path(directory)
     try:
-        about = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))
+        (directory / "corpus.json").stat()  # one that is not there has a message of its own
+        about = read_json(directory / "corpus.json")
         if about.get("schema") != SCHEMA:
             raise InputError(f"{directory}/corpus.json: found schema {about.get('schema')!r}, expected {SCHEMA!r}")
         # copy-on-write: torch refuses to promise anything about read-only memory
         images = np.load(directory / "images.npy", mmap_mode="c" if mmap else None, allow_pickle=False)
         table = pd.read_parquet(directory / "table.parquet")
-        columns = about["attributes"]
+        columns, fingerprint = about["attributes"], str(about["fingerprint"])
         corpus = Corpus(
             torch.from_numpy(images),
             tuple(table["name"]),
@@ -233,9 +235,9 @@ def load_corpus(directory: Path | str, mmap: bool = True) -> Corpus:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{directory}: not a readable corpus ({error})") from error
-    if corpus.fingerprint != about["fingerprint"]:
+    if corpus.fingerprint != fingerprint:
         raise InputError(
-            f"{directory}: fingerprint is {corpus.fingerprint[:12]}, expected {str(about['fingerprint'])[:12]}: "
+            f"{directory}: fingerprint is {corpus.fingerprint[:12]}, expected {fingerprint[:12]}: "
             "the files are not those that were saved"
         )
     return corpus

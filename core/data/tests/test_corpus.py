@@ -124,8 +124,18 @@ def test_unreadable_corpora_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a readable corpus"):
         load_corpus(tmp_path, mmap=False)
     (tmp_path / "images.npy").write_bytes(whole)
+    table = (tmp_path / "table.parquet").read_bytes()
     (tmp_path / "table.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="not a readable corpus"):
+        load_corpus(tmp_path)
+    (tmp_path / "table.parquet").write_bytes(table)
+    about = json.loads((tmp_path / "corpus.json").read_text())
+    del about["fingerprint"]
+    (tmp_path / "corpus.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match=r"not a readable corpus .*fingerprint"):
+        load_corpus(tmp_path)
+    (tmp_path / "corpus.json").write_text("[]")
+    with pytest.raises(InputError, match=r"corpus.json: holds a list, expected an object"):
         load_corpus(tmp_path)
     (tmp_path / "corpus.json").write_text('{"schema": "other"}')
     with pytest.raises(InputError, match="schema 'other'"):
