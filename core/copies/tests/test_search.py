@@ -121,7 +121,7 @@ def test_memory_does_not_follow_the_training_set(tmp_path: Path) -> None:
         del pixels
         assert in_child(child_look_and_search, str(tmp_path / f"{n}.npy"), str(tmp_path / f"{n}.txt")) == 0
         peaks.append(int((tmp_path / f"{n}.txt").read_text()))
-    assert peaks[1] - peaks[0] < 100e6
+    assert peaks[1] - peaks[0] < 100e6  # half of the 205 MB that the larger set would take more if held whole
 
 
 @pytest.mark.parametrize(("dtype", "top"), [("uint8", 1), ("uint16", 257), ("float64", 1 / 255)])
