@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import InputError
 from core.training.presets import PRESETS
 from core.training.runs import Record, RunStore
 
@@ -20,6 +21,8 @@ def command(
 ) -> None:
     """List the models: what was trained, how far, on what data, with what result."""
     store = RunStore(runs)
+    if not runs.exists():
+        raise InputError(f"{runs}: not found, expected what samenoise train or import leaves")
     table = Table(box=None)
     for column in ("scale", "protocol", "N", "group", "state", "epochs", "loss", "PSNR", "images", "key", "of"):
         table.add_column(column, no_wrap=True)

@@ -91,12 +91,17 @@ class RunStore:
         root: made at the first write.
         damaged: what `get_or_train` does with a model whose bytes do not hash to what was recorded: `retrain`
             (with a warning) or `refuse`.
+
+    Raises:
+        InputError: if the root is a file, or `damaged` is neither of the two.
     """
 
     def __init__(self, root: Path | str, *, damaged: str = "retrain") -> None:
         if damaged not in ("retrain", "refuse"):
             raise InputError(f"damaged: got {damaged!r}, expected retrain or refuse")
         self.root, self.damaged = Path(root), damaged
+        if self.root.exists() and not self.root.is_dir():
+            raise InputError(f"{self.root}: found a file, expected a folder of models")
 
     def key(self, images: Tensor | str, config: TrainConfig, seed: int, devices: int = 1) -> str:
         """Hash of images (or their `tensor_sha256`), options, seed, devices and trainer: the model's directory."""

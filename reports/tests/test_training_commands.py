@@ -82,6 +82,21 @@ def test_the_grid_is_trained_and_listed(corpus: Path, trained: Path, capsys: pyt
     assert "4 of 4 models finished" in shown and shown.count("2/2") == 4 and shown.count("checked") == 4
 
 
+def test_a_store_that_is_none_is_not_an_empty_one(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "runs"
+    file.write_text("")
+    for words in (("runs",), ("sample", "--out", tmp_path / "out"), ("train", "--corpus", corpus, "--sizes", 4, *TINY)):
+        run(*words, "--runs", file, code=2)
+        assert f"{file}: found a file, expected a folder of models" in capsys.readouterr().err
+    run("runs", "--runs", tmp_path / "rums", code=2)
+    assert "rums: not found, expected what samenoise train or import leaves" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    run("runs", "--runs", tmp_path / "empty")
+    assert "0 of 0 models finished" in capsys.readouterr().out
+
+
 def test_one_task_trains_one_cell(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("train", "--corpus", corpus, "--runs", tmp_path, "--sizes", "4,12", *TINY)
     run(*arguments, "--task", 3)
