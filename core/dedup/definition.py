@@ -198,7 +198,9 @@ def normalised_rows(images: np.ndarray, size: int = POOLED_SIZE) -> np.ndarray:
     """
     images = without_pedestal(images)
     out = np.empty((len(images), pooled_dimension(images.shape, size)))
-    if (window := pooling_window(images.shape, size)) is not None:
+    if (window := pooling_window(images.shape, size)) == 1:
+        np.add(images.reshape(out.shape), 0.0, out=out, dtype=np.float64)  # the same bits: no zero keeps a minus
+    elif window is not None:
         _windows(images, window, out)
     else:
         _areas(images, *pooled_grid(images.shape, size), out)

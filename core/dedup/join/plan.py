@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,11 @@ SAMPLE = 4096  # rows from which the rotation and the cost of each strategy are 
 _TRIED = (8, 16, 32, 48, 64, 96, 128, 192, 256)
 
 # Rough costs in nanoseconds on one core; only speed depends on them, never the result. A pair by leaves, and more where
-# its leaf is carried on to 16 and to 32 components; a column of a product and the look at it; a pair carried on alone,
-# and one decided in float64; a multiplication of the rotation.
-_FUSED, _CARRIED, _COLUMN, _SCAN, _SURVIVOR, _DECIDED, _ROTATED = 0.15, (0.15, 0.25), 0.025, 0.25, 40.0, 3000.0, 0.05
+# its leaf is carried on to 16 and to 32 components; a column of a product and the look at it; a pair carried on alone;
+# a multiplication of the rotation. Then a pair decided in float64, and for each image read for that its values and its
+# pixels: half an image a pair, since pairs share images, but each image no more than so many times.
+_FUSED, _CARRIED, _COLUMN, _SCAN, _SURVIVOR, _ROTATED = 0.15, (0.15, 0.25), 0.025, 0.25, 40.0, 0.05
+_DECIDED, _VALUE, _PIXEL, _READ_AGAIN = 200.0, 1.0, 0.6, 8
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ def make_plan(
     fused, first = (True, PREFIX) if prune else _cheapest(shares)
     if not fused and first >= d:
         return plain
-    width = _width(shares, PANEL if fused else first, sum(map(len, sources)), _pairs(sources))
+    image = _VALUE * d + _PIXEL * max(math.prod(source.shape[1:]) for source in sources)
+    width = _width(shares, PANEL if fused else first, sum(map(len, sources)), _pairs(sources), image)
     levels = {*(LEVELS if fused else (first, 32)), 96, width}
     ends = tuple(sorted(m for m in levels if first <= m <= width))
     return Plan(threshold, d, np.ascontiguousarray(vectors[:, :width]), fused, ends, orthogonality)
@@ -154,13 +158,18 @@ def _cheapest(shares: dict[int, float]) -> tuple[bool, int]:
     return choice
 
 
-def _width(shares: dict[int, float], least: int, rows: int, pairs: float) -> int:
-    """How many components to store: each costs its rotation, and saves pairs that are decided in float64."""
+def _width(shares: dict[int, float], least: int, rows: int, pairs: float, image: float) -> int:
+    """How many components to store: each costs its rotation, and saves pairs that are decided in float64.
+
+    `image` is the cost of the images that are read for one of these.
+    """
     d = max(shares)
-    costs = {m: rows * d * m * _ROTATED + pairs * left * _DECIDED for m, left in shares.items() if least <= m < d}
-    full = rows * d * d * _ROTATED + pairs * shares[d] * _DECIDED
-    width = min(costs, key=lambda m: costs[m], default=d)
-    return width if costs and costs[width] < full else max(d, least)
+    costs = {}
+    for m, left in shares.items():
+        decided = pairs * left
+        costs[m] = rows * d * m * _ROTATED + decided * _DECIDED + min(decided, _READ_AGAIN * rows) * image
+    width = min((m for m in costs if least <= m < d), key=lambda m: costs[m], default=d)
+    return width if costs[width] < costs[d] else max(d, least)
 
 
 def _pairs(sources: Sequence[RowSource]) -> float:

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from core.dedup.definition import correlations
 from core.dedup.equal import Equal
 from core.dedup.join.budget import Budget
+from core.dedup.join.decide import exact
 from core.dedup.join.device import DeviceRows, pairs_above, tensor_cores
 from core.dedup.join.kernels import FOUND, MULTIPLIED, OPENED, SURVIVED, TESTED, join_leaves, scan_product
 from core.dedup.join.leaves import BALL, PANEL, leaf_limits, leaf_panel, row_panel
@@ -226,18 +226,16 @@ class Join:
 
     def _decide(self, pairs: np.ndarray, values: np.ndarray) -> Found:
         """Those of the candidates that the definition puts above the threshold, with their float64 correlation."""
+        correlation = exact(pairs, (self.first, self.second or self.first), (self.a, self.b), self.budget.decided)
         i, j = (
             place.copy() if side.index is None else side.index[place]
             for place, side in zip(pairs.T, (self.a, self.b), strict=True)
         )
         if self.second is None:
             i, j = np.minimum(i, j), np.maximum(i, j)
-        exact = np.empty(len(i))
-        for part in _parts(i, j, self.budget.decided):
-            exact[part] = _exact(self.first, self.second or self.first, i[part], j[part])
-        stay = np.abs(exact) > self.plan.threshold
+        stay = np.abs(correlation) > self.plan.threshold
         doubtful = int((np.abs(np.abs(values) - self.plan.threshold) <= self.plan.margin).sum())
-        return Found(i[stay], j[stay], exact[stay], {"pairs_within_rounding": doubtful})
+        return Found(i[stay], j[stay], correlation[stay], {"pairs_within_rounding": doubtful})
 
 
 def local_engine(join: Join, tasks: Iterable[Task]) -> Iterator[tuple[Task, Found]]:
@@ -245,30 +243,3 @@ def local_engine(join: Join, tasks: Iterable[Task]) -> Iterator[tuple[Task, Foun
     device = join.plan.device
     with tensor_cores() if device else nullcontext():
         yield from in_threads(lambda task: (task, join.run(task)), tasks, 1 if device else join.budget.threads)
-
-
-def _parts(i: np.ndarray, j: np.ndarray, images: int) -> Iterator[slice]:
-    """Runs of candidates that touch at most `images` images (or single pairs)."""
-    stack = [(0, len(i))]
-    while stack:
-        low, high = stack.pop()
-        touched = _different(i[low:high]) + _different(j[low:high])
-        if touched <= images or high - low <= 1:
-            if high > low:
-                yield slice(low, high)
-        else:
-            middle = (low + high) // 2
-            stack += [(middle, high), (low, middle)]
-
-
-def _different(numbers: np.ndarray) -> int:
-    """How many there are; sorting is quicker than numpy's hash table here."""
-    ordered = np.sort(numbers)
-    return min(1, len(ordered)) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
-
-
-def _exact(first: RowSource, second: RowSource, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Float64 correlations of paired images, each image read once."""
-    rows, where = np.unique(i, return_inverse=True)
-    columns, place = np.unique(j, return_inverse=True)
-    return correlations(first.take(rows), second.take(columns), where, place)
