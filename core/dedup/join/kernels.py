@@ -44,8 +44,8 @@ def _finish(x, y, u, v, s, level, ends, rest_x, rest_y, tau):  # type: ignore[no
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST, forceinline=True)
-def _any_alive(head, i, members, leaf, rest, member_rest, tau):  # type: ignore[no-untyped-def]
-    """Whether PREFIX components leave any member of a leaf that the bound does not rule out for row `i`."""
+def _any_alive(sums, head, i, members, leaf, rest, member_rest, tau):  # type: ignore[no-untyped-def]
+    """Put products of PREFIX components of row `i` with a leaf's members into `sums`: whether the bound leaves any."""
     a0, a1, a2, a3 = head[i, 0], head[i, 1], head[i, 2], head[i, 3]
     a4, a5, a6, a7 = head[i, 4], head[i, 5], head[i, 6], head[i, 7]
     r = rest[i, 0]
@@ -53,6 +53,7 @@ def _any_alive(head, i, members, leaf, rest, member_rest, tau):  # type: ignore[
     for j in range(LEAF):
         s = a0 * members[leaf, 0, j] + a1 * members[leaf, 1, j] + a2 * members[leaf, 2, j] + a3 * members[leaf, 3, j]
         s += a4 * members[leaf, 4, j] + a5 * members[leaf, 5, j] + a6 * members[leaf, 6, j] + a7 * members[leaf, 7, j]
+        sums[j] = s
         n += _ONE if abs(s) + r * member_rest[leaf, 0, j] > tau else _NONE
     return n > 0
 
@@ -73,12 +74,11 @@ def _add_eight(sums, head, i, members, leaf, k):  # type: ignore[no-untyped-def]
 def _compare_leaf(sums, head, i, members, leaf, rest, member_rest, tau, counts):  # type: ignore[no-untyped-def]
     """Products of row `i` with the members of a leaf in `sums`, after PANEL components, or False once none can pass."""
     counts[MULTIPLIED] += PREFIX * LEAF
-    if not _any_alive(head, i, members, leaf, rest, member_rest, tau):
+    if not _any_alive(sums, head, i, members, leaf, rest, member_rest, tau):
         return False
-    sums[:] = 0
-    done = 0
+    done = PREFIX
     alive = True
-    for level in range(PANELS + 1):
+    for level in range(1, PANELS + 1):
         while done < LEVELS[level]:
             _add_eight(sums, head, i, members, leaf, done)
             done += 8
@@ -89,7 +89,7 @@ def _compare_leaf(sums, head, i, members, leaf, rest, member_rest, tau, counts):
         if n == 0:
             alive = False
             break
-    counts[MULTIPLIED] += done * LEAF
+    counts[MULTIPLIED] += (done - PREFIX) * LEAF
     return alive
 
 
