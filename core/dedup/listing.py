@@ -24,13 +24,13 @@ def list_pairs(found: Found, join: Join, twin: np.ndarray | None = None) -> List
     """The pairs that a join has found, those of equal constant images, and those of images for which another joined.
 
     Args:
-        found: by all tasks of the join.
+        found: by all tasks of the join, in any order.
         join: which knows the equal images.
         twin: across two sets, (n of the second,) int64: the image of the first that is the very same file, or -1;
             such a pair is not listed and not counted.
     """
     if join.equal is None or join.plan.threshold >= 1.0:  # above which nothing is
-        return Listing(found, len(found.i), None)
+        return Listing(_merge(found), len(found.i), None)
     alone = join.a.index is None
     if join.second is None:
         found = _merge(found, _within(join, join.equal[0], alone))

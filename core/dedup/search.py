@@ -141,14 +141,14 @@ def make_join(
 
 
 def as_pairs(found: Iterable[Found], join: Join, twin: np.ndarray | None = None) -> Pairs:
-    """Sort what the tasks found, and list equal images; statistics say how much work each bound saved.
+    """Put what the tasks found together, and list equal images; statistics say how much work each bound saved.
 
     Args:
         found: by the tasks of the join.
         join: what has run.
         twin: across two sets, for each image of the second the one of the first that is the very same file, or -1.
     """
-    merged = Found.merge(found, ordered=True)
+    merged = Found.merge(found)
     listing = list_pairs(merged, join, twin)
     strategy = (
         f"tiles on {join.plan.device}"
