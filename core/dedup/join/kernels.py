@@ -11,7 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from core.dedup.join.leaves import LEAF, LEVELS, PANELS, PREFIX
+from core.dedup.join.leaves import LAYOUT, LEAF, LEVELS, PANELS, PREFIX
 
 # Counters: leaf tests, leaves opened, multiplications of whole leaves, pairs carried on alone, pairs past all bounds.
 TESTED, OPENED, MULTIPLIED, SURVIVED, FOUND = range(5)
@@ -107,14 +107,35 @@ def _leaf_bounds(low, centers, leaf, top, bound):  # type: ignore[no-untyped-def
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
 def join_leaves(  # type: ignore[no-untyped-def]
-    start, diagonal, x, y, rows, columns, rest_x, rest_y, ends, tau, row_side, leaf_side, limits, out, values, counts
+    start,
+    diagonal,
+    x,
+    y,
+    rows,
+    columns,
+    rest_x,
+    rest_y,
+    ends,
+    tau,
+    row_side,
+    leaf_side,
+    limits,
+    out,
+    values,
+    counts,
+    layout,
 ):
     """Pairs of `rows` of x and `columns` of y that no bound rules out, from (leaf of columns, row) `start` on.
 
     Writes (row number, row number) to `out` and the fast product to `values`, adds to `counts`, and returns the number
     written and where to start again: (number of leaves, 0) when all is done. It stops early when `out`, which must
     hold LEAF pairs at least, might not hold one row's pairs more. On the diagonal a pair is met once.
+
+    Compiled code is kept by the date of this file alone, with the constants of leaves as they were: `layout` says what
+    they are, and code that was compiled for another refuses, where it would miss pairs.
     """
+    if layout != LAYOUT:
+        raise RuntimeError("the join was compiled for leaves of another layout: remove core/dedup/join/__pycache__")
     low, head, rest = row_side
     centers, members, member_rest = leaf_side
     bound = np.empty(len(head), dtype=np.float32)

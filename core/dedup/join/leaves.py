@@ -20,6 +20,7 @@ PREFIX = 8  # components after which the members of an opened leaf are first loo
 PANEL = 32  # components in which they are compared together; the bound is tried after 8, 16 and 32
 LEVELS = (8, 16, 32)
 PANELS = len(LEVELS) - 1  # number of the last of them
+LAYOUT = (LEAF, PREFIX, *LEVELS)  # what the join is compiled for
 ROUND_UP = 1 + 2.0**-20  # more than the rounding of a float64 norm to float32 and of the few operations after it
 
 # Of A. The float32 product of BALL + 1 numbers is off by at most 11 units of 2^-24, |c| by 2 of them, arccos near 1 by

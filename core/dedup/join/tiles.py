@@ -21,7 +21,7 @@ from core.dedup.join.budget import Budget
 from core.dedup.join.decide import exact
 from core.dedup.join.device import DeviceRows, pairs_above, tensor_cores
 from core.dedup.join.kernels import FOUND, MULTIPLIED, OPENED, SURVIVED, TESTED, join_leaves, scan_product
-from core.dedup.join.leaves import BALL, PANEL, leaf_limits, leaf_panel, row_panel
+from core.dedup.join.leaves import BALL, LAYOUT, PANEL, leaf_limits, leaf_panel, row_panel
 from core.dedup.join.plan import Plan, Side
 from core.dedup.pairs import by_both
 from core.dedup.sources import RowSource
@@ -181,7 +181,7 @@ class Join:
         while start[0] < leaves:
             n, *stop = join_leaves(
                 start, diagonal, a.matrix, b.matrix, rows, columns, a.rest, b.rest, ends, self.plan.tau,
-                row_side, leaf_side, limits, out, values, counts,
+                row_side, leaf_side, limits, out, values, counts, LAYOUT,
             )  # fmt: skip
             start = (stop[0], stop[1])
             yield self._decide(out[:n], values[:n])

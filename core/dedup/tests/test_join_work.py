@@ -45,6 +45,15 @@ def test_leaves_forced_upon_white_noise_would_cost_more() -> None:
     assert work(noise, 0.05, prune=True) > 1.2 * work(noise, 0.05, prune=False)
 
 
+def test_code_compiled_for_other_leaves_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bounds would be those of other components, and pairs be missed."""
+    rows = white_noise(300)
+    near_duplicates(rows, prune=True)
+    monkeypatch.setattr(join_module, "LAYOUT", (*join_module.LAYOUT[:-1], 48))
+    with pytest.raises(RuntimeError, match="another layout"):
+        near_duplicates(rows, prune=True)
+
+
 def test_merging_looks_at_every_count_once() -> None:
     looks = 0
 
