@@ -162,8 +162,8 @@ def test_a_model_from_elsewhere_is_copied_in_and_recognised(tmp_path: Path) -> N
 
 def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file: the run directory cannot be written"):
-        RunStore(tmp_path / "file").get_or_train(pictures(), TINY, seed=0)
+    with pytest.raises(InputError, match="runs: the run directory cannot be written"):
+        RunStore(tmp_path / "file" / "runs").get_or_train(pictures(), TINY, seed=0)
 
 
 def test_a_finished_model_is_read_from_a_store_that_cannot_be_written(
