@@ -19,6 +19,8 @@ TESTED, OPENED, MULTIPLIED, SURVIVED, FOUND = range(5)
 # The margin covers any order of additions and any contraction; no value here is NaN or infinite.
 _FAST = {"contract", "reassoc", "nnan", "ninf", "nsz"}
 
+TOGETHER = 4  # rows that a row is compared with at once beyond the panel
+
 # How many of a leaf are alive is counted in the type of the bounds: in another the loop is half as fast. For the same
 # reason helpers take whole arrays and unsigned numbers of rows and components: each view of a row costs two atomic
 # additions, and a number that could count from the end keeps a loop from going eight at a time.
@@ -26,21 +28,39 @@ _NONE, _ONE = np.float32(0), np.float32(1)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST, forceinline=True)
-def _finish(x, y, u, v, s, level, ends, rest_x, rest_y, tau):  # type: ignore[no-untyped-def]
-    """Carry the product `s` of the first ends[level] components of x[u] and y[v] on, until a bound rules the pair out.
+def _finish(x, y, u, listed, sums, m, level, ends, rest_x, rest_y, tau):  # type: ignore[no-untyped-def]
+    """Carry products of x[u] with the first `m` listed rows of y on, until a bound rules each out: how many are left.
 
-    Returns whether none does, and the product of all components then.
+    `sums` has their products in ends[level] components, and then in all; both lists keep their order, and have room
+    for a multiple of TOGETHER. As many rows go through the components together, as each would wait for itself.
     """
-    alive = True
     for n in range(level + 1, len(ends)):
-        part = np.float32(0)
-        for k in range(np.uint64(ends[n - 1]), np.uint64(ends[n])):
-            part += x[u, k] * y[v, k]
-        s += part
-        if abs(s) + rest_x[u, n] * rest_y[v, n] <= tau:
-            alive = False
+        low, high = np.uint64(ends[n - 1]), np.uint64(ends[n])
+        r = rest_x[u, n]
+        for q in range(m, -(-m // TOGETHER) * TOGETHER):
+            listed[q], sums[q] = listed[m - 1], _NONE
+        left = 0
+        for q in range(0, m, TOGETHER):
+            v0, v1 = np.uint64(listed[q]), np.uint64(listed[q + 1])
+            v2, v3 = np.uint64(listed[q + 2]), np.uint64(listed[q + 3])
+            s0 = s1 = s2 = s3 = _NONE
+            for k in range(low, high):
+                a = x[u, k]
+                s0 += a * y[v0, k]
+                s1 += a * y[v1, k]
+                s2 += a * y[v2, k]
+                s3 += a * y[v3, k]
+            s0 += sums[q]
+            s1 += sums[q + 1]
+            s2 += sums[q + 2]
+            s3 += sums[q + 3]
+            for place, v, s in ((q, v0, s0), (q + 1, v1, s1), (q + 2, v2, s2), (q + 3, v3, s3)):
+                listed[left], sums[left] = v, s
+                left += int(place < m and abs(s) + r * rest_y[v, n] > tau)
+        m = left
+        if m == 0:
             break
-    return alive, s
+    return m
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST, forceinline=True)
@@ -141,6 +161,7 @@ def join_leaves(  # type: ignore[no-untyped-def]
     bound = np.empty(len(head), dtype=np.float32)
     opened = np.empty(len(head) + 1, dtype=np.int32)
     sums = np.empty(LEAF, dtype=np.float32)
+    listed = np.empty(LEAF, dtype=np.int64)
     n = 0
     leaf, first = start
     while leaf < len(members):
@@ -151,8 +172,8 @@ def join_leaves(  # type: ignore[no-untyped-def]
             opened[m] = i
             m += int(bound[i] > limits[leaf])
         counts[TESTED] += top - first
-        for q in range(m):
-            i = opened[q]
+        for p in range(m):
+            i = opened[p]
             if len(out) - n < LEAF:
                 counts[TESTED] -= top - i
                 return n, leaf, i
@@ -160,19 +181,19 @@ def join_leaves(  # type: ignore[no-untyped-def]
             if not _compare_leaf(sums, head, np.uint64(i), members, np.uint64(leaf), rest, member_rest, tau, counts):
                 continue
             r = rest[i, PANELS]
-            for j in range(LEAF):
-                column = leaf * LEAF + j
-                if abs(sums[j]) + r * member_rest[leaf, PANELS, j] <= tau or column >= len(columns):
-                    continue
-                if diagonal and column <= i:
-                    continue
-                counts[SURVIVED] += 1
-                u, v = np.uint64(rows[i]), np.uint64(columns[column])
-                alive, s = _finish(x, y, u, v, sums[j], PANELS, ends, rest_x, rest_y, tau)
-                if alive:
-                    counts[FOUND] += 1
-                    out[n, 0], out[n, 1], values[n] = u, v, s
-                    n += 1
+            begin = max(0, i + 1 - leaf * LEAF) if diagonal else 0
+            left = 0
+            for j in range(begin, min(LEAF, len(columns) - leaf * LEAF)):
+                s = sums[j]
+                listed[left], sums[left] = columns[leaf * LEAF + j], s
+                left += int(abs(s) + r * member_rest[leaf, PANELS, j] > tau)
+            counts[SURVIVED] += left
+            u = np.uint64(rows[i])
+            left = _finish(x, y, u, listed, sums, left, PANELS, ends, rest_x, rest_y, tau)
+            counts[FOUND] += left
+            for q in range(left):
+                out[n, 0], out[n, 1], values[n] = u, listed[q], sums[q]
+                n += 1
         leaf += 1
         first = 0
     return n, leaf, 0
@@ -190,6 +211,8 @@ def scan_product(  # type: ignore[no-untyped-def]
     """
     columns = product.shape[1]
     rest = np.ascontiguousarray(rest_y[low_y : low_y + columns, 0])
+    sums = np.empty(LEAF, dtype=np.float32)
+    listed = np.empty(LEAF, dtype=np.int64)
     n = 0
     for i in range(start, len(product)):
         if len(out) - n < columns:
@@ -203,14 +226,16 @@ def scan_product(  # type: ignore[no-untyped-def]
                 survivors += _ONE if abs(product[i, j]) + r * rest[j] > tau else _NONE
             if survivors == 0:
                 continue
-            for j in range(block, end):
-                w = np.uint64(low_y + j)
-                if abs(product[i, j]) + r * rest[j] <= tau or (one_set and w <= u):
-                    continue
-                counts[SURVIVED] += 1
-                alive, s = _finish(x, y, u, w, product[i, j], 0, ends, rest_x, rest_y, tau)
-                if alive:
-                    counts[FOUND] += 1
-                    out[n, 0], out[n, 1], values[n] = u, w, s
-                    n += 1
+            begin = max(block, low_x + i + 1 - low_y) if one_set else block
+            left = 0
+            for j in range(begin, end):
+                s = product[i, j]
+                listed[left], sums[left] = low_y + j, s
+                left += int(abs(s) + r * rest[j] > tau)
+            counts[SURVIVED] += left
+            left = _finish(x, y, u, listed, sums, left, 0, ends, rest_x, rest_y, tau)
+            counts[FOUND] += left
+            for q in range(left):
+                out[n, 0], out[n, 1], values[n] = u, listed[q], sums[q]
+                n += 1
     return n, len(product)
