@@ -57,8 +57,9 @@ def all_pairs(a: np.ndarray, b: np.ndarray | None, threshold: float, size: int) 
 
 
 def found(pairs: Pairs) -> set[tuple[int, int]]:
-    assert sorted(zip(pairs.i, pairs.j, strict=True)) == list(zip(pairs.i, pairs.j, strict=True))
-    return set(zip(pairs.i.tolist(), pairs.j.tolist(), strict=True))
+    listed = list(zip(pairs.i.tolist(), pairs.j.tolist(), strict=True))
+    assert listed == sorted(set(listed)), "in order, and each once"
+    return set(listed)
 
 
 @st.composite

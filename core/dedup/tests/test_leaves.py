@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from core.dedup.definition import normalised_rows
 from core.dedup.equal import hashed
+from core.dedup.join import plan
 from core.dedup.join.leaves import BALL, LEAF, leaf_limits, leaf_panel, row_panel
 from core.dedup.join.plan import make_plan, tree_order
 from core.dedup.search import near_duplicates
@@ -125,3 +126,16 @@ def test_rows_that_differ_in_one_bit_or_in_order_have_other_hashes() -> None:
     others = np.concatenate([row, row[:, ::-1], *(b.view(np.float64) for b in bits)])
     assert len({digest.tobytes() for digest in hashed(others)}) == len(others) == 2 + 16 * 64
     assert (hashed(np.concatenate([row, row])) == hashed(row)).all()
+
+
+@pytest.mark.parametrize("prune", [True, False])
+def test_pairs_alike_in_late_components_alone_are_listed_once(prune: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of these the first components tell nothing: all depends on what is added beyond the panel, where all is kept."""
+    monkeypatch.setattr(plan, "_width", lambda shares, *_: max(shares))
+    rng, axes = np.random.default_rng(3), _axes(400)
+    rows = rng.standard_normal((600, 64)) @ axes[:64]
+    for k, (a, b) in enumerate(rng.permutation(600)[:10].reshape(5, 2)):
+        rows[a], rows[b] = axes[100 + k], axes[100 + k] + 0.1 * axes[200 + k]
+    pairs = near_duplicates(rows.astype(np.float32), prune=prune)
+    assert found(pairs) == all_pairs(rows.astype(np.float32), None, 0.95, 1)
+    assert len(pairs) == 5
