@@ -77,8 +77,9 @@ class Mixtures:
     feature_seeds: int = 3
 
 
-# Small images and half the desk's exposures: the narrower network copies a single image half of the time, the wider one
-# four images most of the time (tried before the sizes below were chosen); more exposures move both to larger sets.
+# Small images and the desk's exposures at the rate before: the narrower network copies a single image half of the
+# time, the wider one four images most of the time (tried before the sizes below were chosen); more exposures move both
+# to larger sets.
 SMALL = TrainConfig(
     image_size=12,
     base_channels=16,
@@ -180,7 +181,8 @@ FULL_MIXTURES = replace(
 # cooldown and stratified levels were chosen by the held-out loss on photographs that no claim uses: rates 2e-3 to
 # 1.2e-2, beta1 0.6 to 0.95, beta2 0.9 to 0.999, cooldowns of 0.2 to 1, batch 8 to 32 were tried at 8,000 to 20,000
 # exposures; audit/bench says what 40,000 exposures at a halved rate of 2e-3 gave. At 10,000 exposures the loss is below
-# that already, but images at an input PSNR of 28 dB come out worse than they went in (generated faces of another seed).
+# that already, but images at an input PSNR of 28 dB come out worse than they went in (generated faces of another seed),
+# and the bases in which the network shrinks hardly follow the image yet (core/training/README.md).
 DESK = TrainConfig(
     image_size=20,
     base_channels=16,
