@@ -19,7 +19,7 @@ TESTED, OPENED, MULTIPLIED, SURVIVED, FOUND = range(5)
 # The margin covers any order of additions and any contraction; no value here is NaN or infinite.
 _FAST = {"contract", "reassoc", "nnan", "ninf", "nsz"}
 
-TOGETHER = 4  # rows that a row is compared with at once beyond the panel
+TOGETHER = 4  # rows that a row is compared with at once beyond the panel, each written out in `_finish`
 
 # How many of a leaf are alive is counted in the type of the bounds: in another the loop is half as fast. For the same
 # reason helpers take whole arrays and unsigned numbers of rows and components: each view of a row costs two atomic
